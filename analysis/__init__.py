@@ -1,0 +1,1 @@
+"""From stored records to numbers, tables and figures. Imports no torch."""

@@ -1,0 +1,49 @@
+"""Errors a user can act on: each says what was given, what is known, and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class BenchError(Exception):
+    """Root of every error this project raises on purpose; the command line prints it without a traceback."""
+
+
+class UnknownName(BenchError):
+    """A name that no module, entry, band, layer or setting carries.
+
+    Args:
+        kind: what was looked for, e.g. ``"suite"``.
+        given: the name as the user wrote it.
+        known: every name that would have been accepted.
+        hint: what to do beside correcting the spelling.
+    """
+
+    def __init__(self, kind: str, given: str, known: Iterable[str], hint: str = "") -> None:
+        self.kind, self.given, self.known = kind, given, sorted(known)
+        near = difflib.get_close_matches(given, self.known, n=1, cutoff=0.5)
+        text = f"no {kind} {given!r}"
+        if near:
+            text += f"; did you mean {near[0]}?"
+        else:
+            text += "."
+        shown = ", ".join(self.known[:40]) or "(none)"
+        more = f" and {len(self.known) - 40} more" if len(self.known) > 40 else ""
+        super().__init__(f"{text} Known: {shown}{more}" + (f". {hint}" if hint else ""))
+
+
+class BadSetting(BenchError):
+    """A setting with a value it cannot take, given twice, or in conflict with another."""
+
+
+class MissingData(BenchError):
+    """A dataset, or a part of it, is not where it was looked for, or is damaged."""
+
+
+class MissingWeights(BenchError):
+    """A model's weights are not at hand and could not be fetched, or are damaged or of another architecture."""
+
+
+class Incompatible(BenchError):
+    """Two things that are each fine do not fit together, e.g. a model and a suite without its bands."""

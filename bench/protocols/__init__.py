@@ -1,0 +1,1 @@
+"""Protocols: one file each, named by `protocols=`: `VERSION`, `Settings`, `refuses(...)` and `run(...) -> Outcome`."""

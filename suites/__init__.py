@@ -1,0 +1,1 @@
+"""Benchmarks: one file each, named by `suite=`. `SUITE = Suite(...)` holds its facts and how to open a split."""
