@@ -278,7 +278,9 @@ class Split(Protocol):
 class Fetch(Protocol):
     """Downloads one file: resumable, checked, atomic. Given to a suite's `download`."""
 
-    def __call__(self, url: str, path: Path, *, sha256: str = "", md5: str = "") -> Path: ...
+    def __call__(self, url: str, path: Path, *, sha256: str = "", md5: str = "") -> Path:
+        """Put the file behind `url` at `path` and return `path`."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,353 @@
+"""Match a suite's bands, units and sizes to a model's, and prepare images by the recipe that comes of it.
+
+`match` is pure and torch-free, so a plan can show it; `prepare` applies it, and is the only place that normalises.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from bench.core import UNITS, Band, ModelEntry, Suite, Task
+from bench.errors import Incompatible
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# A network trained on photographs may look at true-colour bands of a satellite; never the other way round.
+STANDS_FOR: dict[str, tuple[str, ...]] = {
+    "rgb.red": ("s2.b04", "landsat.b4", "naip.red"),
+    "rgb.green": ("s2.b03", "landsat.b3", "naip.green"),
+    "rgb.blue": ("s2.b02", "landsat.b2", "naip.blue"),
+}
+# derived band: (a, b) gives (a - b) / (a + b)
+NORMALISED_DIFFERENCE: dict[str, tuple[str, str]] = {"s2.ndvi": ("s2.b08", "s2.b04")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Channel:
+    """One input channel of a backbone and where it comes from.
+
+    Attributes:
+        band: what the backbone is told it is, with the unit it is fed before normalisation.
+        source: the suite's bands it is made of: one, two for a normalised difference, none where it is absent.
+        shift: subtracted, after unit conversion.
+        scale: divided by.
+    """
+
+    band: Band
+    source: tuple[Band, ...]
+    shift: float = 0.0
+    scale: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a suite's images become one model's input. Its `facts` are part of a run's identity.
+
+    Attributes:
+        channels: in the order the backbone wants them.
+        absent: policy that filled channels without a source (``zero``, ``mean``), or what was masked.
+        masked: model bands the suite lacks and the network is told to do without.
+        normalise: kind of normalisation, see `bench.core.Normalise`.
+        clip: bounds on normalised values, or None.
+        size: (H, W) the backbone sees at a time.
+        windows: images are larger than `size` and are covered by overlapping windows at native resolution.
+        patch: token stride in pixels.
+        fold_dates: dates are encoded one by one and their features averaged.
+    """
+
+    channels: tuple[Channel, ...]
+    absent: str
+    masked: tuple[str, ...]
+    normalise: str
+    clip: tuple[float, float] | None
+    size: tuple[int, int]
+    windows: bool
+    patch: int
+    fold_dates: bool
+
+    @property
+    def bands(self) -> tuple[Band, ...]:
+        """The bands the backbone receives, in order."""
+        return tuple(channel.band for channel in self.channels)
+
+    @property
+    def reads(self) -> tuple[Band, ...]:
+        """The suite's bands that are read, each once, in first-use order."""
+        return tuple(dict.fromkeys(band for channel in self.channels for band in channel.source))
+
+    def facts(self) -> dict[str, Any]:
+        """Return the recipe as plain data for keys, records and listings."""
+        return {
+            "bands": [
+                f"{c.band.name}<{'+'.join(s.name for s in c.source) or 'absent'}:{c.source[0].unit if c.source else ''}"
+                f">{c.band.unit}"
+                for c in self.channels
+            ],
+            "shift": [c.shift for c in self.channels],
+            "scale": [c.scale for c in self.channels],
+            **{k: v for k, v in asdict(self).items() if k not in ("channels", "clip")},
+            "clip": list(self.clip) if self.clip else None,
+        }
+
+    def summary(self) -> str:
+        """Return one line for tables: bands, size, absent policy."""
+        by_sensor: dict[str, list[str]] = {}
+        for channel in self.channels:
+            by_sensor.setdefault(channel.band.sensor, []).append(channel.band.name.partition(".")[2])
+        bands = "; ".join(f"{sensor}: {' '.join(names)}" for sensor, names in by_sensor.items())
+        size = f"{self.size[0]}x{self.size[1]}" + (" windows" if self.windows else "")
+        missing = [c.band.name for c in self.channels if not c.source]
+        filled = f", {self.absent} for {' '.join(missing)}" if missing else ""
+        masked = f", masked {len(self.masked)} bands" if self.masked else ""
+        return f"{bands} at {size}, {self.normalise}{filled}{masked}"
+
+
+def _source(name: str, offered: Mapping[str, Band]) -> tuple[Band, ...]:
+    for candidate in (name, *STANDS_FOR.get(name, ())):
+        if candidate in offered:
+            return (offered[candidate],)
+    pair = NORMALISED_DIFFERENCE.get(name, ())
+    return tuple(offered[part] for part in pair) if pair and all(part in offered for part in pair) else ()
+
+
+def _convertible(band: Band, source: tuple[Band, ...]) -> bool:
+    if len(source) != 1:
+        return True
+    pair = {UNITS[source[0].unit].quantity, UNITS[band.unit].quantity}
+    return len(pair) == 1 or pair == {"backscatter", "power"}
+
+
+def _any_channels(entry: ModelEntry, offered: Mapping[str, Band], suite: str) -> list[Channel]:
+    known = {band.name: index for index, band in enumerate(entry.bands)}
+    accepted = [band for band in offered.values() if "*" in entry.sensors or band.sensor in entry.sensors]
+    if not accepted:
+        raise Incompatible(f"{entry.name} takes bands of {' '.join(entry.sensors)}; {suite} gives {' '.join(offered)}")
+    channels = []
+    for band in accepted:
+        if entry.normalise.kind != "affine":
+            channels.append(Channel(band=band, source=(band,)))
+            continue
+        if band.name not in known:
+            raise Incompatible(
+                f"{entry.name} has no normalisation for {band.name}; it has {' '.join(known)}: leave it out with bands="
+            )
+        index = known[band.name]
+        channels.append(
+            Channel(
+                band=entry.bands[index],
+                source=(band,),
+                shift=entry.normalise.shift[index],
+                scale=entry.normalise.scale[index],
+            )
+        )
+    return channels
+
+
+def _fixed_channels(entry: ModelEntry, offered: Mapping[str, Band], suite: str) -> tuple[list[Channel], list[str]]:
+    affine = entry.normalise.kind == "affine"
+    sources = {band.name: _source(band.name, offered) for band in entry.bands}
+    present = {band.sensor for band in entry.bands if sources[band.name]}
+    channels, missing = [], []
+    for index, band in enumerate(entry.bands):
+        source = sources[band.name]
+        if band.sensor not in present or (not source and entry.absent in ("refuse", "mask")):
+            missing.append(band.name)
+            continue
+        channels.append(
+            Channel(
+                band=band,
+                source=source,
+                shift=entry.normalise.shift[index] if affine else 0.0,
+                scale=entry.normalise.scale[index] if affine else 1.0,
+            )
+        )
+    lacking = [name for name in missing if name.partition(".")[0] in present]
+    if not present or (lacking and entry.absent == "refuse"):
+        wanted = lacking or [band.name for band in entry.bands]
+        raise Incompatible(f"{entry.name} needs {' '.join(wanted)}; {suite} has {' '.join(offered)}")
+    return channels, missing if entry.absent == "mask" else []
+
+
+def _geometry(entry: ModelEntry, image: tuple[int, int], dense: bool, suite: str) -> tuple[tuple[int, int], bool]:
+    """Return the (H, W) the backbone sees and whether windows cover the image."""
+    tall, wide = image
+    if entry.image_size == 1 and image != (1, 1):
+        raise Incompatible(f"{entry.name} reads pixel time series; {suite} gives images of {tall} x {wide} pixels")
+    if image == (1, 1):
+        if entry.image_size != 1 and entry.origin != "baseline":
+            raise Incompatible(
+                f"{entry.name} reads images, {entry.image_size} pixels a side; {suite} gives single pixels"
+            )
+        return image, False
+    if dense and max(image) > entry.image_size:
+        return (entry.image_size, entry.image_size), True
+    if entry.any_size and max(image) <= entry.image_size:
+        return (math.ceil(tall / entry.patch) * entry.patch, math.ceil(wide / entry.patch) * entry.patch), False
+    return (entry.image_size, entry.image_size), False
+
+
+def match(entry: ModelEntry, suite: Suite, task: Task, bands: Sequence[Band]) -> Recipe:
+    """Return how `bands` of `suite` become the input of `entry`.
+
+    Args:
+        entry: the model.
+        suite: gives image size and dates.
+        task: dense kinds keep native resolution and are covered by windows; others are resized as a whole.
+        bands: the suite's bands to use.
+
+    Raises:
+        Incompatible: a band it cannot do without, a unit that cannot be converted, or a size that makes no sense.
+    """
+    offered = {band.name: band for band in bands}
+    if entry.any_bands:
+        channels, masked = _any_channels(entry, offered, suite.name), list[str]()
+    else:
+        channels, masked = _fixed_channels(entry, offered, suite.name)
+    for channel in channels:
+        if not _convertible(channel.band, channel.source):
+            raise Incompatible(
+                f"{entry.name} takes {channel.band.name} in {channel.band.unit}; {suite.name} has "
+                f"{channel.source[0].name} in {channel.source[0].unit}, another quantity"
+            )
+    size, windows = _geometry(entry, suite.image_size, task.kind == "segmentation", suite.name)
+    return Recipe(
+        channels=tuple(channels),
+        absent=entry.absent,
+        masked=tuple(masked),
+        normalise=entry.normalise.kind,
+        clip=entry.normalise.clip,
+        size=size,
+        windows=windows,
+        patch=entry.patch,
+        fold_dates=suite.dates != 1 and not entry.temporal,
+    )
+
+
+def _convert(values: Tensor, source: Band, target: Band) -> Tensor:
+    import torch
+
+    have, want = UNITS[source.unit], UNITS[target.unit]
+    if source.unit == target.unit:
+        return values
+    if have.quantity == "power":
+        return 10 * torch.log10(values.clamp_min(1e-10))
+    if have.quantity == "backscatter":
+        return torch.pow(10.0, values / 10)
+    converted = (values * have.scale + have.offset - want.offset) / want.scale
+    # A display value is clipped by what a display can show.
+    return converted.clamp(0, 255) if target.unit == "uint8" else converted
+
+
+def fill_no_data(values: Tensor) -> Tensor:
+    """Return (..., T, C, H, W) with NaN replaced by the mean of its image's band over dates and valid pixels."""
+    import torch
+
+    if not bool(torch.isnan(values).any()):
+        return values
+    means = torch.nanmean(values, dim=(-4, -2, -1), keepdim=True)
+    return torch.where(torch.isnan(values), means, values)
+
+
+Statistics = Mapping[str, "tuple[float, float]"]
+"""Suite band name -> (mean, standard deviation) over the train split, in the suite's unit."""
+
+
+def prepare(images: Mapping[str, Tensor], recipe: Recipe, statistics: Statistics) -> dict[str, Tensor]:
+    """Return what the backbone takes, before windows are cut: sensor -> (B, T, C, h, w).
+
+    Args:
+        images: suite sensor -> (B, T, C, H, W) raw values, channels in the order of ``recipe.reads`` of that sensor.
+        recipe: see `match`.
+        statistics: needed for ``normalise="dataset"`` only.
+
+    Returns:
+        Normalised input at ``recipe.size``, or at native size padded to whole tokens where windows will be cut.
+    """
+    import torch
+
+    place: dict[str, int] = {}
+    for band in recipe.reads:
+        place[band.name] = sum(other.sensor == band.sensor for other in list(recipe.reads)[: recipe.reads.index(band)])
+    filled = {sensor: fill_no_data(values.float()) for sensor, values in images.items()}
+    groups: dict[str, list[Tensor]] = {}
+    for channel in recipe.channels:
+        parts = [filled[band.sensor][:, :, place[band.name]] for band in channel.source]
+        if not parts:
+            anchor = next(iter(filled.values()))[:, :, 0]
+            raw = torch.zeros_like(anchor)
+            value = raw if recipe.absent == "mean" else (raw - channel.shift) / channel.scale
+        elif len(parts) == 2:
+            total = parts[0] + parts[1]
+            ratio = torch.where(total == 0, torch.zeros_like(total), (parts[0] - parts[1]) / total)
+            value = (ratio - channel.shift) / channel.scale
+        else:
+            value = (_convert(parts[0], channel.source[0], channel.band) - channel.shift) / channel.scale
+            if recipe.normalise == "dataset":
+                mean, deviation = statistics[channel.source[0].name]
+                value = (value - mean) / max(deviation, 1e-6)
+            elif recipe.normalise == "image_2sd":
+                mean_, sd = value.mean((-2, -1), keepdim=True), value.std((-2, -1), keepdim=True)
+                value = ((value - (mean_ - 2 * sd)) / (4 * sd).clamp_min(1e-6)).clamp(0, 1)
+        groups.setdefault(channel.band.sensor, []).append(value.clamp(*recipe.clip) if recipe.clip else value)
+    return {sensor: _fit(torch.stack(values, 2), recipe) for sensor, values in groups.items()}
+
+
+def _fit(values: Tensor, recipe: Recipe) -> Tensor:
+    """Resize to the recipe's size, or pad to whole tokens where windows follow."""
+    from torch.nn import functional
+
+    batch, dates, channels, tall, wide = values.shape
+    flat = values.reshape(batch * dates, channels, tall, wide)
+    if recipe.windows:
+        pad_h = max(-tall % recipe.patch, recipe.size[0] - tall)
+        pad_w = max(-wide % recipe.patch, recipe.size[1] - wide)
+        if pad_h or pad_w:
+            mode = "reflect" if pad_h < tall and pad_w < wide else "replicate"
+            flat = functional.pad(flat, (0, pad_w, 0, pad_h), mode=mode)
+    elif (tall, wide) != recipe.size:
+        shrinks = recipe.size[0] < tall or recipe.size[1] < wide
+        flat = functional.interpolate(flat, recipe.size, mode="bilinear", align_corners=False, antialias=shrinks)
+    return flat.reshape(batch, dates, channels, *flat.shape[-2:])
+
+
+def window_offsets(tokens: int, window: int) -> list[int]:
+    """Return where windows of `window` tokens start so that they cover `tokens`, each overlapping its neighbour."""
+    if tokens <= window:
+        return [0]
+    overlap = max(1, window // 8)
+    count = math.ceil((tokens - overlap) / (window - overlap))
+    return [round(i * (tokens - window) / (count - 1)) for i in range(count)]
+
+
+def window_owner(tokens: int, window: int) -> list[int]:
+    """Return for each token the index of the window it is taken from: the one whose centre is nearest."""
+    offsets = window_offsets(tokens, window)
+    return [min(range(len(offsets)), key=lambda i: abs(offsets[i] + window / 2 - t - 0.5)) for t in range(tokens)]
+
+
+def check_units(band: Band, values: Sequence[float]) -> str:
+    """Return what is wrong with raw values for the unit declared, or ``""``.
+
+    Args:
+        band: its unit declares the bounds.
+        values: finite raw values of some samples.
+    """
+    unit = UNITS[band.unit]
+    if not values:
+        return f"{band.name}: no finite value"
+    low, high = min(values), max(values)
+    if low < unit.low or high > unit.high:
+        return f"{band.name}: values {low:g}..{high:g} lie outside {band.unit} ({unit.low:g}..{unit.high:g})"
+    if band.unit == "dn" and 0 < high <= 3:
+        return f"{band.name}: values {low:g}..{high:g} look like reflectance, not dn (reflectance x 10000)"
+    if band.unit in ("dn", "reflectance", "uint8") and high == low:
+        return f"{band.name}: constant at {low:g}"
+    if band.unit == "uint8" and high <= 1.0:
+        return f"{band.name}: values {low:g}..{high:g} look like 0..1, not uint8"
+    if band.unit == "db" and low >= 0:
+        return f"{band.name}: values {low:g}..{high:g} look like linear power, not dB"
+    return ""

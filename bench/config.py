@@ -1,0 +1,202 @@
+"""RunConfig: what a person asks for, read from ``key=value`` words and YAML files, validated, replayable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from bench.errors import BadSetting, UnknownName
+
+
+S = TypeVar("S", bound="Settings")
+
+
+class Settings(BaseModel):
+    """Root of every set of settings: frozen, unknown keys refused, defaults validated."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+def _as_tuple(value: Any) -> Any:
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, str | int | float) else tuple(value)
+
+
+class RunConfig(Settings):
+    """What to run: one suite crossed with models, tasks, protocols, label fractions, subsets and seeds.
+
+    Attributes:
+        suite: a file name in ``suites/``.
+        models: names, globs, ``all``, ``origin:NAME`` or ``objective:NAME``; any number of them.
+        tasks: task names of the suite or globs; empty for all.
+        protocols: file names in ``bench/protocols/``.
+        bands: bands of the suite to use, as names or globs (``s1.*``, ``s2``); empty for the suite's default.
+        layers: layer names or globs to probe (``block_*``, ``last``); empty for every layer.
+        fractions: shares of the train and validation labels, in (0, 1].
+        subsets: nested subsets drawn a fraction; the full set is one subset.
+        seeds: seeds of random init, probe init and batch order.
+        data: folder with the suites' data.
+        weights: folder looked in first for weights.
+        cache: folder for downloaded weights and features; empty for ``$GEOBENCH_CACHE`` or ``~/.cache/geobench``.
+        results: folder the records, tables and figures go to.
+        download: fetch missing data and weights.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``. Never part of a run's identity.
+        batch: images a forward pass. Never part of a run's identity.
+        workers: threads that read samples. Never part of a run's identity.
+        retry: run again what failed before.
+        settings: protocol name -> its own settings, written ``probe.pools=[mean]``.
+    """
+
+    suite: str
+    models: tuple[str, ...] = ("all",)
+    tasks: tuple[str, ...] = ()
+    protocols: tuple[str, ...] = ("probe", "knn")
+    bands: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
+    fractions: tuple[float, ...] = (1.0,)
+    subsets: int = Field(5, ge=1)
+    seeds: tuple[int, ...] = (0,)
+    data: Path = Path("data")
+    weights: Path | None = None
+    cache: Path | None = None
+    results: Path = Path("results")
+    download: bool = True
+    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
+    batch: int = Field(32, ge=1)
+    workers: int = Field(2, ge=0)
+    retry: bool = True
+    settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @field_validator("models", "tasks", "protocols", "bands", "layers", "fractions", "seeds", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return _as_tuple(value)
+
+    @field_validator("fractions")
+    @classmethod
+    def _fractions(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        for fraction in value:
+            if not 0 < fraction <= 1:
+                raise ValueError(f"a label fraction lies in (0, 1]; 10 per cent is 0.1, not {fraction:g}")
+        return tuple(sorted(set(value)))
+
+    @field_validator("models", "protocols", "seeds")
+    @classmethod
+    def _some(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        if not value:
+            raise ValueError("at least one is needed")
+        return value
+
+    def replay(self) -> str:
+        """Return the command that runs this configuration again, without its machine-bound words."""
+        words = [f"suite={self.suite}"]
+        for name in ("models", "tasks", "protocols", "bands", "layers", "fractions", "seeds"):
+            value = getattr(self, name)
+            if value != RunConfig.model_fields[name].default:
+                words.append(f"{name}=[{','.join(f'{item}' for item in value)}]")
+        if self.subsets != RunConfig.model_fields["subsets"].default:
+            words.append(f"subsets={self.subsets}")
+        words += [f"{name}.{key}={_word(value)}" for name, own in self.settings.items() for key, value in own.items()]
+        return "geobench-run " + " ".join(words)
+
+
+def _word(value: Any) -> str:
+    listed = isinstance(value, Sequence) and not isinstance(value, str)
+    return f"[{','.join(map(str, value))}]" if listed else str(value)
+
+
+def _value(text: str) -> Any:
+    """Read the value of a word: ``[a,b]`` and ``a,b`` are lists, all else stays text for pydantic to coerce."""
+    text = text.strip()
+    if text.startswith("[") != text.endswith("]"):
+        raise BadSetting(f"unbalanced bracket in {text!r}; a list reads [a,b] or a,b")
+    inner = text[1:-1] if text.startswith("[") else text
+    if text.startswith("[") or "," in inner:
+        return [part.strip().strip("'\"") for part in inner.split(",") if part.strip()]
+    return inner.strip("'\"")
+
+
+def read_words(words: Iterable[str], known: Sequence[str], nested: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the mapping that ``key=value`` words spell, on top of the file that ``config=`` names.
+
+    Args:
+        words: e.g. ``["suite=demo", "models=[tiny_*]", "probe.pools=mean"]``.
+        known: keys that exist at the top.
+        nested: names that may stand before a dot (protocols).
+
+    Raises:
+        BadSetting: a word without ``=``, or a key given twice.
+        UnknownName: a key that is not known.
+    """
+    given: dict[str, Any] = {}
+    for word in words:
+        key, equals, text = word.partition("=")
+        key = key.strip().lstrip("-")
+        if not equals:
+            raise BadSetting(f"{word!r} is no key=value word; e.g. suite=demo models=[tiny_*]")
+        if key in given:
+            raise BadSetting(f"{key} is given twice: {given[key]!r} and {text!r}; say it once")
+        top, dot, _ = key.partition(".")
+        if dot and top not in nested:
+            raise UnknownName("protocol with settings", top, nested)
+        if not dot and key not in known:
+            raise UnknownName("setting", key, [*known, *(f"{name}.*" for name in nested)])
+        given[key] = _value(text)
+    merged: DictConfig = OmegaConf.create()
+    if "config" in given:
+        path = Path(str(given.pop("config")))
+        try:
+            loaded = OmegaConf.load(path)
+        except (OSError, OmegaConfBaseException, ValueError) as error:
+            raise BadSetting(f"config={path} cannot be read: {error}") from error
+        except Exception as error:
+            if type(error).__module__.startswith("yaml"):
+                raise BadSetting(f"config={path} is not YAML: {error}") from error
+            raise
+        if not isinstance(loaded, DictConfig):
+            raise BadSetting(f"config={path} holds a list; it must map keys to values")
+        for key in loaded:
+            if key not in known and key not in nested:
+                raise UnknownName(f"setting in {path}", str(key), [*known, *nested])
+        merged = loaded
+    for key, value in given.items():
+        OmegaConf.update(merged, key, value, merge=False)
+    try:
+        plain = OmegaConf.to_container(merged, resolve=True)
+    except OmegaConfBaseException as error:
+        raise BadSetting(f"the configuration cannot be resolved: {error}") from error
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def validate(kind: type[S], values: Mapping[str, Any], *, where: str = "") -> S:
+    """Return `values` as settings of the given kind.
+
+    Raises:
+        UnknownName: an unknown key, with the near one.
+        BadSetting: a value of the wrong type or out of range, naming the key, the value and the rule.
+    """
+    try:
+        return kind.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise UnknownName(f"setting{where}", key, kind.model_fields) from None
+        if first["type"] == "missing":
+            raise BadSetting(f"{key}= is needed{where}; e.g. {key}=demo") from None
+        raise BadSetting(f"{key}={first['input']!r}{where}: {first['msg']}") from None
+
+
+def run_config(words: Iterable[str], protocols: Sequence[str]) -> RunConfig:
+    """Return the RunConfig that command-line words spell; `protocols` are the names that own nested settings."""
+    known = [*(name for name in RunConfig.model_fields if name != "settings"), "config"]
+    values = read_words(words, known, protocols)
+    settings = {name: values.pop(name) for name in list(values) if name in protocols}
+    return validate(RunConfig, {**values, "settings": settings})
