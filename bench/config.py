@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from bench.errors import BadSetting, UnknownName
-
 
 S = TypeVar("S", bound="Settings")
 
@@ -49,6 +48,7 @@ class RunConfig(Settings):
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``. Never part of a run's identity.
         batch: images a forward pass. Never part of a run's identity.
         workers: threads that read samples. Never part of a run's identity.
+        storage: how features are kept; float32 for a model whose activations exceed float16.
         retry: run again what failed before.
         settings: protocol name -> its own settings, written ``probe.pools=[mean]``.
     """
@@ -69,7 +69,8 @@ class RunConfig(Settings):
     download: bool = True
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     batch: int = Field(32, ge=1)
-    workers: int = Field(2, ge=0)
+    workers: int = Field(2, ge=1)
+    storage: Literal["float16", "float32"] = "float16"
     retry: bool = True
     settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from bench.core import Record, RunKey, canonical, sha256_of
+from bench.core import Layer, Record, RunKey, canonical, sha256_of
 from bench.errors import MissingData
 
 
@@ -145,6 +145,7 @@ class Features:
     def __init__(self, folder: Path, manifest: Mapping[str, Any]) -> None:
         self.folder, self.manifest = folder, manifest
         self.ids: list[str] = manifest["ids"]
+        self.layers = tuple(Layer(**layer) for layer in manifest["layers"])
 
     @property
     def names(self) -> list[str]:
@@ -165,6 +166,7 @@ class FeatureWriter:
         ids: row ids, in order.
         shapes: array name -> (shape of a row, dtype).
         facts: what the key stands for, kept in the manifest.
+        layers: what the backbone says of each layer, kept beside.
     """
 
     def __init__(
@@ -174,13 +176,15 @@ class FeatureWriter:
         ids: Sequence[str],
         shapes: Mapping[str, tuple[tuple[int, ...], str]],
         facts: Mapping[str, Any],
+        layers: Sequence[Layer],
     ) -> None:
         self._folder, self._final, self._facts = folder, final, dict(facts)
+        self._layers = [asdict(layer) for layer in layers]
         self.ids, self._shapes = list(ids), dict(shapes)
         plan = {"ids": self.ids, "files": {name: [list(shape), dtype] for name, (shape, dtype) in shapes.items()}}
         self._progress = folder / "progress.json"
         self.rows = 0
-        state = _read_json(self._progress)
+        state = read_json(self._progress)
         if state and state["plan"] == sha256_of(plan):
             self.rows = int(state["rows"])
         else:
@@ -231,7 +235,7 @@ class FeatureWriter:
             raise ValueError(f"{self.rows} of {len(self.ids)} rows written")
         self.close()
         files = {name: {"crc32": _crc32(self._folder / f"{name}.npy")} for name in self._shapes}
-        manifest = {"facts": self._facts, "ids": self.ids, "files": files, "rows": self.rows}
+        manifest = {"facts": self._facts, "ids": self.ids, "files": files, "rows": self.rows, "layers": self._layers}
         write_atomic(self._folder / "manifest.json", canonical(manifest).encode())
         self._progress.unlink(missing_ok=True)
         shutil.rmtree(self._final, ignore_errors=True)
@@ -261,7 +265,7 @@ class FeatureCache:
     def open(self, key: Mapping[str, Any]) -> Features | None:
         """Return the feature set of a key, or None; one that fails its checksums is removed, so it gets rebuilt."""
         folder = self.folder(key)
-        manifest = _read_json(folder / "manifest.json")
+        manifest = read_json(folder / "manifest.json")
         if manifest is None:
             return None
         if folder.name not in self._verified:
@@ -279,11 +283,15 @@ class FeatureCache:
         return FileLock(folder.with_suffix(".lock"))
 
     def writer(
-        self, key: Mapping[str, Any], ids: Sequence[str], shapes: Mapping[str, tuple[tuple[int, ...], str]]
+        self,
+        key: Mapping[str, Any],
+        ids: Sequence[str],
+        shapes: Mapping[str, tuple[tuple[int, ...], str]],
+        layers: Sequence[Layer] = (),
     ) -> FeatureWriter:
         """Return a writer for a key's feature set, at the row where a killed one stopped; hold `lock` meanwhile."""
         folder = self.folder(key)
-        return FeatureWriter(folder.with_suffix(".partial"), folder, ids, shapes, key)
+        return FeatureWriter(folder.with_suffix(".partial"), folder, ids, shapes, key, layers)
 
     def memo(self, kind: str, key: Mapping[str, Any]) -> Path:
         """Return the path of a small JSON kept by content key (train statistics, file hashes)."""
@@ -305,7 +313,7 @@ class FeatureCache:
         for folder in sorted((self.root / "features").glob("*")):
             if not folder.is_dir():
                 continue
-            manifest = _read_json(folder / "manifest.json")
+            manifest = read_json(folder / "manifest.json")
             facts = manifest["facts"] if manifest else {}
             state = "partial" if manifest is None else "ok"
             if manifest and verify:
@@ -359,7 +367,8 @@ def _crc32(path: Path) -> str:
     return f"{value:08x}"
 
 
-def _read_json(path: Path) -> Any:
+def read_json(path: Path) -> Any:
+    """Return the JSON at `path`, or None where there is none that can be read."""
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError):

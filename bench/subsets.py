@@ -1,0 +1,89 @@
+"""Nested, stratified label subsets shared by all models: 1 % in 5 % in 10 %, a few draws each."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.core import Task
+
+SCHEME = 1  # raised when the draw changes; part of every split hash
+QUANTILES = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subset:
+    """Which samples of a split a run may learn from.
+
+    Attributes:
+        rows: sorted positions in the split.
+        notes: what a reader must know, e.g. classes whose share was below one sample.
+    """
+
+    rows: np.ndarray
+    notes: tuple[str, ...] = ()
+
+
+def strata(task: Task, targets: np.ndarray) -> np.ndarray:
+    """Return a stratum code for each sample.
+
+    Classes are their own strata; presence in masks and multi-hot labels count by their rarest class; regression
+    targets fall into 10 quantile bins of their first output.
+
+    Args:
+        task: its kind decides.
+        targets: what ``Split.targets()`` gives, of all samples.
+    """
+    if task.kind == "classification":
+        return targets.astype(int)
+    if task.kind == "regression":
+        first = targets.reshape(len(targets), -1)[:, 0]
+        edges = np.quantile(first, np.linspace(0, 1, QUANTILES + 1)[1:-1])
+        return np.searchsorted(edges, first, side="right")
+    present = targets.astype(bool)
+    # The rarest class a sample shows decides, so that rare classes are spread over the subsets; -1 shows none.
+    order = np.argsort(present.sum(0), kind="stable")
+    codes = np.full(len(present), -1)
+    for column in order[::-1]:
+        codes[present[:, column]] = column
+    return codes
+
+
+def draw(task: Task, ids: list[str], targets: np.ndarray, fraction: float, subset: int) -> Subset:
+    """Return one nested, stratified subset of a split.
+
+    Within each stratum samples are ordered by a hash of subset number and id, so subsets of growing fractions contain
+    one another, do not depend on the order of the files, and are the same for all models. A stratum keeps the rounded
+    share, at least one sample.
+
+    Args:
+        task: decides the strata.
+        ids: of every sample.
+        targets: likewise, see `strata`.
+        fraction: in (0, 1].
+        subset: which draw.
+    """
+    if fraction >= 1:
+        return Subset(rows=np.arange(len(ids)))
+    codes = strata(task, targets)
+    ranks = np.array([hashlib.sha256(f"{subset}:{name}".encode()).hexdigest() for name in ids])
+    rows, lifted = [], []
+    for code in np.unique(codes):
+        members = np.flatnonzero(codes == code)
+        members = members[np.argsort(ranks[members], kind="stable")]
+        share = int(np.floor(fraction * len(members) + 0.5))
+        if share == 0:
+            lifted.append(_stratum_name(task, int(code)))
+        rows.append(members[: max(1, share)])
+    notes: tuple[str, ...] = ()
+    if lifted:
+        notes = (f"fraction {fraction:g} is less than one sample of {', '.join(lifted)}: one of each is kept",)
+    return Subset(rows=np.sort(np.concatenate(rows)), notes=notes)
+
+
+def _stratum_name(task: Task, code: int) -> str:
+    if task.kind == "regression":
+        return f"quantile bin {code + 1}"
+    return task.classes[code] if 0 <= code < len(task.classes) else "samples without a label"
