@@ -84,7 +84,7 @@ def resampled(weights: np.ndarray, sums: np.ndarray, score: Score) -> np.ndarray
     # Integer counts stay exact in float32 below 2^24, at twice the speed.
     largest = float(np.abs(flat).max(initial=0)) * len(flat)
     exact = sums.dtype.kind in "iu" and largest < 2**24
-    kind = np.float32 if exact else np.float64
+    kind: type[np.floating] = np.float32 if exact else np.float64
     values = flat.astype(kind)
     step = max(1, (1 << 23) // max(1, len(flat)))
     parts = [weights[start : start + step].astype(kind) @ values for start in range(0, len(weights), step)]

@@ -1,4 +1,4 @@
-"""What depth does to a score: the cost of reading the last layer, its interval, and its significance over many cells."""
+"""What depth does to a score: what reading the last layer costs, with interval and significance over many cells."""
 
 from __future__ import annotations
 

@@ -1,28 +1,26 @@
 """Records -> tidy DataFrames: the leaderboard, the layer profiles, the models and the failures.
 
-Column names are defined here and nowhere else. Whatever follows reads these frames.
+Column names are defined here and nowhere else; what follows reads these frames.
 """
 
 from __future__ import annotations
 
-import hashlib
-import zipfile
-import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis.intervals import RESAMPLES, block_codes, percentile, resample_weights, score_draws
-from analysis.profiles import final_layer_regret, holm
-from bench.core import Record, RunKey, canonical, sha256_of
-from bench.errors import BenchError
+from analysis.cells import Cell, Draws, RecordSource, cells, draw, grouped, position
+from analysis.intervals import RESAMPLES, percentile
+from analysis.profiles import Regret, final_layer_regret, holm
+from bench.core import Record
 
 LEADERBOARD = (
     *("task", "model", "origin", "parent", "protocol", "layer", "fraction", "metric", "score", "low", "high"),
-    *("n_test", "trained_on_this", "record", "variant", "rank_note", "spread", "subsets", "seeds"),
+    *("n_test", "trained_on_this", "record", "variant", "standing", "spread", "subsets", "seeds"),
     *("chosen_layer", "chosen_depth", "pool", "setting", "edge", "val", "objective", "parameters", "n_train"),
     *("blocks", "direction", "metric_label", "unit", "kind", "generated", "recipe", "suite", "notes"),
 )
@@ -33,25 +31,14 @@ LAYERS = (
     *("regret_high", "regret_p", "regret_p_holm", "n_test", "subsets", "direction", "metric_label", "unit"),
     *("generated", "variant", "record"),
 )
-MODELS = ("model", "origin", "objective", "parent", "parameters", "depth", "version", "weights", "licence", "reference")
+MODELS = (
+    *("model", "origin", "objective", "parent", "parameters", "depth", "version", "weights", "licence"),
+    *("trained_on_this", "reference"),
+)
 FAILURES = ("task", "model", "protocol", "fraction", "subset", "seed", "error", "record")
 
 CHOSEN, LAST = "best-on-val", "last"
 FEW_BLOCKS = 10
-# What two records may differ in besides subset and seed without anybody having declared it: never pooled.
-AXES = ("suite_version", "split_hash", "model_version", "weights", "recipe", "protocol_version", "settings")
-
-
-class RecordSource(Protocol):
-    """What a report reads: `bench.store.Store`, or anything that gives records and their arrays."""
-
-    def records(self, suite: str | None = None) -> Iterator[Record]:
-        """Yield the records of one suite, or of all, in a fixed order."""
-        ...
-
-    def arrays(self, record: Record) -> Mapping[str, np.ndarray]:
-        """Return the arrays of a record by name."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +47,10 @@ class Tables:
 
     Attributes:
         leaderboard: one row a (task, model, protocol, layer rule, fraction); see `LEADERBOARD`. An out-of-region split
-            is the task ``name@split``. ``rank_note`` is ``best``, or ``tie`` where the paired interval of the
-            difference to the best row of the same task, protocol, rule and fraction holds 0.
+            is the task ``name@split``. ``score`` is the mean over subsets and seeds, ``low`` and ``high`` the bootstrap
+            interval of that mean over test samples, ``spread`` the standard deviation over subsets and seeds.
+            ``standing`` is ``best``, or ``tie`` where the paired interval of the difference to the best row of the same
+            task, protocol, rule and fraction holds 0.
         layers: one row a (task, model, protocol, fraction, layer); see `LAYERS`. Positive ``final_layer_regret`` means
             that the last layer is worse than the one chosen on validation; ``regret_p_holm`` corrects over all cells.
         models: one row a model; see `MODELS`.
@@ -74,39 +63,6 @@ class Tables:
     failures: pd.DataFrame
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cell:
-    """Records that differ in subset and seed alone, seen on one test split."""
-
-    task: str
-    split: str
-    variant: str
-    records: tuple[Record, ...]
-    failed: int = 0
-
-    @property
-    def key(self) -> RunKey:
-        """The key of its first record."""
-        return self.records[0].key
-
-    @property
-    def facts(self) -> Mapping[str, Any]:
-        """The facts of its first record."""
-        return self.records[0].facts
-
-
-@dataclass(kw_only=True)
-class Draws:
-    """Bootstrap draws of a cell, averaged over its records; `reason` says why there are none."""
-
-    rules: dict[str, np.ndarray] = field(default_factory=dict)
-    low: np.ndarray | None = None
-    high: np.ndarray | None = None
-    samples: int = 0
-    blocks: int = 0
-    reason: str = ""
-
-
 def tables(source: RecordSource, suite: str, *, resamples: int = RESAMPLES) -> Tables:
     """Return the tables of a suite, from its records alone; equal records give equal tables.
 
@@ -117,85 +73,231 @@ def tables(source: RecordSource, suite: str, *, resamples: int = RESAMPLES) -> T
     """
     records = list(source.records(suite))
     board: list[dict[str, Any]] = []
-    layers: list[list[dict[str, Any]]] = []
-    for group in _grouped(cells(records), lambda cell: _test_set(cell)).values():
-        drawn = draw(source, group, resamples)
-        rows = [_row(cell, rule, one) for cell, one in zip(group, drawn, strict=True) for rule in _rules(cell)]
-        noted = [one.rules.get(rule) for cell, one in zip(group, drawn, strict=True) for rule in _rules(cell)]
-        _rank(rows, noted)
-        board += rows
-        layers += [_layer_rows(cell, one) for cell, one in zip(group, drawn, strict=True) if cell.records[0].curves]
+    profiles: list[list[dict[str, Any]]] = []
+    for group in grouped(cells(records), lambda cell: cell.test_set).values():
+        drawn = list(zip(group, draw(source, group, resamples), strict=True))
+        most = max(draws.samples for _, draws in drawn)
+        ranked = [(_row(cell, rule, one, most), one.rules.get(rule)) for cell, one in drawn for rule in cell.rules]
+        _rank(ranked)
+        board += [row for row, _ in ranked]
+        profiles += [_layer_rows(cell, draws) for cell, draws in drawn if cell.records[0].curves]
     board.sort(key=_board_order)
-    layers.sort(key=lambda rows: tuple(rows[0][name] for name in ("task", "model", "protocol", "fraction", "variant")))
-    for rows, p in zip(layers, holm([rows[0]["regret_p"] for rows in layers]), strict=True):
+    profiles.sort(key=lambda rows: [rows[0][name] for name in ("task", "model", "protocol", "fraction", "variant")])
+    for rows, p in zip(profiles, holm([rows[0]["regret_p"] for rows in profiles]), strict=True):
         for row in rows:
             row["regret_p_holm"] = p
     further = sorted({name for row in board for name in row} - set(LEADERBOARD))
     return Tables(
         leaderboard=pd.DataFrame(board, columns=[*LEADERBOARD, *further]),
-        layers=pd.DataFrame([row for rows in layers for row in rows], columns=list(LAYERS)),
+        layers=pd.DataFrame([row for rows in profiles for row in rows], columns=list(LAYERS)),
         models=_models(records),
         failures=_failures(records),
     )
 
 
-def cells(records: Iterable[Record]) -> list[Cell]:
-    """Return the cells of records in a fixed order; what differs in an undeclared axis is apart, named by `variant`."""
-    groups = _grouped(records, lambda r: (r.key.task, r.key.model, r.key.protocol, r.key.fraction, _axes_text(r.key)))
-    rivals = _grouped(groups, lambda name: name[:4])
-    found = []
-    for name in sorted(groups):
-        ok = tuple(r for r in sorted(groups[name], key=lambda r: (r.key.subset, r.key.seed)) if r.status == "ok")
-        if not ok:
+def _board_order(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    worst = np.isnan(row["score"])
+    score = 0.0 if worst else row["score"] * _sign(row["direction"])
+    return (row["task"], row["protocol"], row["layer"], row["fraction"], worst, -score, row["model"], row["variant"])
+
+
+def _sign(direction: str) -> int:
+    return -1 if direction == "min" else 1
+
+
+def _shared(cell: Cell, draws: Draws) -> dict[str, Any]:
+    """Return the columns that both tables have."""
+    key, facts = cell.key, cell.facts
+    return {
+        "task": cell.task,
+        "model": key.model,
+        "origin": facts["origin"],
+        "parent": facts.get("parent", ""),
+        "protocol": key.protocol,
+        "fraction": key.fraction,
+        "metric": cell.metric,
+        "metric_label": facts.get("metric_label", cell.metric),
+        "direction": facts["direction"],
+        "unit": facts.get("unit", "") if cell.metric in ("rmse", "mae") else "",
+        "n_test": draws.samples,
+        "subsets": len({record.key.subset for record in cell.records}),
+        "generated": bool(facts["generated"]),
+        "variant": cell.variant,
+        "record": " ".join(sorted(record.digest for record in cell.records)),
+    }
+
+
+def _row(cell: Cell, rule: str, draws: Draws, most: int) -> dict[str, Any]:
+    """Return one leaderboard row; `most` is the number of samples of the model that could read the most."""
+    facts, values = cell.facts, cell.values(rule)
+    choices = [record.choices.get(rule, {}) for record in cell.records]
+    depths = [record.curves[position(record, rule)]["depth"] for record in cell.records if record.curves]
+    low, high = percentile(draws.rules[rule]) if rule in draws.rules else (np.nan, np.nan)
+    every = {name for record in cell.records for name in record.scores[cell.split].get(rule, {})}
+    return _shared(cell, draws) | {
+        "layer": rule,
+        "score": float(np.mean(values)),
+        "low": float(low),
+        "high": float(high),
+        "trained_on_this": facts.get("trained_on_this", "unknown"),
+        "standing": "",
+        "spread": _spread(values),
+        "seeds": " ".join(str(seed) for seed in sorted({record.key.seed for record in cell.records})),
+        "chosen_layer": _joined(choice.get("layer", "") for choice in choices),
+        "chosen_depth": float(np.mean(depths)) if depths else np.nan,
+        "pool": _joined(choice.get("pool", "") for choice in choices),
+        "setting": _joined(choice.get("setting", "") for choice in choices),
+        "edge": any(choice.get("edge") for choice in choices),
+        "val": float(np.mean([choice.get("val", np.nan) for choice in choices])),
+        "objective": facts.get("objective", ""),
+        "parameters": int(facts.get("parameters", 0)),
+        "n_train": round(float(np.mean([record.facts.get("n_train", 0) for record in cell.records]))),
+        "blocks": draws.blocks,
+        "kind": facts["kind"],
+        "recipe": recipe_text(cell.key.recipe),
+        "suite": cell.key.suite,
+        "notes": _notes(cell, draws, most),
+        **{name: float(np.mean(cell.values(rule, name))) for name in sorted(every)},
+    }
+
+
+def _notes(cell: Cell, draws: Draws, most: int) -> str:
+    notes = [note for record in cell.records for note in record.notes]
+    if draws.reason:
+        notes.append(draws.reason)
+    elif draws.blocks < FEW_BLOCKS:
+        notes.append(f"interval from {draws.blocks} blocks only")
+    if draws.samples < most:
+        notes.append(f"scored on {draws.samples} of {most} samples")
+    if cell.failed:
+        notes.append(f"{cell.failed} of {cell.failed + len(cell.records)} runs failed")
+    return "; ".join(dict.fromkeys(notes))
+
+
+def _rank(ranked: Sequence[tuple[dict[str, Any], np.ndarray | None]]) -> None:
+    """Fill ``standing``: the best of each protocol, rule and fraction, and who cannot be told from it."""
+    setting = ("protocol", "layer", "fraction")
+    for group in grouped(ranked, lambda pair: tuple(pair[0][name] for name in setting)).values():
+        rivals = sorted(group, key=lambda pair: _board_order(pair[0]))
+        top, best = rivals[0]
+        if np.isnan(top["score"]):
             continue
-        variant = _variant(ok[0].key, [groups[other][0].key for other in rivals[name[:4]]])
-        failed = len(groups[name]) - len(ok)
-        for split in ok[0].scores:
-            task = name[0] if split == "test" else f"{name[0]}@{split}"
-            found.append(Cell(task=task, split=split, variant=variant, records=ok, failed=failed))
-    return found
+        top["standing"] = "best"
+        for row, draws in rivals[1:]:
+            if best is None or draws is None:
+                continue
+            lead = _sign(row["direction"]) * (best - draws)
+            row["standing"] = "tie" if percentile(lead)[0] <= 0 else ""
 
 
-def draw(source: RecordSource, group: Sequence[Cell], resamples: int) -> list[Draws]:
-    """Return the bootstrap draws of cells that share a test set, all from the same resamples."""
-    seen: dict[bytes, np.ndarray] = {}
-    for cell in group:
-        for record in cell.records:
-            blocks = _read(source, record, cell.split).get("blocks")
-            if blocks is not None:
-                seen.setdefault(_fingerprint(blocks), blocks)
-    names = np.unique(np.concatenate(list(seen.values()))) if seen else np.empty(0, "U1")
-    if len(names) < 2:
-        reason = f"no interval: {len(names)} resampling block" if seen else "no interval: no outcomes stored"
-        return [Draws(reason=reason, samples=_samples(source, cell), blocks=len(names)) for cell in group]
-    seed = int(sha256_of(list(_test_set(group[0])))[:16], 16)
-    weights = resample_weights(len(names), resamples, np.random.default_rng(seed))
-    codes = {mark: block_codes(blocks, names) for mark, blocks in seen.items()}
-    return [_draw_cell(source, cell, codes, weights) for cell in group]
+def _layer_rows(cell: Cell, draws: Draws) -> list[dict[str, Any]]:
+    """Return the profile of one cell, a row a layer in depth order."""
+    chosen = Counter(position(record, CHOSEN) for record in cell.records if CHOSEN in record.choices)
+    favourite = min(chosen, key=lambda place: (-chosen[place], place)) if chosen else -1
+    first = cell.records[0]
+    last = position(first, LAST) if LAST in first.choices else len(first.curves) - 1
+    regret = _regret(cell, draws)
+    rows = []
+    for place, layer in enumerate(first.curves):
+        each = [record.curves[place] for record in cell.records]
+        test = [float(row[cell.split]) for row in each]
+        rows.append(
+            _shared(cell, draws)
+            | {
+                "layer": layer["layer"],
+                "depth": layer["depth"],
+                "pool": _joined(row["pool"] for row in each),
+                "setting": _joined(row["setting"] for row in each),
+                "val": float(np.mean([row["val"] for row in each])),
+                "test": float(np.mean(test)),
+                "low": np.nan if draws.low is None else draws.low[place],
+                "high": np.nan if draws.high is None else draws.high[place],
+                "spread": _spread(test),
+                "chosen": place == favourite,
+                "chosen_share": chosen[place] / len(cell.records),
+                "last": place == last,
+                "final_layer_regret": regret.value,
+                "regret_low": regret.low,
+                "regret_high": regret.high,
+                "regret_p": regret.p,
+            }
+        )
+    return rows
 
 
-def _draw_cell(source: RecordSource, cell: Cell, codes: Mapping[bytes, np.ndarray], weights: np.ndarray) -> Draws:
-    total: np.ndarray | None = None
-    found = Draws()
-    for record in cell.records:
-        outcome = _read(source, record, cell.split)
-        try:
-            where = codes[_fingerprint(outcome["blocks"])]
-            points, draws = score_draws(cell.facts["metric"], outcome, len(cell.facts["classes"]), where, weights)
-        except KeyError as error:
-            return Draws(reason=f"no interval: no outcomes of {error.args[0]} stored", samples=_samples(source, cell))
-        claimed = np.array([row[cell.split] for row in record.curves], dtype=np.float64)
-        if points.shape != claimed.shape or not np.allclose(points, claimed, rtol=1e-3, atol=1e-3, equal_nan=True):
-            return Draws(reason=f"no interval: stored outcomes of {record.digest} do not give its stored scores")
-        total = draws if total is None else total + draws
-        for rule in _rules(cell):
-            found.rules[rule] = found.rules.get(rule, 0) + draws[:, _position(record, rule)] / len(cell.records)
-        found.samples = max(found.samples, len(where))
-        found.blocks = max(found.blocks, len(np.unique(where)))
-    assert total is not None
-    found.low, found.high = percentile(total / len(cell.records))
-    return found
+def _regret(cell: Cell, draws: Draws) -> Regret:
+    """Return the regret of a cell; NaN for a model of one layer, or without both rules."""
+    if len(cell.records[0].curves) < 2 or not {CHOSEN, LAST} <= set(cell.rules):
+        return Regret(value=np.nan, low=np.nan, high=np.nan, p=np.nan)
+    both = (draws.rules[CHOSEN], draws.rules[LAST]) if draws.rules else None
+    chosen, last = (float(np.mean(cell.values(rule))) for rule in (CHOSEN, LAST))
+    return final_layer_regret(chosen, last, both, direction=cell.facts["direction"])
 
 
-def _read(source: RecordSource, record: Record, split: str) -> dict[str, np.ndarray]:
-    raise NotImplementedError
+def _spread(values: Sequence[float]) -> float:
+    return float(np.std(values, ddof=1)) if len(values) > 1 else np.nan
+
+
+def _joined(values: Iterable[Any]) -> str:
+    """Return the distinct values in order of appearance, ``/`` between them."""
+    return "/".join(dict.fromkeys(f"{value:g}" if isinstance(value, float) else str(value) for value in values))
+
+
+def recipe_text(recipe: Mapping[str, Any]) -> str:
+    """Return a recipe in one line: bands by sensor, size, normalisation, and what fills or masks absent bands."""
+    by_sensor: dict[str, list[str]] = {}
+    absent = []
+    for text in recipe.get("bands", ()):
+        name, _, source = str(text).partition("<")
+        sensor, _, band = name.partition(".")
+        by_sensor.setdefault(sensor, []).append(band or name)
+        if source.startswith("absent"):
+            absent.append(name)
+    parts = ["; ".join(f"{sensor}: {' '.join(names)}" for sensor, names in by_sensor.items())]
+    if "size" in recipe:
+        size = recipe["size"]
+        parts.append("x".join(str(side) for side in size) if isinstance(size, list | tuple) else str(size))
+    if recipe.get("windows"):
+        parts.append("windows")
+    parts.append(str(recipe.get("normalise", "")))
+    if absent:
+        parts.append(f"{recipe.get('absent', 'absent')} for {' '.join(absent)}")
+    if recipe.get("masked"):
+        parts.append(f"masked {' '.join(recipe['masked'])}")
+    return ", ".join(part for part in parts if part)
+
+
+def _models(records: Iterable[Record]) -> pd.DataFrame:
+    found = {}
+    for record in records:
+        key, facts = record.key, record.facts
+        if not facts:
+            continue
+        found[key.model, key.model_version, key.weights] = {
+            "model": key.model,
+            "origin": facts["origin"],
+            "objective": facts.get("objective", ""),
+            "parent": facts.get("parent", ""),
+            "parameters": int(facts.get("parameters", 0)),
+            "depth": facts.get("depth", 0),
+            "version": key.model_version,
+            "weights": key.weights,
+            "licence": facts.get("licence", ""),
+            "trained_on_this": facts.get("trained_on_this", "unknown"),
+            "reference": facts.get("reference", ""),
+        }
+    return pd.DataFrame([found[name] for name in sorted(found)], columns=list(MODELS))
+
+
+def _failures(records: Iterable[Record]) -> pd.DataFrame:
+    rows = [
+        {
+            **{name: getattr(record.key, name) for name in FAILURES[:6]},
+            "error": record.error,
+            "record": record.digest,
+        }
+        for record in records
+        if record.status == "failed"
+    ]
+    rows.sort(key=lambda row: tuple(row[name] for name in FAILURES[:6]))
+    return pd.DataFrame(rows, columns=list(FAILURES))

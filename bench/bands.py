@@ -323,10 +323,15 @@ def window_offsets(tokens: int, window: int) -> list[int]:
     return [round(i * (tokens - window) / (count - 1)) for i in range(count)]
 
 
-def window_owner(tokens: int, window: int) -> list[int]:
-    """Return for each token the index of the window it is taken from: the one whose centre is nearest."""
-    offsets = window_offsets(tokens, window)
-    return [min(range(len(offsets)), key=lambda i: abs(offsets[i] + window / 2 - t - 0.5)) for t in range(tokens)]
+def window_grid(recipe: Recipe, image: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Return the top left corners, in pixels, of the windows that cover an image of (H, W); one for no windows."""
+    if not recipe.windows:
+        return [(0, 0)]
+    rows, columns = (
+        window_offsets(-(-max(extent, side) // recipe.patch), side // recipe.patch)
+        for extent, side in zip(image, recipe.size, strict=True)
+    )
+    return [(top * recipe.patch, left * recipe.patch) for top in rows for left in columns]
 
 
 def check_units(band: Band, values: Sequence[float]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.bands import Recipe, Statistics, prepare, window_offsets
+from bench.bands import Recipe, Statistics, prepare, window_grid
 from bench.core import Band, Sample, Split, canonical, sha256_of
 from bench.errors import Incompatible, MissingData
 from bench.store import FeatureCache, Features, read_json, write_atomic
@@ -163,7 +163,8 @@ def _fill(
     flushed = time.monotonic()
     shapes = _shapes(job, backbone, stats, device)
     if job.recipe.windows:  # a large image is many forward passes: keep the memory of a batch what it was
-        batch = max(1, batch // len(_window_grid(job.recipe, job.split[0])))
+        image = next(iter(job.split[0].images.values())).shape[-2:]
+        batch = max(1, batch // len(window_grid(job.recipe, image)))
     writer = cache.writer(key, list(job.split.ids), shapes, backbone.layers)
     try:
         # Resume only at a batch boundary, so that a killed and a whole pass see the same batches.
@@ -319,22 +320,12 @@ def _over_dates(tap: Tap, dates: int) -> Tap:
     return type(tap)(grid, vector, cls)
 
 
-def _window_grid(recipe: Recipe, sample: Sample) -> list[tuple[int, int]]:
-    """Return the top left corners of the windows that cover an image, in pixels."""
-    tall, wide = next(iter(sample.images.values())).shape[-2:]
-    rows, columns = (
-        window_offsets(-(-max(extent, side) // recipe.patch), side // recipe.patch)
-        for extent, side in zip((tall, wide), recipe.size, strict=True)
-    )
-    return [(top * recipe.patch, left * recipe.patch) for top in rows for left in columns]
-
-
 def _windowed(
     recipe: Recipe, backbone: Backbone, ready: Mapping[str, Tensor], when: Tensor | None, where: Tensor | None
 ) -> list[Tap]:
     tall, wide = next(iter(ready.values())).shape[-2:]
-    rows = [o * recipe.patch for o in window_offsets(tall // recipe.patch, recipe.size[0] // recipe.patch)]
-    columns = [o * recipe.patch for o in window_offsets(wide // recipe.patch, recipe.size[1] // recipe.patch)]
+    corners = window_grid(recipe, (tall, wide))
+    rows, columns = sorted({top for top, _ in corners}), sorted({left for _, left in corners})
     whole: list[Tap] = []
     for top in rows:
         for left in columns:

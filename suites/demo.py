@@ -50,7 +50,7 @@ CLASSES = ("cropland", "orchard", "forest", "grassland", "urban", "bare", "river
 CROPLAND, ORCHARD, FOREST, GRASSLAND, URBAN, BARE, RIVER, LAKE = range(8)
 BANDS = (
     *sentinel2_bands("b01 b02 b03 b04 b05 b06 b07 b08 b8a b09 b11 b12"),
-    *sentinel1_bands("vv vh"),
+    *sentinel1_bands(),
 )
 # Reflectance in per cent of the materials that surfaces are mixed from, in the order of the optical bands.
 MATERIALS = {

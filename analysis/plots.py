@@ -1,0 +1,233 @@
+"""Axes-level drawing of layer profiles, and the figure that holds them; bytes depend on the data alone."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+# Okabe and Ito (2008) without yellow, which a white page swallows; the marker tells the same story in grey print.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+GREY = "#9A9A9A"
+BASELINE_DASHES = ((0, (1, 1)), (0, (5, 1, 1, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (8, 2)))
+NARROW, WIDE = 3.3, 6.9  # inches: one and two columns of a paper
+NORM_OFFSET = 0.07  # the final norm shares depth 1 with the last block and is drawn just right of it
+STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 7.5,
+    "axes.titlesize": 7.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 7.5,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E6E6E6",
+    "grid.linewidth": 0.5,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "lines.linewidth": 1.2,
+    "pdf.fonttype": 42,
+    "savefig.dpi": 200,
+    "figure.dpi": 200,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """One model's scores over depth.
+
+    Attributes:
+        model, origin, parent: as its entry says.
+        depth: relative depth of each layer, (L,), ascending.
+        score, low, high: test score and its 95 % bounds (NaN for none), (L,).
+        chosen, last: index of the layer chosen on validation, and of the last one.
+    """
+
+    model: str
+    origin: str
+    parent: str
+    depth: np.ndarray
+    score: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    chosen: int
+    last: int
+
+    @property
+    def flat(self) -> bool:
+        """Whether it has no depth to speak of."""
+        return len(self.depth) == 1
+
+    @property
+    def x(self) -> np.ndarray:
+        """Where its layers are drawn: the relative depth, the final norm moved a little beyond 1."""
+        repeats = np.append(False, np.diff(self.depth) == 0)
+        return np.asarray(self.depth + NORM_OFFSET * repeats)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """One set of axes: a title and the curves under it."""
+
+    title: str
+    curves: Sequence[Curve]
+
+
+@dataclass(frozen=True)
+class Inks:
+    """What each model is drawn with; models without a colour of their own are grey."""
+
+    colour: dict[str, str]
+    marker: dict[str, str]
+    dashes: dict[str, tuple[int, tuple[int, ...]]]
+
+
+def inks(curves: Sequence[Curve], direction: str) -> Inks:
+    """Return colours and markers for the best models, and dashes for one-layer baselines.
+
+    Args:
+        curves: of every panel; a model's best score at its chosen layer decides whether it gets a colour.
+        direction: ``max`` or ``min``.
+    """
+    sign = -1 if direction == "min" else 1
+    best: dict[str, float] = {}
+    for curve in curves:
+        if not curve.flat and curve.origin != "random":
+            best[curve.model] = max(best.get(curve.model, -np.inf), sign * float(curve.score[curve.chosen]))
+    top = sorted(sorted(best), key=lambda name: -best[name])[: len(COLOURS)]
+    # Colour follows the name's order, not the score's, so that it stays put from one task's figure to the next.
+    top.sort()
+    flat = sorted({curve.model for curve in curves if curve.flat})
+    return Inks(
+        colour=dict(zip(top, COLOURS, strict=False)),
+        marker=dict(zip(top, MARKERS, strict=False)),
+        dashes={name: BASELINE_DASHES[i % len(BASELINE_DASHES)] for i, name in enumerate(flat)},
+    )
+
+
+def layer_profile(axes: Axes, curves: Sequence[Curve], ink: Inks) -> None:
+    """Draw score over relative depth: a line a model with its 95 % band, its random twin dashed in the same colour.
+
+    A star marks the layer chosen on validation. From it a dashed line runs at the height of the last layer, so the gap
+    between the two is the final-layer regret. One-layer baselines are horizontal lines.
+    """
+    for curve in sorted(curves, key=lambda curve: (not curve.flat, curve.model in ink.colour, curve.model)):
+        if curve.flat:
+            axes.axhline(curve.score[0], color="#555555", linewidth=0.9, linestyle=ink.dashes[curve.model], zorder=1.5)
+        elif curve.origin == "random":
+            colour = ink.colour.get(curve.parent, GREY)
+            axes.plot(curve.x, curve.score, color=colour, linestyle=(0, (3, 1.5)), linewidth=0.9, alpha=0.55, zorder=2)
+        elif curve.model in ink.colour:
+            _coloured(axes, curve, ink)
+        else:
+            axes.plot(curve.x, curve.score, color=GREY, linewidth=0.8, alpha=0.7, zorder=1.8)
+    axes.set_xlim(-0.04, 1.12)
+    axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", ".25", ".5", ".75", "1"])
+
+
+def _coloured(axes: Axes, curve: Curve, ink: Inks) -> None:
+    colour, x = ink.colour[curve.model], curve.x
+    if not np.isnan(curve.low).any():
+        axes.fill_between(x, curve.low, curve.high, color=colour, alpha=0.13, linewidth=0, zorder=2)
+    axes.plot(x, curve.score, color=colour, marker=ink.marker[curve.model], markersize=2.8, markeredgewidth=0, zorder=3)
+    if curve.chosen != curve.last:
+        ends = [x[curve.chosen], x[curve.last]]
+        axes.plot(ends, [curve.score[curve.last]] * 2, color=colour, linestyle=(0, (2, 1.5)), linewidth=0.8, zorder=2.5)
+    star = {"marker": "*", "markersize": 9, "markeredgecolor": "white", "markeredgewidth": 0.6, "linestyle": "none"}
+    axes.plot(x[curve.chosen], curve.score[curve.chosen], color=colour, zorder=4, **star)
+
+
+def _legend(curves: Sequence[Curve], ink: Inks) -> list[Line2D]:
+    entries = [
+        Line2D([], [], color=colour, marker=ink.marker[name], markersize=3.5, markeredgewidth=0, label=name)
+        for name, colour in ink.colour.items()
+    ]
+    entries += [
+        Line2D([], [], color="#555555", linewidth=0.9, linestyle=dashes, label=name) for name, dashes in ink.dashes.items()
+    ]
+    if any(curve.origin == "random" and not curve.flat for curve in curves):
+        label = "random twin of the same colour" if len(ink.colour) > 1 else "random twin"
+        entries.append(Line2D([], [], color=GREY, linestyle=(0, (3, 1.5)), linewidth=0.9, label=label))
+    others = {c.model for c in curves if not c.flat and c.origin != "random"} - set(ink.colour)
+    if others:
+        entries.append(Line2D([], [], color=GREY, linewidth=0.8, label=f"{len(others)} further models"))
+    if ink.colour:
+        star = {"marker": "*", "markersize": 7, "markeredgewidth": 0, "linestyle": "none"}
+        entries.append(Line2D([], [], color="#333333", label="layer chosen on validation", **star))
+        entries.append(
+            Line2D([], [], color="#333333", linestyle=(0, (2, 1.5)), linewidth=0.8, label="height of its last layer")
+        )
+    return entries
+
+
+def profile_figure(
+    panels: Sequence[Panel], *, title: str, label: str, direction: str, generated: bool, columns: int = 3
+) -> Figure:
+    """Return small multiples of layer profiles with one legend below them.
+
+    Args:
+        panels: drawn in rows from the top left, with one vertical scale.
+        title: of the whole figure.
+        label: of the vertical axis.
+        direction: ``max`` or ``min``.
+        generated: whether the data were made by a program; the figure then says so.
+        columns: panels a row at most.
+    """
+    across = min(columns, len(panels))
+    down = -(-len(panels) // across)
+    width = NARROW if len(panels) == 1 else WIDE
+    curves = [curve for panel in panels for curve in panel.curves]
+    ink = inks(curves, direction)
+    entries = _legend(curves, ink)
+    legend_columns = 2 if width == NARROW else 4
+    legend_height = 0.15 * -(-len(entries) // legend_columns)
+    with style():
+        figure = Figure(figsize=(width, 0.45 + 1.95 * down + legend_height), layout="constrained")
+        FigureCanvasAgg(figure)
+        grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
+        for axes, panel in zip(grid.flat, panels, strict=False):
+            layer_profile(axes, panel.curves, ink)
+            axes.set_title(panel.title)
+        for axes in grid.flat[len(panels) :]:
+            axes.set_visible(False)
+        arrow = "↓ better" if direction == "min" else "↑ better"
+        figure.supylabel(f"{label}  ({arrow})", fontsize=7.5)
+        normed = any((np.diff(curve.depth) == 0).any() for curve in curves)
+        figure.supxlabel("relative depth" + (" (beyond 1: final norm)" if normed else ""), fontsize=7.5)
+        figure.suptitle(title + (" · generated data" if generated else ""), fontsize=8, x=0.01, ha="left")
+        figure.legend(handles=entries, loc="outside lower center", ncols=legend_columns, handlelength=2.4)
+    return figure
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw and save in the project's style, whatever the reader's own settings are."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(STYLE)
+        yield
+
+
+def saved(figure: Figure, kind: str) -> bytes:
+    """Return a figure as ``pdf`` (vector, TrueType fonts) or ``png`` (200 dpi), without date or machine in it."""
+    nobody = {"pdf": {"CreationDate": None, "Creator": None, "Producer": None}, "png": {"Software": None}}
+    buffer = io.BytesIO()
+    with style():
+        figure.savefig(buffer, format=kind, metadata=nobody[kind])
+    return buffer.getvalue()

@@ -1,0 +1,350 @@
+"""Galileo's encoder (Tseng et al. 2025, arXiv:2502.09356), written anew; it fits the publishers' weights.
+
+A token is one channel group, at one patch and date for what varies over both, at one patch for terrain, at one date for
+weather, once for the location. All visible tokens attend to each other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bench.core import Band, Images, Layer, Tap
+from bench.errors import Incompatible
+
+KERNEL = 8
+DATES = 24
+RESOLUTION = 10.0  # metres a pixel at which positions count 0, 1, 2, ...
+JULY = 6
+
+DYNAMIC_WORLD = tuple(
+    f"dw.{name}" for name in "water trees grass flooded_vegetation crops shrub built bare snow".split()
+)
+WORLD_CEREAL = tuple(f"wc.{name}" for name in "temporary_crops maize winter_cereals spring_cereals irrigation".split())
+SPACE_TIME = {
+    "S1": ("s1.vv", "s1.vh"),
+    "S2_RGB": ("s2.b02", "s2.b03", "s2.b04"),
+    "S2_Red_Edge": ("s2.b05", "s2.b06", "s2.b07"),
+    "S2_NIR_10m": ("s2.b08",),
+    "S2_NIR_20m": ("s2.b8a",),
+    "S2_SWIR": ("s2.b11", "s2.b12"),
+    "NDVI": ("s2.ndvi",),
+}
+SPACE = {"SRTM": ("srtm.elevation", "srtm.slope"), "DW": DYNAMIC_WORLD, "WC": WORLD_CEREAL}
+TIME = {
+    "ERA5": ("era5.t2m", "era5.tp_sum"),
+    "TC": ("tc.deficit", "tc.soil_moisture", "tc.evapotranspiration"),
+    "VIIRS": ("viirs.radiance",),
+}
+STATIC = {
+    "LS": ("landscan.population",),
+    "location": ("x", "y", "z"),
+    "DW_static": DYNAMIC_WORLD,
+    "WC_static": WORLD_CEREAL,
+}
+
+
+class _Source(NamedTuple):
+    """Where a channel group's bands are: an index into the sensor's channels, or the value of one that is not given."""
+
+    sensor: str
+    channels: tuple[int | float, ...]
+
+
+class _Layout(NamedTuple):
+    """How the token sequence is laid out: B x (dates x rows x columns x moving, rows x columns x still, the rest)."""
+
+    dates: int
+    rows: int
+    columns: int
+    moving: int
+    still: int
+
+
+class GalileoNetwork(nn.Module):
+    """The encoder, tapped at every layer; parameters carry the publishers' names.
+
+    Args:
+        width: channels of a token.
+        depth: number of blocks.
+        heads: attention heads.
+        bands: what will be fed, in order; a channel group is visible if its first band is among them.
+        absent: by band, the value that stands for it where the rest of its visible group is fed.
+    """
+
+    def __init__(self, *, width: int, depth: int, heads: int, bands: Sequence[Band], absent: Mapping[str, float]):
+        super().__init__()
+        quarter = width // 4
+        self.patch = KERNEL
+        self.sources = {
+            name: source
+            for groups in (SPACE_TIME, SPACE, TIME)
+            for name, members in groups.items()
+            if (source := _source(members, bands, absent))
+        }
+        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
+        self.register_buffer("pos_embed", sinusoid(quarter, torch.arange(DATES)))
+        self.register_buffer("month_embed", month_table(quarter))
+        self.s_t_channel_embed = nn.Parameter(torch.zeros(len(SPACE_TIME), quarter))
+        self.sp_channel_embed = nn.Parameter(torch.zeros(len(SPACE), quarter))
+        self.t_channel_embed = nn.Parameter(torch.zeros(len(TIME), quarter))
+        self.st_channel_embed = nn.Parameter(torch.zeros(len(STATIC), quarter))
+        self.space_time_embed = _patch_embeddings(SPACE_TIME, width)
+        self.space_embed = _patch_embeddings(SPACE, width)
+        self.time_embed = nn.ModuleDict({name: nn.Linear(len(group), width) for name, group in TIME.items()})
+        self.static_embed = nn.ModuleDict({name: nn.Linear(len(group), width) for name, group in STATIC.items()})
+        self.norm = nn.LayerNorm(width)
+        self.apply(_initialise)
+        self.layers = _layers(width, depth, self.patch)
+
+    def resize_patches(self, patch: int) -> None:
+        """Turn the 8 x 8 patch embeddings into `patch` x `patch` ones, in place.
+
+        The new kernel gives on a bicubically shrunk patch what the old one gives on the patch itself, in the sense of
+        least squares (FlexiViT, arXiv:2212.08013, eq. 5).
+        """
+        if patch == self.patch:
+            return
+        basis = torch.eye(KERNEL**2).reshape(-1, 1, KERNEL, KERNEL)
+        shrunk = functional.interpolate(basis, (patch, patch), mode="bicubic", antialias=True)
+        inverse = torch.linalg.pinv(shrunk.reshape(KERNEL**2, patch**2))
+        for module in (*self.space_time_embed.values(), *self.space_embed.values()):
+            assert isinstance(module, nn.Conv2d)
+            kernel = module.weight.data
+            module.weight = nn.Parameter((kernel.flatten(2) @ inverse.T).unflatten(2, (patch, patch)))
+            module.kernel_size = module.stride = (patch, patch)
+        self.patch = patch
+        self.layers = _layers(self.norm.weight.numel(), len(self.blocks), patch)
+
+    def forward(
+        self, images: Images, layers: Sequence[int], *, when: Tensor | None = None, where: Tensor | None = None
+    ) -> list[Tap]:
+        """Return one `Tap` for each index in `layers`; see `bench.core.Backbone`."""
+        tokens, visible, layout = self._embed(images, when, where)
+        taps: dict[int, Tap] = {}
+        if 0 in layers:
+            taps[0] = _tap(tokens, visible, layout)
+        for index, block in enumerate(self.blocks[: max(layers, default=0)], start=1):
+            tokens = block(tokens, visible)
+            if index in layers:
+                taps[index] = _tap(tokens, visible, layout)
+        if len(self.blocks) + 1 in layers:
+            taps[len(self.blocks) + 1] = _tap(self.norm(tokens), visible, layout)
+        return [taps[index] for index in layers]
+
+    def _embed(
+        self, images: Images, when: Tensor | None, where: Tensor | None
+    ) -> tuple[Tensor, Tensor | None, _Layout]:
+        """Return tokens (B, N, D), which of them are visible (B, N), or None for all, and their layout."""
+        moving, still, weather = (
+            [name for name in groups if name in self.sources] for groups in (SPACE_TIME, SPACE, TIME)
+        )
+        dates, rows, columns = self._shape(images, [*moving, *still], weather)
+        layout = _Layout(dates, rows, columns, len(moving), len(still))
+        batch = len(next(iter(images.values())))
+        position = self._position(rows, columns)
+        month = self._months(when, batch, dates)
+        order = self.get_buffer("pos_embed")[:dates]
+        parts = []
+        if moving:
+            planes = [self._patches(self.space_time_embed[name], self._pixels(images, name)) for name in moving]
+            code = _code(self.s_t_channel_embed[_places(SPACE_TIME, moving)], order[:, None, None, None],
+                         month[:, :, None, None, None], position[:, :, None])  # fmt: skip
+            parts.append((torch.stack(planes, 4) + code).flatten(1, 4))
+        if still:
+            planes = [self._patches(self.space_embed[name], self._pixels(images, name)[:, :1])[:, 0] for name in still]
+            zero = position.new_zeros(1, 1, 1, 2 * position.shape[-1])
+            code = _code(self.sp_channel_embed[_places(SPACE, still)], zero, position[:, :, None])
+            parts.append((torch.stack(planes, 3) + code).flatten(1, 3))
+        if weather:
+            series = [self.time_embed[name](self._pixels(images, name).mean((-2, -1))) for name in weather]
+            zero = position.new_zeros(1, 1, 1, position.shape[-1])
+            code = _code(self.t_channel_embed[_places(TIME, weather)], order[:, None], month[:, :, None], zero)
+            parts.append((torch.stack(series, 2) + code).flatten(1, 2))
+        known = None if where is None else torch.isfinite(where).all(1)
+        visible = None
+        if where is not None and known is not None and bool(known.any()):
+            parts.append(self._location(where)[:, None])
+            if not bool(known.all()):
+                visible = torch.ones(batch, sum(part.shape[1] for part in parts), dtype=torch.bool, device=where.device)
+                visible[:, -1] = known
+        return torch.cat(parts, 1), visible, layout
+
+    def _shape(self, images: Images, placed: Sequence[str], weather: Sequence[str]) -> tuple[int, int, int]:
+        """Return dates, rows and columns of tokens, having checked that sensors agree."""
+        shapes = {name: tuple(images[self.sources[name].sensor].shape) for name in [*placed, *weather]}
+        sizes = {shapes[name][-2:] for name in placed}
+        series = {shape[1] for name, shape in shapes.items() if name not in SPACE} or {1}
+        if len(sizes) != 1 or len(series) != 1:
+            raise Incompatible(f"Galileo wants one image size and one number of dates, got {images_text(images)}")
+        (height, width), (dates,) = sizes.pop(), series
+        if height % self.patch or width % self.patch or dates > DATES:
+            raise Incompatible(
+                f"Galileo takes sides that are multiples of {self.patch} pixels and up to {DATES} dates, "
+                f"got {images_text(images)}: resize or cut windows, and leave dates out"
+            )
+        return dates, height // self.patch, width // self.patch
+
+    def _pixels(self, images: Images, name: str) -> Tensor:
+        """Return a channel group's bands (B, T, C, H, W)."""
+        source = self.sources[name]
+        image = images[source.sensor]
+        planes = [
+            image[:, :, channel] if isinstance(channel, int) else torch.full_like(image[:, :, 0], channel)
+            for channel in source.channels
+        ]
+        return torch.stack(planes, 2)
+
+    def _patches(self, embedding: nn.Module, pixels: Tensor) -> Tensor:
+        """Return (B, T, C, H, W) as patch embeddings (B, T, rows, columns, D)."""
+        return embedding(pixels.flatten(0, 1)).permute(0, 2, 3, 1).unflatten(0, pixels.shape[:2])
+
+    def _position(self, rows: int, columns: int) -> Tensor:
+        """Return the code of each place (rows, columns, D / 4), in units of 10 m: the column's half, the row's half."""
+        table = self.get_buffer("pos_embed")
+        half, device = table.shape[1] // 2, table.device
+        down = sinusoid(half, torch.arange(rows, device=device) * float(self.patch))
+        along = sinusoid(half, torch.arange(columns, device=device) * float(self.patch))
+        shape = (rows, columns, half)
+        return torch.cat([along[None].expand(shape), down[:, None].expand(shape)], -1)
+
+    def _months(self, when: Tensor | None, batch: int, dates: int) -> Tensor:
+        """Return the code of each date's month (B, T, D / 4); July, as in the publishers' evaluation, where unknown."""
+        table = self.get_buffer("month_embed")
+        if when is None:
+            return table[JULY].expand(batch, dates, -1)
+        month = when[..., 1].long()
+        return table[torch.where(month > 0, month - 1, JULY)]
+
+    def _location(self, where: Tensor) -> Tensor:
+        """Return the token (B, D) of longitude and latitude in degrees: a point on the unit sphere."""
+        longitude, latitude = torch.nan_to_num(where).mul(math.pi / 180).unbind(1)
+        point = torch.stack(
+            [latitude.cos() * longitude.cos(), latitude.cos() * longitude.sin(), latitude.sin()], dim=1
+        )
+        channel = self.st_channel_embed[list(STATIC).index("location")]
+        token: Tensor = self.static_embed["location"](point)
+        return token + functional.pad(channel, (0, 3 * len(channel)))
+
+
+class Attention(nn.Module):
+    """Self-attention with separate projections.
+
+    Args:
+        width: channels of a token.
+        heads: number of heads.
+    """
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.q = nn.Linear(width, width)
+        self.k = nn.Linear(width, width)
+        self.v = nn.Linear(width, width)
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, tokens: Tensor, visible: Tensor | None) -> Tensor:
+        """Return (B, N, D) -> (B, N, D); `visible` (B, N) says which tokens are attended to."""
+        query, key, value = (
+            project(tokens).unflatten(2, (self.heads, -1)).transpose(1, 2) for project in (self.q, self.k, self.v)
+        )
+        mask = None if visible is None else visible[:, None, None]
+        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        out: Tensor = self.proj(mixed.transpose(1, 2).flatten(2))
+        return out
+
+
+class Block(nn.Module):
+    """A pre-norm transformer block with an MLP four times as wide.
+
+    Args:
+        width: channels of a token.
+        heads: number of heads.
+    """
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width)
+        self.attn = Attention(width, heads)
+        self.norm2 = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(
+            OrderedDict(fc1=nn.Linear(width, 4 * width), act=nn.GELU(), fc2=nn.Linear(4 * width, width))
+        )
+
+    def forward(self, tokens: Tensor, visible: Tensor | None) -> Tensor:
+        """Return (B, N, D) -> (B, N, D)."""
+        tokens = tokens + self.attn(self.norm1(tokens), visible)
+        out: Tensor = tokens + self.mlp(self.norm2(tokens))
+        return out
+
+
+def sinusoid(size: int, position: Tensor) -> Tensor:
+    """Return the sine-cosine code (n, size) of positions (n,). Its exponents run to 1/4, not to 1: as published."""
+    frequency = 1.0 / 10000 ** (torch.arange(size // 2, device=position.device) / size / 2.0)
+    angle = position[:, None] * frequency
+    return torch.cat([angle.sin(), angle.cos()], 1)
+
+
+def month_table(size: int) -> Tensor:
+    """Return the code (12, size) of the months: the sine of the year's angle in one half, its cosine in the other."""
+    angle = (torch.arange(12) / (12 / (2 * math.pi)))[:, None].expand(-1, size // 2)
+    return torch.cat([angle.sin(), angle.cos()], 1)
+
+
+def images_text(images: Images) -> str:
+    """Return the shapes of images, for messages."""
+    return ", ".join(f"{sensor} {tuple(image.shape)}" for sensor, image in images.items())
+
+
+def _source(members: Sequence[str], bands: Sequence[Band], absent: Mapping[str, float]) -> _Source | None:
+    """Return where a group's bands are, or None if it is masked because its first band is not given."""
+    names = [band.name for band in bands]
+    if members[0] not in names:
+        return None
+    sensor = members[0].partition(".")[0]
+    channels = [name for name in names if name.partition(".")[0] == sensor]
+    return _Source(sensor, tuple(channels.index(name) if name in channels else absent[name] for name in members))
+
+
+def _patch_embeddings(groups: Mapping[str, Sequence[str]], width: int) -> nn.ModuleDict:
+    return nn.ModuleDict({name: nn.Conv2d(len(group), width, KERNEL, KERNEL) for name, group in groups.items()})
+
+
+def _layers(width: int, depth: int, patch: int) -> tuple[Layer, ...]:
+    places = [("embedding", 0.0), *((f"block_{i}", i / depth) for i in range(1, depth + 1)), ("norm", 1.0)]
+    return tuple(Layer(name=name, channels=width, stride=patch, depth=place) for name, place in places)
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear):
+        nn.init.xavier_uniform_(module.weight)
+        nn.init.zeros_(module.bias)
+
+
+def _places(groups: Mapping[str, object], wanted: Sequence[str]) -> list[int]:
+    return [list(groups).index(name) for name in wanted]
+
+
+def _code(*parts: Tensor) -> Tensor:
+    """Return the parts side by side along the channels, broadcast over all other axes."""
+    shape = torch.broadcast_shapes(*(part.shape[:-1] for part in parts))
+    return torch.cat([part.expand(*shape, part.shape[-1]) for part in parts], -1)
+
+
+def _tap(tokens: Tensor, visible: Tensor | None, layout: _Layout) -> Tap:
+    """Return the mean over dates and groups at each place, and the mean over all visible tokens."""
+    dates, rows, columns, moving, still = layout
+    size = dates * rows * columns * moving
+    total = tokens[:, :size].unflatten(1, (dates, rows, columns, moving)).sum((1, 4))
+    total = total + tokens[:, size : size + rows * columns * still].unflatten(1, (rows, columns, still)).sum(3)
+    grid = (total / (dates * moving + still)).permute(0, 3, 1, 2)
+    if visible is None:
+        return Tap(grid, tokens.mean(1))
+    weight = visible[..., None].to(tokens.dtype)
+    return Tap(grid, (tokens * weight).sum(1) / weight.sum(1))

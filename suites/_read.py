@@ -1,0 +1,269 @@
+"""What suites share: where their files lie, how rasters and lists are read, and a split made of two functions."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.core import Band, Fetch, Sample, Suite, Task
+from bench.errors import MissingData, UnknownName
+
+if TYPE_CHECKING:
+    import numpy as np
+
+# Centre wavelength in micrometres and ground sampling distance in metres (Sentinel-2 MSI user guide, S2A).
+SENTINEL2: dict[str, tuple[float, float]] = {
+    "b01": (0.443, 60.0),
+    "b02": (0.490, 10.0),
+    "b03": (0.560, 10.0),
+    "b04": (0.665, 10.0),
+    "b05": (0.705, 20.0),
+    "b06": (0.740, 20.0),
+    "b07": (0.783, 20.0),
+    "b08": (0.842, 10.0),
+    "b8a": (0.865, 20.0),
+    "b09": (0.945, 60.0),
+    "b10": (1.375, 60.0),
+    "b11": (1.610, 20.0),
+    "b12": (2.190, 20.0),
+}
+
+
+def sentinel2_bands(names: str, unit: str = "dn") -> tuple[Band, ...]:
+    """Return Sentinel-2 bands for names parted by spaces, e.g. ``"b04 b03 b02"``, in that order."""
+    return tuple(
+        Band(name=f"s2.{name}", unit=unit, wavelength_um=SENTINEL2[name][0], gsd_m=SENTINEL2[name][1])
+        for name in names.split()
+    )
+
+
+def sentinel1_bands() -> tuple[Band, Band]:
+    """Return Sentinel-1 VV and VH backscatter in dB, at the 10 m of the ground-range detected product."""
+    return Band(name="s1.vv", unit="db", gsd_m=10.0), Band(name="s1.vh", unit="db", gsd_m=10.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    """An opened split: ids, blocks, and the two functions that read a sample and all targets.
+
+    Attributes:
+        ids: one a sample.
+        blocks: the resampling unit of each sample.
+        read: index -> `Sample`.
+        read_targets: () -> array, see `bench.core.Split.targets`.
+    """
+
+    ids: Sequence[str]
+    blocks: Sequence[str]
+    read: Callable[[int], Sample]
+    read_targets: Callable[[], np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.read(range(len(self.ids))[index])
+
+    def targets(self) -> np.ndarray:
+        """Return what stratification needs, decoding no image."""
+        return self.read_targets()
+
+
+def task_of(suite: Suite, name: str) -> Task:
+    """Return the task of that name.
+
+    Raises:
+        UnknownName: if the suite has none; lists those it has.
+    """
+    for task in suite.tasks:
+        if task.name == name:
+            return task
+    raise UnknownName(f"task of {suite.name}", name, (task.name for task in suite.tasks))
+
+
+def check_request(suite: Suite, task: str, split: str, bands: Sequence[Band]) -> Task:
+    """Return the task asked for, once task, split and bands are known to be the suite's.
+
+    Raises:
+        UnknownName: for the first that is not.
+    """
+    found = task_of(suite, task)
+    if split not in suite.splits:
+        raise UnknownName(f"split of {suite.name}", split, suite.splits)
+    known = [band.name for band in suite.bands]
+    for band in bands:
+        if band.name not in known:
+            raise UnknownName(f"band of {suite.name}", band.name, known)
+    return found
+
+
+def by_sensor(bands: Sequence[Band], order: Sequence[str]) -> dict[str, list[int]]:
+    """Return sensor -> positions in `order` (band names as stored) of the wanted bands, in the wanted order."""
+    picked: dict[str, list[int]] = {}
+    for band in bands:
+        picked.setdefault(band.sensor, []).append(order.index(band.name))
+    return picked
+
+
+def locate(suite: str, root: Path, folder: str, markers: Sequence[str], how: str) -> Path:
+    """Return the folder that holds a suite's files: ``root/folder`` or `root` itself, whichever has a marker.
+
+    Args:
+        suite: its name, for the message.
+        root: what the user gave as ``data=``.
+        folder: the suite's own folder below it.
+        markers: paths, any of which shows that a folder is the right one.
+        how: how to get the data, for the message.
+
+    Raises:
+        MissingData: if neither has one.
+    """
+    for candidate in (root / folder, root):
+        if any((candidate / marker).exists() for marker in markers):
+            return candidate
+    looked = " or ".join(markers)
+    raise MissingData(f"{suite} not found under {root / folder}: looked for {looked}; {how} or set data=...")
+
+
+def require(path: Path, suite: str, why: str) -> Path:
+    """Return `path` if it is there.
+
+    Raises:
+        MissingData: naming it, and `why` it is wanted.
+    """
+    if not path.exists():
+        raise MissingData(f"{suite} is incomplete: {path} is absent ({why}); download it again")
+    return path
+
+
+def require_all(paths: Sequence[Path], suite: str, listed_in: str) -> None:
+    """Check that every listed file is there.
+
+    Raises:
+        MissingData: with how many are absent, and the first of them.
+    """
+    absent = [path for path in paths if not path.exists()]
+    if absent:
+        raise MissingData(
+            f"{suite} is incomplete: {len(absent)} of {len(paths)} files listed in {listed_in} are absent, "
+            f"the first is {absent[0]}; download them again"
+        )
+
+
+def require_distinct(suite: str, ids: Mapping[str, Sequence[str]]) -> None:
+    """Check that no sample is listed twice, within a split or across splits.
+
+    Raises:
+        MissingData: naming the first id that is, and where.
+    """
+    seen: dict[str, str] = {}
+    for split, names in ids.items():
+        for name in names:
+            if name in seen:
+                raise MissingData(
+                    f"{suite} lists {name} twice: in {seen[name]} and in {split}; a sample may be in one split only"
+                )
+            seen[name] = split
+
+
+def read_raster(path: Path, shape: tuple[int, ...] | None = None) -> np.ndarray:
+    """Return a GeoTIFF as (bands, H, W) in the type it is stored in.
+
+    Args:
+        path: the file.
+        shape: what it must have.
+
+    Raises:
+        MissingData: naming the file if it is absent, damaged, cut short or of another shape.
+    """
+    import warnings
+
+    import rasterio
+    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.open(path) as file:
+                values: np.ndarray = file.read()
+    except (RasterioError, OSError) as error:
+        raise MissingData(f"cannot read {path}: {error}; it is absent or damaged, download it again") from error
+    if shape is not None and values.shape != shape:
+        raise MissingData(f"{path} has shape {values.shape}, expected {shape}; replace it by the published file")
+    return values
+
+
+def read_picture(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
+    """Return a JPEG or PNG as uint8 (3, H, W), red green blue.
+
+    Raises:
+        MissingData: naming the file if it is absent, damaged, cut short or not of `shape`.
+    """
+    import numpy as np
+    from PIL import Image
+
+    try:
+        with Image.open(path) as file:
+            values = np.asarray(file.convert("RGB")).transpose(2, 0, 1)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise MissingData(f"cannot read {path}: {error}; it is absent or damaged, download it again") from error
+    if values.shape != shape:
+        raise MissingData(f"{path} has shape {values.shape}, expected {shape}; replace it by the published file")
+    return values
+
+
+def read_array(path: Path) -> np.ndarray:
+    """Return a NumPy file's array, without unpickling anything.
+
+    Raises:
+        MissingData: naming the file if it is absent, damaged or cut short.
+    """
+    import numpy as np
+
+    try:
+        values: np.ndarray = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise MissingData(f"cannot read {path}: {error}; it is absent or damaged, download it again") from error
+    return values
+
+
+def read_lines(path: Path) -> list[str]:
+    """Return the non-empty lines of a list file.
+
+    Raises:
+        MissingData: naming the file if it is absent, empty or not text.
+    """
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise MissingData(f"cannot read {path}: {error}; download it again") from error
+    if not lines:
+        raise MissingData(f"{path} lists nothing; download it again")
+    return lines
+
+
+def share_of(text: str) -> float:
+    """Return a number in 0..1 that depends on the text alone, for splits that anyone can redo."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
+
+
+def fetch_archive(fetch: Fetch, url: str, archive: Path, into: Path, *, md5: str = "") -> None:
+    """Download a zip archive, check it, and unpack it below `into`.
+
+    Raises:
+        MissingData: if the archive is damaged or holds a path outside `into`.
+    """
+    import zipfile
+
+    fetch(url, archive, md5=md5)
+    try:
+        with zipfile.ZipFile(archive) as file:
+            for name in file.namelist():
+                if not (into / name).resolve().is_relative_to(into.resolve()):
+                    raise MissingData(f"{archive} holds {name}, which would lie outside {into}; do not use it")
+            file.extractall(into)
+    except zipfile.BadZipFile as error:
+        raise MissingData(f"cannot unpack {archive}: {error}; delete it and download it again") from error
