@@ -41,7 +41,7 @@ STYLE = {
     "ytick.major.width": 0.6,
     "legend.fontsize": 7,
     "legend.frameon": False,
-    "lines.linewidth": 1.2,
+    "lines.linewidth": 1.0,
     "pdf.fonttype": 42,
     "savefig.dpi": 200,
     "figure.dpi": 200,
@@ -149,8 +149,8 @@ def _coloured(axes: Axes, curve: Curve, ink: Inks) -> None:
     if curve.chosen != curve.last:
         ends = [x[curve.chosen], x[curve.last]]
         axes.plot(ends, [curve.score[curve.last]] * 2, color=colour, linestyle=(0, (2, 1.5)), linewidth=0.8, zorder=2.5)
-    star = {"marker": "*", "markersize": 9, "markeredgecolor": "white", "markeredgewidth": 0.6, "linestyle": "none"}
-    axes.plot(x[curve.chosen], curve.score[curve.chosen], color=colour, zorder=4, **star)
+    star = axes.plot(x[curve.chosen], curve.score[curve.chosen], color=colour, marker="*", markersize=9, zorder=4)
+    star[0].set(markeredgecolor="white", markeredgewidth=0.6)
 
 
 def _legend(curves: Sequence[Curve], ink: Inks) -> list[Line2D]:
@@ -159,26 +159,25 @@ def _legend(curves: Sequence[Curve], ink: Inks) -> list[Line2D]:
         for name, colour in ink.colour.items()
     ]
     entries += [
-        Line2D([], [], color="#555555", linewidth=0.9, linestyle=dashes, label=name) for name, dashes in ink.dashes.items()
+        Line2D([], [], color="#555555", linewidth=0.9, linestyle=dashes, label=name)
+        for name, dashes in ink.dashes.items()
     ]
     if any(curve.origin == "random" and not curve.flat for curve in curves):
-        label = "random twin of the same colour" if len(ink.colour) > 1 else "random twin"
+        label = "random twin, same colour" if len(ink.colour) > 1 else "random twin"
         entries.append(Line2D([], [], color=GREY, linestyle=(0, (3, 1.5)), linewidth=0.9, label=label))
     others = {c.model for c in curves if not c.flat and c.origin != "random"} - set(ink.colour)
     if others:
         entries.append(Line2D([], [], color=GREY, linewidth=0.8, label=f"{len(others)} further models"))
     if ink.colour:
-        star = {"marker": "*", "markersize": 7, "markeredgewidth": 0, "linestyle": "none"}
-        entries.append(Line2D([], [], color="#333333", label="layer chosen on validation", **star))
-        entries.append(
-            Line2D([], [], color="#333333", linestyle=(0, (2, 1.5)), linewidth=0.8, label="height of its last layer")
-        )
+        star = Line2D([], [], color="#333333", linestyle="none", marker="*", markersize=7, markeredgewidth=0)
+        star.set_label("layer chosen on validation")
+        dashed = Line2D([], [], color="#333333", linestyle=(0, (2, 1.5)), linewidth=0.8)
+        dashed.set_label("height of its last layer")
+        entries += [star, dashed]
     return entries
 
 
-def profile_figure(
-    panels: Sequence[Panel], *, title: str, label: str, direction: str, generated: bool, columns: int = 3
-) -> Figure:
+def profile_figure(panels: Sequence[Panel], *, title: str, label: str, direction: str, generated: bool) -> Figure:
     """Return small multiples of layer profiles with one legend below them.
 
     Args:
@@ -187,29 +186,30 @@ def profile_figure(
         label: of the vertical axis.
         direction: ``max`` or ``min``.
         generated: whether the data were made by a program; the figure then says so.
-        columns: panels a row at most.
     """
-    across = min(columns, len(panels))
+    across = 2 if len(panels) == 4 else min(3, len(panels))
     down = -(-len(panels) // across)
     width = NARROW if len(panels) == 1 else WIDE
     curves = [curve for panel in panels for curve in panel.curves]
     ink = inks(curves, direction)
-    entries = _legend(curves, ink)
     legend_columns = 2 if width == NARROW else 4
-    legend_height = 0.15 * -(-len(entries) // legend_columns)
     with style():
-        figure = Figure(figsize=(width, 0.45 + 1.95 * down + legend_height), layout="constrained")
+        entries = _legend(curves, ink)
+        legend_height = 0.15 * -(-len(entries) // legend_columns)
+        figure = Figure(figsize=(width, 0.5 + 1.95 * down + legend_height), layout="constrained")
         FigureCanvasAgg(figure)
         grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
         for axes, panel in zip(grid.flat, panels, strict=False):
             layer_profile(axes, panel.curves, ink)
             axes.set_title(panel.title)
-        for axes in grid.flat[len(panels) :]:
-            axes.set_visible(False)
-        arrow = "↓ better" if direction == "min" else "↑ better"
-        figure.supylabel(f"{label}  ({arrow})", fontsize=7.5)
         normed = any((np.diff(curve.depth) == 0).any() for curve in curves)
-        figure.supxlabel("relative depth" + (" (beyond 1: final norm)" if normed else ""), fontsize=7.5)
+        for place, axes in enumerate(grid.flat):
+            axes.set_visible(place < len(panels))
+            if place + across >= len(panels):  # nothing is drawn below it
+                axes.tick_params(labelbottom=True)
+                axes.set_xlabel("relative depth (beyond 1: norm)" if normed else "relative depth")
+        for axes in grid[:, 0]:
+            axes.set_ylabel(f"{label}  ({'↓' if direction == 'min' else '↑'} better)")
         figure.suptitle(title + (" · generated data" if generated else ""), fontsize=8, x=0.01, ha="left")
         figure.legend(handles=entries, loc="outside lower center", ncols=legend_columns, handlelength=2.4)
     return figure

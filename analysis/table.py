@@ -55,12 +55,21 @@ class Tables:
             that the last layer is worse than the one chosen on validation; ``regret_p_holm`` corrects over all cells.
         models: one row a model; see `MODELS`.
         failures: one row a failed run; see `FAILURES`.
+        suite, title: which suite.
+        generated: its data were made by a program.
+        provenance: what made the records: versions of data, protocols and software, each with every value met.
+        replay: the commands that made them.
     """
 
     leaderboard: pd.DataFrame
     layers: pd.DataFrame
     models: pd.DataFrame
     failures: pd.DataFrame
+    suite: str
+    title: str
+    generated: bool
+    provenance: Mapping[str, str]
+    replay: Sequence[str]
 
 
 def tables(source: RecordSource, suite: str, *, resamples: int = RESAMPLES) -> Tables:
@@ -92,7 +101,17 @@ def tables(source: RecordSource, suite: str, *, resamples: int = RESAMPLES) -> T
         layers=pd.DataFrame([row for rows in profiles for row in rows], columns=list(LAYERS)),
         models=_models(records),
         failures=_failures(records),
+        suite=suite,
+        title=next((str(record.facts["title"]) for record in records if record.facts), ""),
+        generated=any(record.facts.get("generated") for record in records),
+        provenance=_provenance(records),
+        replay=sorted({str(r.environment["command"]) for r in records if "command" in r.environment}),
     )
+
+
+def as_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a frame as mappings from column name to value."""
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
 
 def _board_order(row: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -154,7 +173,7 @@ def _row(cell: Cell, rule: str, draws: Draws, most: int) -> dict[str, Any]:
         "n_train": round(float(np.mean([record.facts.get("n_train", 0) for record in cell.records]))),
         "blocks": draws.blocks,
         "kind": facts["kind"],
-        "recipe": recipe_text(cell.key.recipe),
+        "recipe": facts.get("input", ""),
         "suite": cell.key.suite,
         "notes": _notes(cell, draws, most),
         **{name: float(np.mean(cell.values(rule, name))) for name in sorted(every)},
@@ -197,12 +216,13 @@ def _layer_rows(cell: Cell, draws: Draws) -> list[dict[str, Any]]:
     first = cell.records[0]
     last = position(first, LAST) if LAST in first.choices else len(first.curves) - 1
     regret = _regret(cell, draws)
+    shared = _shared(cell, draws)
     rows = []
     for place, layer in enumerate(first.curves):
         each = [record.curves[place] for record in cell.records]
         test = [float(row[cell.split]) for row in each]
         rows.append(
-            _shared(cell, draws)
+            shared
             | {
                 "layer": layer["layer"],
                 "depth": layer["depth"],
@@ -243,30 +263,6 @@ def _joined(values: Iterable[Any]) -> str:
     return "/".join(dict.fromkeys(f"{value:g}" if isinstance(value, float) else str(value) for value in values))
 
 
-def recipe_text(recipe: Mapping[str, Any]) -> str:
-    """Return a recipe in one line: bands by sensor, size, normalisation, and what fills or masks absent bands."""
-    by_sensor: dict[str, list[str]] = {}
-    absent = []
-    for text in recipe.get("bands", ()):
-        name, _, source = str(text).partition("<")
-        sensor, _, band = name.partition(".")
-        by_sensor.setdefault(sensor, []).append(band or name)
-        if source.startswith("absent"):
-            absent.append(name)
-    parts = ["; ".join(f"{sensor}: {' '.join(names)}" for sensor, names in by_sensor.items())]
-    if "size" in recipe:
-        size = recipe["size"]
-        parts.append("x".join(str(side) for side in size) if isinstance(size, list | tuple) else str(size))
-    if recipe.get("windows"):
-        parts.append("windows")
-    parts.append(str(recipe.get("normalise", "")))
-    if absent:
-        parts.append(f"{recipe.get('absent', 'absent')} for {' '.join(absent)}")
-    if recipe.get("masked"):
-        parts.append(f"masked {' '.join(recipe['masked'])}")
-    return ", ".join(part for part in parts if part)
-
-
 def _models(records: Iterable[Record]) -> pd.DataFrame:
     found = {}
     for record in records:
@@ -301,3 +297,23 @@ def _failures(records: Iterable[Record]) -> pd.DataFrame:
     ]
     rows.sort(key=lambda row: tuple(row[name] for name in FAILURES[:6]))
     return pd.DataFrame(rows, columns=list(FAILURES))
+
+
+def _provenance(records: Iterable[Record]) -> dict[str, str]:
+    """Return every value met of what made the records; when they were made is left out."""
+    met: dict[str, set[str]] = {}
+    for record in records:
+        key = record.key
+        facts = {
+            "suite version": key.suite_version,
+            "split hash": key.split_hash[:16],
+            "data licence": record.facts.get("suite_licence", ""),
+            "about the data": record.facts.get("suite_notes", ""),
+            "protocols": f"{key.protocol} version {key.protocol_version}"
+            + "".join(f" {name}={value}" for name, value in sorted(key.settings.items())),
+            **{name: value for name, value in record.environment.items() if name not in ("command", "time")},
+        }
+        for name, value in facts.items():
+            if value not in ("", None):
+                met.setdefault(name, set()).add(str(value))
+    return {name: ", ".join(sorted(values)) for name, values in met.items()}

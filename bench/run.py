@@ -19,7 +19,7 @@ import numpy as np
 import bench
 from bench.config import RunConfig
 from bench.core import Backbone, Band, Outcome, Record, Split, Suite, Task, sha256_of
-from bench.doctor import SAMPLES, examine_input, examine_samples
+from bench.doctor import SAMPLES, Finding, examine_input, examine_samples, identical_models
 from bench.errors import BadSetting, BenchError, Incompatible, MissingData
 from bench.features import Pass, extract, statistics
 from bench.labelled import Context, Labelled, select_layers, usable_rows
@@ -146,6 +146,7 @@ class Session:
     watcher: Watcher = field(default_factory=Silent)
     _loaded: tuple[Any, Backbone] | None = None
     _examined: set[Any] = field(default_factory=set)
+    _prints: dict[tuple[str, bool], dict[str, str]] = field(default_factory=dict)
 
     def backbone(self, run: Run) -> Backbone:
         """Return the run's model, loaded once for consecutive runs that use it."""
@@ -180,7 +181,7 @@ class Session:
             self.watcher.extracting(run.entry.name, name, len(split))
             return self.backbone(run)
 
-        return extract(
+        features, cost = extract(
             job,
             load,
             self.cache,
@@ -190,6 +191,13 @@ class Session:
             workers=self.config.workers,
             progress=self.watcher.extracted,
         )
+        last = next(one for one in features.names if one.startswith(f"{features.layers[-1].name}."))
+        self._prints.setdefault((name, dense), {})[run.entry.name] = features.manifest["files"][last]["crc32"]
+        return features, cost
+
+    def identical(self) -> list[Finding]:
+        """Return a finding for each group of models whose features were equal to the bit."""
+        return [finding for prints in self._prints.values() for finding in identical_models(prints)]
 
     def _statistics(self, run: Run) -> dict[str, tuple[float, float]]:
         if run.recipe.normalise != "dataset":

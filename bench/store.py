@@ -367,6 +367,11 @@ def _crc32(path: Path) -> str:
     return f"{value:08x}"
 
 
+def default_cache() -> Path:
+    """Return the cache folder where none is named: ``$GEOBENCH_CACHE``, else ``~/.cache/geobench``."""
+    return Path(os.environ.get("GEOBENCH_CACHE") or Path.home() / ".cache" / "geobench")
+
+
 def read_json(path: Path) -> Any:
     """Return the JSON at `path`, or None where there is none that can be read."""
     try:

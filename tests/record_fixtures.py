@@ -187,13 +187,14 @@ def make(
         "direction": task.direction, "classes": list(task.classes), "quantity": task.quantity, "unit": task.unit,
         "generated": suite == "orchard", "origin": model.origin, "objective": model.objective, "parent": model.parent,
         "parameters": model.parameters, "licence": "Apache-2.0", "reference": "arXiv:0000.00000",
-        "trained_on_this": model.trained_on, "depth": max(0, model.layers - 2), "n_test": task.splits[0][1],
+        "input": "s2: b04 b08 at 64x64, affine, zero for s2.b08", "suite_licence": "CC0-1.0",
+        "suite_notes": "Simulated outcomes; no image was ever looked at.", "trained_on_this": model.trained_on, "depth": max(0, model.layers - 2), "n_test": task.splits[0][1],
         "n_train": round(900 * fraction),
     }  # fmt: skip
     record = Record(
         key=key, status="ok", facts=facts, choices=choices, curves=curves,
         scores={s: {r: layers[s][i] for r, i in rules.items()} for s, _, _ in task.splits},
-        cost={"seconds": 3.2}, environment={"version": "0.1.0"},
+        cost={"seconds": 3.2}, environment={"geobench_run": "0.1.0", "command": f"geobench-run suite={suite}"},
     )  # fmt: skip
     return record, arrays
 

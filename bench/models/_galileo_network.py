@@ -20,13 +20,13 @@ from bench.errors import Incompatible
 
 KERNEL = 8
 DATES = 24
-RESOLUTION = 10.0  # metres a pixel at which positions count 0, 1, 2, ...
 JULY = 6
 
 DYNAMIC_WORLD = tuple(
-    f"dw.{name}" for name in "water trees grass flooded_vegetation crops shrub built bare snow".split()
+    f"dw.{name}"
+    for name in ("water", "trees", "grass", "flooded_vegetation", "crops", "shrub", "built", "bare", "snow")
 )
-WORLD_CEREAL = tuple(f"wc.{name}" for name in "temporary_crops maize winter_cereals spring_cereals irrigation".split())
+WORLD_CEREAL = ("wc.temporary_crops", "wc.maize", "wc.winter_cereals", "wc.spring_cereals", "wc.irrigation")
 SPACE_TIME = {
     "S1": ("s1.vv", "s1.vh"),
     "S2_RGB": ("s2.b02", "s2.b03", "s2.b04"),
@@ -51,18 +51,19 @@ STATIC = {
 
 
 class _Source(NamedTuple):
-    """Where a channel group's bands are: an index into the sensor's channels, or the value of one that is not given."""
+    """Where a channel group's bands are: indices into its sensor's channels, or None and the value that stands in."""
 
     sensor: str
-    channels: tuple[int | float, ...]
+    channels: tuple[int | None, ...]
+    absent: tuple[float, ...]
 
 
 class _Layout(NamedTuple):
-    """How the token sequence is laid out: B x (dates x rows x columns x moving, rows x columns x still, the rest)."""
+    """How tokens follow each other: rows x columns x dates x moving groups, rows x columns x still groups, the rest."""
 
-    dates: int
     rows: int
     columns: int
+    dates: int
     moving: int
     still: int
 
@@ -78,7 +79,9 @@ class GalileoNetwork(nn.Module):
         absent: by band, the value that stands for it where the rest of its visible group is fed.
     """
 
-    def __init__(self, *, width: int, depth: int, heads: int, bands: Sequence[Band], absent: Mapping[str, float]):
+    def __init__(
+        self, *, width: int, depth: int, heads: int, bands: Sequence[Band], absent: Mapping[str, float]
+    ) -> None:
         super().__init__()
         quarter = width // 4
         self.patch = KERNEL
@@ -145,36 +148,34 @@ class GalileoNetwork(nn.Module):
         moving, still, weather = (
             [name for name in groups if name in self.sources] for groups in (SPACE_TIME, SPACE, TIME)
         )
-        dates, rows, columns = self._shape(images, [*moving, *still], weather)
-        layout = _Layout(dates, rows, columns, len(moving), len(still))
-        batch = len(next(iter(images.values())))
-        position = self._position(rows, columns)
-        month = self._months(when, batch, dates)
+        rows, columns, dates = self._shape(images, [*moving, *still], weather)
+        layout = _Layout(rows, columns, dates, len(moving), len(still))
+        place = self._position(rows, columns)
+        month = self._months(when, dates)
         order = self.get_buffer("pos_embed")[:dates]
+        nothing = torch.zeros_like(order[0])
         parts = []
         if moving:
             planes = [self._patches(self.space_time_embed[name], self._pixels(images, name)) for name in moving]
-            code = _code(self.s_t_channel_embed[_places(SPACE_TIME, moving)], order[:, None, None, None],
-                         month[:, :, None, None, None], position[:, :, None])  # fmt: skip
+            channel = self.s_t_channel_embed[_indices(SPACE_TIME, moving)]
+            code = _code(channel, order[:, None], month[:, None, None, :, None], place[:, :, None, None])
             parts.append((torch.stack(planes, 4) + code).flatten(1, 4))
         if still:
-            planes = [self._patches(self.space_embed[name], self._pixels(images, name)[:, :1])[:, 0] for name in still]
-            zero = position.new_zeros(1, 1, 1, 2 * position.shape[-1])
-            code = _code(self.sp_channel_embed[_places(SPACE, still)], zero, position[:, :, None])
-            parts.append((torch.stack(planes, 3) + code).flatten(1, 3))
+            planes = [self._patches(self.space_embed[name], self._pixels(images, name)[:, :1]) for name in still]
+            code = _code(self.sp_channel_embed[_indices(SPACE, still)], nothing, nothing, place[:, :, None])
+            parts.append((torch.cat(planes, 3) + code).flatten(1, 3))
         if weather:
             series = [self.time_embed[name](self._pixels(images, name).mean((-2, -1))) for name in weather]
-            zero = position.new_zeros(1, 1, 1, position.shape[-1])
-            code = _code(self.t_channel_embed[_places(TIME, weather)], order[:, None], month[:, :, None], zero)
+            code = _code(self.t_channel_embed[_indices(TIME, weather)], order[:, None], month[:, :, None], nothing)
             parts.append((torch.stack(series, 2) + code).flatten(1, 2))
-        known = None if where is None else torch.isfinite(where).all(1)
-        visible = None
-        if where is not None and known is not None and bool(known.any()):
-            parts.append(self._location(where)[:, None])
-            if not bool(known.all()):
-                visible = torch.ones(batch, sum(part.shape[1] for part in parts), dtype=torch.bool, device=where.device)
-                visible[:, -1] = known
-        return torch.cat(parts, 1), visible, layout
+        if where is None or not bool((known := torch.isfinite(where).all(1)).any()):
+            return torch.cat(parts, 1), None, layout
+        tokens = torch.cat([*parts, self._location(where)[:, None]], 1)
+        if bool(known.all()):
+            return tokens, None, layout
+        visible = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
+        visible[:, -1] = known
+        return tokens, visible, layout
 
     def _shape(self, images: Images, placed: Sequence[str], weather: Sequence[str]) -> tuple[int, int, int]:
         """Return dates, rows and columns of tokens, having checked that sensors agree."""
@@ -182,52 +183,50 @@ class GalileoNetwork(nn.Module):
         sizes = {shapes[name][-2:] for name in placed}
         series = {shape[1] for name, shape in shapes.items() if name not in SPACE} or {1}
         if len(sizes) != 1 or len(series) != 1:
-            raise Incompatible(f"Galileo wants one image size and one number of dates, got {images_text(images)}")
+            raise Incompatible(f"Galileo wants one image size and one number of dates, got {_text(images)}")
         (height, width), (dates,) = sizes.pop(), series
         if height % self.patch or width % self.patch or dates > DATES:
             raise Incompatible(
                 f"Galileo takes sides that are multiples of {self.patch} pixels and up to {DATES} dates, "
-                f"got {images_text(images)}: resize or cut windows, and leave dates out"
+                f"got {_text(images)}: resize or cut windows, and leave dates out"
             )
-        return dates, height // self.patch, width // self.patch
+        return height // self.patch, width // self.patch, dates
 
     def _pixels(self, images: Images, name: str) -> Tensor:
         """Return a channel group's bands (B, T, C, H, W)."""
-        source = self.sources[name]
-        image = images[source.sensor]
+        sensor, channels, absent = self.sources[name]
+        image = images[sensor]
         planes = [
-            image[:, :, channel] if isinstance(channel, int) else torch.full_like(image[:, :, 0], channel)
-            for channel in source.channels
+            torch.full_like(image[:, :, 0], value) if channel is None else image[:, :, channel]
+            for channel, value in zip(channels, absent, strict=True)
         ]
         return torch.stack(planes, 2)
 
     def _patches(self, embedding: nn.Module, pixels: Tensor) -> Tensor:
-        """Return (B, T, C, H, W) as patch embeddings (B, T, rows, columns, D)."""
-        return embedding(pixels.flatten(0, 1)).permute(0, 2, 3, 1).unflatten(0, pixels.shape[:2])
+        """Return (B, T, C, H, W) as patch embeddings (B, rows, columns, T, D)."""
+        tokens: Tensor = embedding(pixels.flatten(0, 1)).unflatten(0, pixels.shape[:2])
+        return tokens.permute(0, 3, 4, 1, 2)
 
     def _position(self, rows: int, columns: int) -> Tensor:
-        """Return the code of each place (rows, columns, D / 4), in units of 10 m: the column's half, the row's half."""
+        """Return the code of each place (rows, columns, D / 4), in pixels of 10 m: one half for each axis."""
         table = self.get_buffer("pos_embed")
         half, device = table.shape[1] // 2, table.device
-        down = sinusoid(half, torch.arange(rows, device=device) * float(self.patch))
         along = sinusoid(half, torch.arange(columns, device=device) * float(self.patch))
-        shape = (rows, columns, half)
-        return torch.cat([along[None].expand(shape), down[:, None].expand(shape)], -1)
+        down = sinusoid(half, torch.arange(rows, device=device) * float(self.patch))
+        return _code(along, down[:, None])
 
-    def _months(self, when: Tensor | None, batch: int, dates: int) -> Tensor:
-        """Return the code of each date's month (B, T, D / 4); July, as in the publishers' evaluation, where unknown."""
+    def _months(self, when: Tensor | None, dates: int) -> Tensor:
+        """Return the code of each date's month (B or 1, T, D / 4); July, as the publishers evaluate, where unknown."""
         table = self.get_buffer("month_embed")
         if when is None:
-            return table[JULY].expand(batch, dates, -1)
+            return table[JULY].expand(1, dates, -1)
         month = when[..., 1].long()
         return table[torch.where(month > 0, month - 1, JULY)]
 
     def _location(self, where: Tensor) -> Tensor:
         """Return the token (B, D) of longitude and latitude in degrees: a point on the unit sphere."""
         longitude, latitude = torch.nan_to_num(where).mul(math.pi / 180).unbind(1)
-        point = torch.stack(
-            [latitude.cos() * longitude.cos(), latitude.cos() * longitude.sin(), latitude.sin()], dim=1
-        )
+        point = torch.stack([latitude.cos() * longitude.cos(), latitude.cos() * longitude.sin(), latitude.sin()], dim=1)
         channel = self.st_channel_embed[list(STATIC).index("location")]
         token: Tensor = self.static_embed["location"](point)
         return token + functional.pad(channel, (0, 3 * len(channel)))
@@ -241,7 +240,7 @@ class Attention(nn.Module):
         heads: number of heads.
     """
 
-    def __init__(self, width: int, heads: int):
+    def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
         self.q = nn.Linear(width, width)
@@ -268,7 +267,7 @@ class Block(nn.Module):
         heads: number of heads.
     """
 
-    def __init__(self, width: int, heads: int):
+    def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(width)
         self.attn = Attention(width, heads)
@@ -297,19 +296,18 @@ def month_table(size: int) -> Tensor:
     return torch.cat([angle.sin(), angle.cos()], 1)
 
 
-def images_text(images: Images) -> str:
-    """Return the shapes of images, for messages."""
+def _text(images: Images) -> str:
     return ", ".join(f"{sensor} {tuple(image.shape)}" for sensor, image in images.items())
 
 
 def _source(members: Sequence[str], bands: Sequence[Band], absent: Mapping[str, float]) -> _Source | None:
     """Return where a group's bands are, or None if it is masked because its first band is not given."""
-    names = [band.name for band in bands]
+    sensor = members[0].partition(".")[0]
+    names = [band.name for band in bands if band.sensor == sensor]
     if members[0] not in names:
         return None
-    sensor = members[0].partition(".")[0]
-    channels = [name for name in names if name.partition(".")[0] == sensor]
-    return _Source(sensor, tuple(channels.index(name) if name in channels else absent[name] for name in members))
+    channels = tuple(names.index(name) if name in names else None for name in members)
+    return _Source(sensor, channels, tuple(absent.get(name, 0.0) for name in members))
 
 
 def _patch_embeddings(groups: Mapping[str, Sequence[str]], width: int) -> nn.ModuleDict:
@@ -327,22 +325,23 @@ def _initialise(module: nn.Module) -> None:
         nn.init.zeros_(module.bias)
 
 
-def _places(groups: Mapping[str, object], wanted: Sequence[str]) -> list[int]:
+def _indices(groups: Mapping[str, object], wanted: Sequence[str]) -> list[int]:
     return [list(groups).index(name) for name in wanted]
 
 
 def _code(*parts: Tensor) -> Tensor:
     """Return the parts side by side along the channels, broadcast over all other axes."""
-    shape = torch.broadcast_shapes(*(part.shape[:-1] for part in parts))
+    shape = torch.broadcast_shapes(*(part.shape[:-1] for part in parts))  # type: ignore[no-untyped-call]
     return torch.cat([part.expand(*shape, part.shape[-1]) for part in parts], -1)
 
 
 def _tap(tokens: Tensor, visible: Tensor | None, layout: _Layout) -> Tap:
     """Return the mean over dates and groups at each place, and the mean over all visible tokens."""
-    dates, rows, columns, moving, still = layout
-    size = dates * rows * columns * moving
-    total = tokens[:, :size].unflatten(1, (dates, rows, columns, moving)).sum((1, 4))
-    total = total + tokens[:, size : size + rows * columns * still].unflatten(1, (rows, columns, still)).sum(3)
+    rows, columns, dates, moving, still = layout
+    first, second = rows * columns * dates * moving, rows * columns * still
+    batch, _, width = tokens.shape
+    total = tokens[:, :first].reshape(batch, rows, columns, dates * moving, width).sum(3)
+    total = total + tokens[:, first : first + second].reshape(batch, rows, columns, still, width).sum(3)
     grid = (total / (dates * moving + still)).permute(0, 3, 1, 2)
     if visible is None:
         return Tap(grid, tokens.mean(1))

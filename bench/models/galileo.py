@@ -15,8 +15,8 @@ Input as in the publishers' evaluation of frozen features (nasaharvest/galileo, 
 
 Dynamic World, WorldCereal, TerraClimate, VIIRS and LandScan inputs of the pretraining are always masked here.
 
-A vector is the mean over all visible tokens; a grid cell the mean over the dates and channel groups at its place. Inside
-the network the mean is taken of each block's tokens as they are, and of the normed ones at ``norm``.
+A vector is the mean over all visible tokens, a grid cell the mean over the dates and channel groups at its place: of a
+block's tokens as they are, of the normed tokens at ``norm``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ from pathlib import Path
 from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
 from bench.errors import Incompatible
 
-REFERENCE = "Tseng et al. 2025, Galileo: Learning Global & Local Features of Many Remote Sensing Modalities, arXiv:2502.09356"
+REFERENCE = (
+    "Tseng et al. 2025, Galileo: Learning Global and Local Features in Pretrained Remote Sensing Models, "
+    "arXiv:2502.09356"
+)
 REPOSITORY = "https://github.com/nasaharvest/galileo"
 COMMIT = "0f0b5b95ac81acef4b74cf4686dc877202f4541b"
 HUB = "https://huggingface.co/nasaharvest/galileo/resolve/main/models"
@@ -78,9 +81,7 @@ def _normalise() -> Normalise:
         (mean - 2 * deviation, 4 * deviation)
         for mean, deviation in (STATISTICS.get(band.name, (0.5, 0.25)) for band in BANDS)
     ]
-    return Normalise(
-        kind="affine", shift=tuple(shift for shift, _ in pairs), scale=tuple(scale for _, scale in pairs)
-    )
+    return Normalise(kind="affine", shift=tuple(shift for shift, _ in pairs), scale=tuple(scale for _, scale in pairs))
 
 
 def load_galileo(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Band, ...]) -> Backbone:
@@ -175,6 +176,6 @@ ENTRIES: tuple[ModelEntry, ...] = (
             source=f"{REPOSITORY}/tree/{COMMIT}",
         ),
     ),
-    _entry("tiny", depth=12, width=192, parameters=0, weights=_on_hub("tiny")),
-    _entry("base", depth=12, width=768, parameters=0, weights=_on_hub("base")),
+    _entry("tiny", depth=12, width=192, parameters=5_703_792, weights=_on_hub("tiny")),
+    _entry("base", depth=12, width=768, parameters=86_516_160, weights=_on_hub("base")),
 )

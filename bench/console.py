@@ -1,0 +1,165 @@
+"""What the commands print: the plan, progress with time left, listings. Imports no torch."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from bench.core import Record
+from bench.plan import Plan, Run
+
+RATES = {"cpu": 4e10, "mps": 5e11, "cuda": 1e13}  # multiply-adds a second, where no stored run says better
+
+
+def duration(seconds: float) -> str:
+    """Return a duration for people: ``40 s``, ``7 min``, ``3.2 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def listing(rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str = "") -> None:
+    """Print rows as a table, or as one JSON list of objects."""
+    if as_json:
+        Console(soft_wrap=True, markup=False, highlight=False).print(json.dumps(list(rows), indent=1, default=str))
+        return
+    table = Table(title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    names = list(rows[0]) if rows else []
+    for name in names:
+        numeric = isinstance(rows[0][name], int | float) and not isinstance(rows[0][name], bool)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(_cell(row[name])) for name in names))
+    Console().print(table if rows else "[dim]nothing there[/]")
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def show_plan(
+    console: Console,
+    plan: Plan,
+    stored: Mapping[str, str],
+    *,
+    costs: Mapping[tuple[str, int, bool], float],
+    rate: float,
+    images: int,
+    note: str = "",
+) -> None:
+    """Print what will be done, what is stored, what is refused and why, what is unavailable and how to get it.
+
+    Args:
+        console: where to.
+        plan: the plan.
+        stored: digest -> status of runs whose record is there.
+        costs: multiply-adds of each backbone pass still needed.
+        rate: multiply-adds a second to expect.
+        images: images of all splits.
+        note: printed beneath, e.g. that data are missing.
+    """
+    done = [run for run in plan.runs if stored.get(run.key.digest) == "ok"]
+    failed = sum(stored.get(run.key.digest) == "failed" for run in plan.runs)
+    cells = len(plan.runs) - len(done)
+    parts = [f"[bold]{len(plan.runs)} runs[/]: {len(done)} stored", f"{cells} to do"]
+    parts += [f"{failed} of them failed before"] if failed else []
+    parts += [f"{len(plan.refused)} refused"] if plan.refused else []
+    parts += [f"{len(plan.unavailable)} models unavailable"] if plan.unavailable else []
+    console.print(", ".join(parts))
+    console.print(f"[dim]bands: {' '.join(band.name for band in plan.bands)}[/]")
+    if cells:
+        seconds = sum(costs.values()) / rate
+        console.print(
+            f"[dim]{len(costs)} backbone passes over {images:,} images, about {duration(seconds)} if none is cached; "
+            "probes come on top[/]"
+        )
+    _runs_table(console, plan.runs, stored)
+    grouped = Counter((refusal.model, refusal.reason) for refusal in plan.refused)
+    for (model, reason), count in grouped.items():
+        console.print(f"  [yellow]refused[/] {escape(model)} ({count}): {escape(reason)}")
+    for model, how in plan.unavailable.items():
+        console.print(f"  [yellow]unavailable[/] {escape(how if how.startswith(model) else f'{model}: {how}')}")
+    if note:
+        console.print(f"  [yellow]{escape(note)}[/]")
+
+
+def _runs_table(console: Console, runs: Sequence[Run], stored: Mapping[str, str]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("model", "task", "protocols", "fractions", "subsets x seeds", "stored", "input"):
+        table.add_column(name, overflow="fold")
+    groups: dict[tuple[str, str], list[Run]] = {}
+    for run in runs:
+        groups.setdefault((run.entry.name, run.task.name), []).append(run)
+    for (model, task), members in groups.items():
+        keys = [run.key for run in members]
+        table.add_row(
+            model,
+            task,
+            " ".join(dict.fromkeys(key.protocol for key in keys)),
+            " ".join(dict.fromkeys(f"{key.fraction:g}" for key in keys)),
+            f"{len({key.subset for key in keys})} x {len({key.seed for key in keys})}",
+            f"{sum(stored.get(key.digest) == 'ok' for key in keys)}/{len(keys)}",
+            escape(members[0].recipe.summary()),
+        )
+    console.print(table)
+
+
+class LiveWatcher:
+    """Draws a sweep: runs done with time left, and the backbone pass under way.
+
+    Args:
+        console: where to draw.
+        total: runs to do.
+    """
+
+    def __init__(self, console: Console, total: int) -> None:
+        self._console = console
+        self.progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        )
+        self._runs = self.progress.add_task("runs", total=total)
+        self._pass = self.progress.add_task("backbone", total=None, visible=False)
+
+    def extracting(self, model: str, split: str, images: int) -> None:
+        """Show a backbone pass that begins."""
+        self.progress.reset(self._pass, total=images, visible=True, description=f"  {model} on {split}")
+
+    def extracted(self, images: int) -> None:
+        """Advance the backbone pass."""
+        self.progress.advance(self._pass, images)
+
+    def finished(self, run: Run, record: Record) -> None:
+        """Advance the runs; a failure is said at once."""
+        self.progress.update(self._pass, visible=False)
+        self.progress.advance(self._runs)
+        if record.status == "failed":
+            self._console.print(
+                f"[red]failed[/] {run.entry.name} {run.task.name} {run.key.protocol}: {escape(record.error)}"
+            )

@@ -1,0 +1,168 @@
+"""Self-distillation without labels (DINO, Caron et al. 2021, arXiv:2104.14294)."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from itertools import product
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Generator, Tensor, nn
+from torch.nn import functional
+
+from bench.config import Settings
+from bench.foundry._pretrain_views import cropped, recoloured, turned
+
+
+class DINOSettings(Settings):
+    """How a student and its teacher are trained.
+
+    Attributes:
+        epochs: passes over the pool.
+        global_size: side in pixels of the two global views, which student and teacher see.
+        global_area: smallest and largest share of the image they cover.
+        local_views: number of small views, which the student alone sees.
+        local_size: side of a local view in pixels.
+        local_area: share of the image a local view covers.
+        gain: see `bench.foundry._pretrain_views.recoloured`.
+        offset: likewise.
+        noise: likewise.
+        prototypes: K, length of the outputs that are compared.
+        student_temperature: tau_s.
+        teacher_temperature: tau_t.
+        momentum: of the teacher at the start; rises to 1 along a cosine.
+        centre_momentum: of the running mean that is taken off the teacher's outputs.
+    """
+
+    epochs: int = Field(20, ge=1)
+    global_size: int = Field(64, ge=8)
+    global_area: tuple[float, float] = (0.5, 1.0)
+    local_views: int = Field(4, ge=0)
+    local_size: int = Field(32, ge=8)
+    local_area: tuple[float, float] = (0.1, 0.4)
+    gain: float = Field(0.2, ge=0)
+    offset: float = Field(0.2, ge=0)
+    noise: float = Field(0.2, ge=0)
+    prototypes: int = Field(512, ge=2)
+    student_temperature: float = Field(0.1, gt=0)
+    teacher_temperature: float = Field(0.04, gt=0)
+    momentum: float = Field(0.99, ge=0, le=1)
+    centre_momentum: float = Field(0.9, ge=0, le=1)
+
+
+class Head(nn.Module):
+    """The projection that outputs are compared in: three layers, a normalised bottleneck, weight-normed prototypes.
+
+    Args:
+        width: channels in.
+        prototypes: channels out.
+    """
+
+    def __init__(self, width: int, prototypes: int) -> None:
+        super().__init__()
+        inner, bottleneck = 4 * width, 64
+        self.mlp = nn.Sequential(
+            nn.Linear(width, inner), nn.GELU(), nn.Linear(inner, inner), nn.GELU(), nn.Linear(inner, bottleneck)
+        )
+        self.prototypes = nn.Parameter(torch.randn(prototypes, bottleneck))
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Return (B, K) cosines between the projected vectors (B, D) and the prototypes."""
+        return functional.normalize(self.mlp(vectors), dim=-1) @ functional.normalize(self.prototypes, dim=-1).T
+
+
+def distillation_loss(
+    student: list[Tensor], teacher: list[Tensor], centre: Tensor, *, student_temperature: float, teacher_temperature: float
+) -> Tensor:
+    """Return the cross-entropy of teacher and student outputs, averaged over all pairs of different views (equation 3).
+
+    Args:
+        student: (B, K) a view, the teacher's views first.
+        teacher: (B, K) a view.
+        centre: (K,), taken off the teacher's outputs so that no prototype wins everywhere.
+        student_temperature: tau_s.
+        teacher_temperature: tau_t; lower than tau_s sharpens the target.
+    """
+    targets = [((output - centre) / teacher_temperature).softmax(-1) for output in teacher]
+    logs = [(output / student_temperature).log_softmax(-1) for output in student]
+    pairs = [
+        -(target * log).sum(-1).mean() for (i, target), (j, log) in product(enumerate(targets), enumerate(logs)) if i != j
+    ]
+    return torch.stack(pairs).mean()
+
+
+class SelfDistillation(nn.Module):
+    """A student that predicts what its own moving average, the teacher, says of another view.
+
+    Args:
+        student: timm ``VisionTransformer`` whose class token is compared.
+        settings: see `DINOSettings`.
+
+    Attributes:
+        encoder: the teacher's network, which is what is kept.
+    """
+
+    centre: Tensor
+
+    def __init__(self, student: Any, settings: DINOSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.student = nn.ModuleList([student, Head(student.embed_dim, settings.prototypes)])
+        self.teacher = copy.deepcopy(self.student).requires_grad_(False)
+        self.register_buffer("centre", torch.zeros(settings.prototypes))
+
+    @property
+    def encoder(self) -> nn.Module:
+        """The teacher's network without its head."""
+        return self.teacher[0]
+
+    def views(self, pixels: Tensor, generator: Generator) -> list[Tensor]:
+        """Return two global and then all local views of (B, C, H, W)."""
+        own = self.settings
+        kinds = [(own.global_size, own.global_area)] * 2 + [(own.local_size, own.local_area)] * own.local_views
+        return [
+            recoloured(
+                turned(cropped(pixels, size, area, generator), generator),
+                gain=own.gain,
+                offset=own.offset,
+                noise=own.noise,
+                generator=generator,
+            )
+            for size, area in kinds
+        ]
+
+    def loss(self, images: Mapping[str, Tensor], generator: Generator) -> Tensor:
+        """Return the distillation loss of a batch, sensor -> (B, C, H, W) of one sensor; moves the centre."""
+        (pixels,) = images.values()
+        views = self.views(pixels, generator)
+        with torch.no_grad():
+            teacher = _outputs(self.teacher, [torch.cat(views[:2])], 2)
+        # Views of one size pass together.
+        batches = [torch.cat(views[:2])] + ([torch.cat(views[2:])] if views[2:] else [])
+        student = _outputs(self.student, batches, len(views))
+        loss = distillation_loss(
+            student,
+            teacher,
+            self.centre,
+            student_temperature=self.settings.student_temperature,
+            teacher_temperature=self.settings.teacher_temperature,
+        )
+        self.centre.lerp_(torch.cat(teacher).mean(0), 1 - self.settings.centre_momentum)
+        return loss
+
+    @torch.no_grad()
+    def after_step(self, share: float) -> None:
+        """Move the teacher towards the student; `share` of the training is done, 0..1."""
+        momentum = 1 - (1 - self.settings.momentum) * (math.cos(math.pi * share) + 1) / 2
+        for old, new in zip(self.teacher.parameters(), self.student.parameters(), strict=True):
+            old.lerp_(new, 1 - momentum)
+
+
+def _outputs(network: nn.ModuleList, batches: list[Tensor], views: int) -> list[Tensor]:
+    """Return (B, K) for each view, given batches of stacked views."""
+    encoder, head = network
+    vectors = torch.cat([encoder.forward_features(batch)[:, 0] for batch in batches])
+    return list(head(vectors).chunk(views))

@@ -1,0 +1,152 @@
+"""What ``geobench-list`` lists: models, suites, protocols, decoders, recipes. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from bench import lookup, registry
+from bench.core import ModelEntry, Suite
+from bench.errors import UnknownName
+from bench.store import default_cache
+from bench.weights import Shelf
+
+Rows = list[dict[str, Any]]
+
+
+def models(options: Mapping[str, Any]) -> Rows:
+    """Return one row a model; the whole card of one with ``model=NAME``."""
+    cache = Path(str(options["cache"])) if options.get("cache") else default_cache()
+    shelf = Shelf(folder=Path(str(options["weights"])) if options.get("weights") else None, cache=cache)
+    known = registry.entries()
+    if name := options.get("model"):
+        if name not in known:
+            raise UnknownName("model", str(name), known)
+        return _card(known[name], shelf)
+    return [
+        {
+            "name": entry.name,
+            "origin": entry.origin,
+            "objective": entry.objective,
+            "sensors": " ".join(dict.fromkeys(entry.sensors or (band.sensor for band in entry.bands))),
+            "size": entry.image_size,
+            "patch": entry.patch,
+            "depth": entry.depth,
+            "parameters": entry.parameters,
+            "available": shelf.state(entry) in ("present", "none"),
+            "weights": shelf.state(entry),
+        }
+        for entry in known.values()
+    ]
+
+
+def _card(entry: ModelEntry, shelf: Shelf) -> Rows:
+    places = [str(path) for path in shelf.places(entry)] if entry.weights else []
+    facts = {
+        "name": entry.name,
+        "origin": entry.origin,
+        "objective": entry.objective,
+        "parent": entry.parent,
+        "bands": " ".join(f"{band.name}[{band.unit}]" for band in entry.bands) or "any",
+        "any bands": f"of {' '.join(entry.sensors)}" if entry.any_bands else "no",
+        "absent bands": entry.absent,
+        "normalise": entry.normalise.kind,
+        "image size": entry.image_size,
+        "any size": entry.any_size,
+        "patch": entry.patch,
+        "depth": entry.depth,
+        "width": entry.width,
+        "parameters": entry.parameters,
+        "weights": shelf.state(entry),
+        "looked for at": places,
+        "url": entry.weights.url if entry.weights else "",
+        "sha256": (entry.weights.sha256 or "not published: recorded at first sight") if entry.weights else "",
+        "facts read at": entry.weights.source if entry.weights else "",
+        "licence": entry.weights.licence if entry.weights else "",
+        "trained on": list(entry.trained_on),
+        "reference": entry.reference,
+    }
+    return [{"name": key, "value": value} for key, value in facts.items() if value not in ("", [])]
+
+
+def suites(options: Mapping[str, Any]) -> Rows:
+    """Return one row a suite; the facts of one with ``suite=NAME``."""
+    names = lookup.names("suites")
+    if name := options.get("suite"):
+        return _suite(lookup.module("suites", str(name), kind="suite").SUITE)
+    rows = []
+    for name in names:
+        suite: Suite = lookup.module("suites", name, kind="suite").SUITE
+        rows.append(
+            {
+                "name": suite.name,
+                "tasks": ", ".join(f"{task.name} ({task.kind})" for task in suite.tasks),
+                "sensors": " ".join(dict.fromkeys(band.sensor for band in suite.bands)),
+                "bands": len(suite.bands),
+                "size": f"{suite.image_size[0]}x{suite.image_size[1]}"
+                + (f"x{suite.dates}" if suite.dates != 1 else ""),
+                "splits": " ".join(f"{split}:{count}" for split, count in suite.splits.items()),
+                "licence": suite.licence,
+                "title": suite.title + (" [generated data]" if suite.generated else ""),
+            }
+        )
+    return rows
+
+
+def _suite(suite: Suite) -> Rows:
+    facts: dict[str, Any] = {
+        "name": suite.name,
+        "title": suite.title,
+        "version": suite.version,
+        "generated data": suite.generated,
+        "bands": " ".join(f"{band.name}[{band.unit}]" for band in suite.bands),
+        "default bands": " ".join(suite.default_bands) or "all",
+        "image size": suite.image_size,
+        "dates": suite.dates,
+        "splits": " ".join(f"{name}:{count}" for name, count in suite.splits.items()),
+        "folder": suite.folder,
+        "licence": suite.licence,
+        "citation": suite.citation,
+        "url": suite.url,
+        "notes": suite.notes,
+    }
+    for task in suite.tasks:
+        what = ", ".join(task.classes) or f"{task.quantity} [{task.unit}]"
+        facts[f"task {task.name}"] = f"{task.kind}, {task.metric}: {what}"
+    return [{"name": key, "value": value} for key, value in facts.items() if value != ""]
+
+
+def _modules(package: str, kind: str) -> Callable[[Mapping[str, Any]], Rows]:
+    def rows(options: Mapping[str, Any]) -> Rows:
+        found = []
+        for name in lookup.names(package):
+            module = lookup.module(package, name, kind=kind)
+            settings = getattr(module, "Settings", None)
+            found.append(
+                {
+                    "name": name,
+                    "version": getattr(module, "VERSION", 1),
+                    "what": (module.__doc__ or "").partition("\n")[0],
+                    "settings": [f"{name}.{key}" for key in settings.model_fields] if settings else [],
+                }
+            )
+        return found
+
+    return rows
+
+
+def decoders(options: Mapping[str, Any]) -> Rows:
+    """Return one row a decoder; frozen probing has one, fitted at every layer."""
+    return [
+        {"name": "linear", "what": "batch norm and a linear layer on the token grid, upsampled", "used by": "probe"}
+    ]
+
+
+LISTINGS: dict[str, Callable[[Mapping[str, Any]], Rows]] = {
+    "models": models,
+    "suites": suites,
+    "protocols": _modules("bench.protocols", "protocol"),
+    "decoders": decoders,
+    "recipes": _modules("bench.foundry", "recipe"),
+}

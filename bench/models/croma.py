@@ -1,0 +1,115 @@
+"""CROMA (Fuller et al. 2023, arXiv:2311.00566): radar and optical encoders and a joint one, contrastive and masked.
+
+Sentinel-2 in 12 bands (without cirrus, b10) and Sentinel-1 in dB; whichever a suite has. With one sensor its own
+encoder is tapped (12 blocks for s2, 6 for s1); with both, the optical encoder's embedding and 12 blocks, then the 6
+blocks of the joint encoder as ``block_13`` to ``block_18``, then the joint norm. `depth` below is that of the optical
+encoder; `parameters` counts both encoders and the joint one.
+
+Each image and band is mapped from mean -/+ 2 standard deviations to 0..1 and clipped, after SatMAE and SeCo, where
+that is done image by image; the example in antofuller/CROMA's README takes the moments over the whole batch, so that
+an image's features would depend on its neighbours.
+
+Pretrained at 120 pixels. Positions are ALiBi biases, made for other sizes: smaller images of whole 8-pixel patches are
+taken at their own resolution.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
+
+if TYPE_CHECKING:
+    import torch
+
+OPTICAL = tuple(
+    Band(name=f"s2.{name}", unit="dn", wavelength_um=wavelength, gsd_m=gsd)
+    for name, wavelength, gsd in (
+        ("b01", 0.443, 60.0),
+        ("b02", 0.490, 10.0),
+        ("b03", 0.560, 10.0),
+        ("b04", 0.665, 10.0),
+        ("b05", 0.705, 20.0),
+        ("b06", 0.740, 20.0),
+        ("b07", 0.783, 20.0),
+        ("b08", 0.842, 10.0),
+        ("b8a", 0.865, 20.0),
+        ("b09", 0.945, 60.0),
+        ("b11", 1.610, 20.0),
+        ("b12", 2.190, 20.0),
+    )
+)
+BANDS = (*OPTICAL, Band(name="s1.vv", unit="db", gsd_m=10.0), Band(name="s1.vh", unit="db", gsd_m=10.0))
+
+
+def parts_for(bands: tuple[Band, ...]) -> tuple[str, ...]:
+    """Return the parts of the network, as the publisher's file names them, that the sensors of `bands` need."""
+    sensors = {band.sensor for band in bands}
+    if sensors == {"s1", "s2"}:
+        return ("s1_encoder", "s2_encoder", "joint_encoder")
+    return ("s2_encoder", "s2_GAP_FFN") if "s2" in sensors else ("s1_encoder", "s1_GAP_FFN")
+
+
+def load_croma(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Band, ...]) -> Backbone:
+    """Return the parts of torchgeo's CROMA base that the sensors of `bands` need, trained or at random init.
+
+    Args:
+        entry: one of `ENTRIES` or its random twin.
+        weights: the publisher's file, or torchgeo's copy of it.
+        seed: of the random init.
+        bands: all bands of s2, of s1, or of both, in the order of `BANDS`.
+
+    Raises:
+        MissingWeights: see `bench.checkpoints.load_state`.
+    """
+    from bench.backbones import CROMABackbone, seeded
+    from bench.checkpoints import load_state
+
+    parts = parts_for(bands)
+    network = seeded(lambda: _network(parts), seed)
+    if weights is not None:
+        # The other parts of the file belong to a sensor that is not there.
+        load_state(network, weights, entry=entry.name, rename=lambda key: key if key.split(".")[0] in parts else None)
+    return CROMABackbone(network, bands)
+
+
+def _network(parts: tuple[str, ...]) -> torch.nn.Module:
+    from torchgeo.models import croma_base
+
+    modalities = [name for name, part in (("sar", "s1_encoder"), ("optical", "s2_encoder")) if part in parts]
+    # torchgeo computes the attention bias of one image size in a slow loop; the backbone computes its own.
+    network: Any = croma_base(modalities=modalities, image_size=8)
+    del network.attn_bias
+    for name, _ in list(network.named_children()):
+        if name not in parts:
+            delattr(network, name)
+    return network  # type: ignore[no-any-return]
+
+
+ENTRIES = (
+    ModelEntry(
+        name="croma_base",
+        origin="pretrained",
+        objective="multimodal",
+        bands=BANDS,
+        normalise=Normalise(kind="image_2sd"),
+        image_size=120,
+        any_size=True,
+        patch=8,
+        depth=12,
+        width=768,
+        parameters=184917504,
+        weights=Weights(
+            file="croma_base/CROMA_base-0238d814.pt",
+            url="https://huggingface.co/torchgeo/croma/resolve/387883f08af79d777167519c57cd826eda89a16f/"
+            "CROMA_base-0238d814.pt",
+            licence="CC-BY-4.0",
+            source="url from torchgeo 0.8.1, CROMABase_Weights.CROMA_VIT; sha256 starts with 0238d814",
+        ),
+        trained_on=("ssl4eo-s12",),
+        reference="Fuller et al. 2023, CROMA: Remote Sensing Representations with Contrastive Radar-Optical Masked "
+        "Autoencoders, arXiv:2311.00566",
+        load=load_croma,
+    ),
+)

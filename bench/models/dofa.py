@@ -1,0 +1,134 @@
+"""DOFA (Xiong et al. 2024, arXiv:2403.15356): a ViT whose patch embedding is generated from the bands' wavelengths.
+
+Wavelengths: Sentinel-2 and RGB as in the authors' examples. Radar has no optical wavelength: Sentinel-1 bands enter at
+3.75, the placeholder of this release's pretraining; 5.405 belongs to DOFA v2 (torchgeo issue 3931 and pull request
+3942). Another band enters at the wavelength its suite declares; one without is refused, never given a stand-in.
+
+Normalisation is a z-score with the suite's train statistics. Pretraining standardised each band with the statistics of
+its own 8-bit archive (the README lists them: Sentinel-2 true colour as stretched by ESA, other bands over 8160, radar
+amplitudes clipped to 255), scales that reflectance and dB cannot be mapped to exactly, and nothing is listed for
+further bands. What the network was shown is mean 0 and spread 1 in each band, and its authors evaluate it so: with the
+statistics of each downstream dataset (xiong-zhitong/DOFA-pytorch, ``src/datasets/geobench_wrapper.py``). torchgeo's
+transform for these weights only crops and leaves normalisation to the user.
+
+An image is pooled by the mean of its patch tokens. torchgeo's file has no final norm (its own is fitted per task), so
+layers end at ``block_12``. Positions are fixed at 14 x 14 patches: images are resized to 224 pixels.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
+from bench.errors import Incompatible
+
+if TYPE_CHECKING:
+    import torch
+
+BANDS = tuple(
+    Band(name=name, unit=unit, wavelength_um=wavelength, gsd_m=gsd)
+    for name, unit, wavelength, gsd in (
+        ("s2.b04", "dn", 0.665, 10.0),
+        ("s2.b03", "dn", 0.56, 10.0),
+        ("s2.b02", "dn", 0.49, 10.0),
+        ("s2.b05", "dn", 0.705, 20.0),
+        ("s2.b06", "dn", 0.74, 20.0),
+        ("s2.b07", "dn", 0.783, 20.0),
+        ("s2.b08", "dn", 0.842, 10.0),
+        ("s2.b11", "dn", 1.61, 20.0),
+        ("s2.b12", "dn", 2.19, 20.0),
+        ("s1.vv", "db", 3.75, 10.0),
+        ("s1.vh", "db", 3.75, 10.0),
+        ("rgb.red", "uint8", 0.665, 1.0),
+        ("rgb.green", "uint8", 0.56, 1.0),
+        ("rgb.blue", "uint8", 0.49, 1.0),
+    )
+)
+WAVELENGTHS = {band.name: band.wavelength_um for band in BANDS}
+
+
+def wavelengths_of(bands: tuple[Band, ...]) -> list[float]:
+    """Return the wavelength in micrometres under which each band enters, sensors grouped in order of first band.
+
+    Raises:
+        Incompatible: a band has none.
+    """
+    sensors = list(dict.fromkeys(band.sensor for band in bands))
+    found = []
+    for band in sorted(bands, key=lambda band: sensors.index(band.sensor)):
+        wavelength = WAVELENGTHS.get(band.name) or band.wavelength_um
+        if not wavelength:
+            raise Incompatible(
+                f"dofa_base needs the wavelength of each band; {band.name} declares none: leave it out with bands="
+            )
+        found.append(wavelength)
+    return found
+
+
+def load_dofa(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Band, ...]) -> Backbone:
+    """Return torchgeo's DOFA base over `bands`, with the publisher's weights or at random init.
+
+    Args:
+        entry: one of `ENTRIES` or its random twin.
+        weights: torchgeo's file.
+        seed: of the random init.
+        bands: any with a wavelength, in any order.
+
+    Raises:
+        Incompatible: a band has no wavelength.
+        MissingWeights: see `bench.checkpoints.load_state`.
+    """
+    from bench.backbones import DOFABackbone, seeded
+    from bench.checkpoints import load_state
+
+    wavelengths = wavelengths_of(bands)
+    network = seeded(_network, seed)
+    if weights is not None:
+        load_state(network, weights, entry=entry.name)
+    return DOFABackbone(network, bands, wavelengths=wavelengths)
+
+
+def _network() -> torch.nn.Module:
+    """Return DOFA base as before pretraining, without the parts that torchgeo's file has no weights for."""
+    import torch
+    from timm.layers import build_sincos2d_pos_embed
+    from torchgeo.models import dofa_base_patch16_224
+
+    network: Any = dofa_base_patch16_224(num_classes=0)
+    network.fc_norm = torch.nn.Identity()
+    # torchgeo leaves both at zero, for its files to fill; a random twin needs its positions.
+    positions = build_sincos2d_pos_embed([14, 14], network.embed_dim, interleave_sin_cos=False)
+    with torch.no_grad():
+        network.pos_embed[0, 1:] = positions
+        network.cls_token.normal_(std=0.02)
+    return network  # type: ignore[no-any-return]
+
+
+ENTRIES = (
+    ModelEntry(
+        name="dofa_base",
+        origin="pretrained",
+        objective="reconstruction",
+        bands=BANDS,
+        any_bands=True,
+        sensors=("s2", "s1", "rgb", "landsat", "hls", "naip"),
+        normalise=Normalise(kind="dataset"),
+        image_size=224,
+        patch=16,
+        depth=12,
+        width=768,
+        parameters=111310592,
+        weights=Weights(
+            file="dofa_base/dofa_base_patch16_224-a0275954.pth",
+            url="https://huggingface.co/torchgeo/dofa/resolve/b8db318b64a90b9e085ec04ba8851233c5893666/"
+            "dofa_base_patch16_224-a0275954.pth",
+            licence="CC-BY-4.0",
+            source="url from torchgeo 0.8.1, DOFABase16_Weights.DOFA_MAE; sha256 starts with a0275954",
+        ),
+        trained_on=("satlaspretrain", "five-billion-pixels", "hyspecnet-11k"),
+        reference="Xiong et al. 2024, Neural Plasticity-Inspired Foundation Model for Observing the Earth Crossing "
+        "Modalities, arXiv:2403.15356",
+        load=load_dofa,
+    ),
+)

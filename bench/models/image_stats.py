@@ -1,0 +1,48 @@
+"""Statistics of the pixels of each band: what a model must beat to have learned anything about an image.
+
+Nine numbers a band: mean, standard deviation, minimum, maximum, and the 5, 25, 50, 75 and 95 % quantiles, over pixels
+and dates; for dense tasks the same over each cell of 8 x 8 pixels. The number of channels is nine times that of the
+bands (`width` is 0: it depends on them). It has one layer, ``embedding``, and no weights.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.core import Backbone, Band, ModelEntry, Normalise
+
+
+def load_image_stats(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Band, ...]) -> Backbone:
+    """Return the statistics of `bands` as a backbone; there is nothing random in it.
+
+    Args:
+        entry: gives the side of a grid cell, ``patch``.
+        weights: not used.
+        seed: not used.
+        bands: any, in any order.
+    """
+    from bench.backbones import frozen
+    from bench.models._image_stats_network import ImageStatistics
+
+    return frozen(ImageStatistics(bands, entry.patch))
+
+
+ENTRIES = (
+    ModelEntry(
+        name="image_stats",
+        origin="baseline",
+        objective="none",
+        any_bands=True,
+        sensors=("*",),
+        normalise=Normalise(kind="dataset"),
+        image_size=512,
+        any_size=True,
+        patch=8,
+        depth=0,
+        width=0,
+        temporal=True,
+        parameters=0,
+        reference="a control of this project",
+        load=load_image_stats,
+    ),
+)

@@ -1,0 +1,123 @@
+"""Presto (Tseng et al. 2023, arXiv:2304.14065): a small encoder of a pixel's optical, radar and weather series.
+
+Input as in the publishers' evaluation (nasaharvest/presto, ``presto/eval`` and ``presto/dataops``):
+
+* Sentinel-1 in dB, Sentinel-2 as top-of-atmosphere reflectance x 10000, ERA5 as monthly mean temperature in kelvin and
+  the month's mean of daily precipitation in metres (``era5.tp``), SRTM elevation in metres and slope in degrees,
+  Dynamic World as a class 0..8 a date (``dw.class``, 9 where none is known: that date's token is then masked).
+* Bands are shifted and divided by round numbers: dB by (x + 25) / 25, reflectance x 10000 by 10000, temperature by
+  (x - 272.15) / 35 (sic), precipitation by 0.03, elevation by 2000, slope by 50. Nothing is clipped.
+* NDVI is (b08 - b04) / (b08 + b04) of the values fed, 0 where both are 0. The publishers' evaluation computes it anew,
+  and a suite does well to leave it to be derived: the last column of their fuel moisture file goes by that name, but
+  holds (b07 - b03) / (b07 + b03).
+* A band group that lacks any of its bands is masked as a whole.
+* Terrain is one token, taken from the first date. Months count on from January where no date is known. The location
+  token is left out where longitude and latitude are unknown, as the same authors do in their evaluation of Galileo.
+
+A vector is the mean over all visible tokens, location included; at ``norm`` it is normed after the mean, as published.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
+from bench.errors import Incompatible
+
+REPOSITORY = "https://github.com/nasaharvest/presto"
+COMMIT = "13173d028f035abcbcc3b13829314323a5c15d02"
+HEADS = 8
+
+# Each band with what is subtracted from it and what it is then divided by.
+FACTS: tuple[tuple[Band, float, float], ...] = (
+    (Band(name="s1.vv", unit="db", gsd_m=10), -25.0, 25.0),
+    (Band(name="s1.vh", unit="db", gsd_m=10), -25.0, 25.0),
+    (Band(name="s2.b02", unit="dn", wavelength_um=0.4924, gsd_m=10), 0.0, 1e4),
+    (Band(name="s2.b03", unit="dn", wavelength_um=0.5598, gsd_m=10), 0.0, 1e4),
+    (Band(name="s2.b04", unit="dn", wavelength_um=0.6646, gsd_m=10), 0.0, 1e4),
+    (Band(name="s2.b05", unit="dn", wavelength_um=0.7041, gsd_m=20), 0.0, 1e4),
+    (Band(name="s2.b06", unit="dn", wavelength_um=0.7405, gsd_m=20), 0.0, 1e4),
+    (Band(name="s2.b07", unit="dn", wavelength_um=0.7828, gsd_m=20), 0.0, 1e4),
+    (Band(name="s2.b08", unit="dn", wavelength_um=0.8328, gsd_m=10), 0.0, 1e4),
+    (Band(name="s2.b8a", unit="dn", wavelength_um=0.8647, gsd_m=20), 0.0, 1e4),
+    (Band(name="s2.b11", unit="dn", wavelength_um=1.6137, gsd_m=20), 0.0, 1e4),
+    (Band(name="s2.b12", unit="dn", wavelength_um=2.2024, gsd_m=20), 0.0, 1e4),
+    (Band(name="s2.ndvi", unit="index", gsd_m=10), 0.0, 1.0),
+    (Band(name="era5.t2m", unit="kelvin"), 272.15, 35.0),
+    (Band(name="era5.tp", unit="metre"), 0.0, 0.03),
+    (Band(name="srtm.elevation", unit="metre", gsd_m=30), 0.0, 2000.0),
+    (Band(name="srtm.slope", unit="degree", gsd_m=30), 0.0, 50.0),
+    (Band(name="dw.class", unit="class", gsd_m=10), 0.0, 1.0),
+)
+
+
+def load_presto(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Band, ...]) -> Backbone:
+    """Return Presto's encoder in evaluation mode, fed `bands`.
+
+    Args:
+        entry: one of `ENTRIES`.
+        weights: the publisher's ``default_model.pt`` (its decoder is left aside); None for Xavier-uniform weights, as
+            before pretraining.
+        seed: of that random init.
+        bands: in the order of ``entry.bands``.
+
+    Raises:
+        Incompatible: no band group is complete.
+        MissingWeights: see `bench.checkpoints.load_state`.
+    """
+    import torch
+
+    from bench.checkpoints import load_state
+    from bench.models._presto_network import GROUPS, PrestoNetwork
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = PrestoNetwork(width=entry.width, depth=entry.depth, heads=HEADS, bands=bands)
+    if not network.visible and "dw.class" not in network.channels:
+        groups = "; ".join(" ".join(members) for members in GROUPS.values())
+        raise Incompatible(
+            f"{entry.name} needs one of these groups whole: {groups}; "
+            f"it is given {' '.join(band.name for band in bands)}"
+        )
+    if weights is not None:
+        load_state(network, weights, entry=entry.name, prefix="encoder.", rename=_rename)
+    return network.eval()
+
+
+def _rename(key: str) -> str:
+    return "month_embed" if key == "month_embed.weight" else key
+
+
+ENTRIES: tuple[ModelEntry, ...] = (
+    ModelEntry(
+        name="presto",
+        origin="pretrained",
+        objective="reconstruction",
+        bands=tuple(band for band, _, _ in FACTS),
+        absent="mask",
+        normalise=Normalise(
+            kind="affine",
+            shift=tuple(shift for _, shift, _ in FACTS),
+            scale=tuple(scale for _, _, scale in FACTS),
+        ),
+        image_size=1,
+        patch=1,
+        depth=2,
+        width=128,
+        temporal=True,
+        parameters=402_240,
+        weights=Weights(
+            file="presto/default_model.pt",
+            url=f"https://raw.githubusercontent.com/nasaharvest/presto/{COMMIT}/data/default_model.pt",
+            sha256="559c9d76f525bdf2dd3774da8b1e7f1510769b73baacac12e9e4d8d5c67fbe65",
+            size=3_321_716,
+            licence="MIT",
+            how="fetch data/default_model.pt of github.com/nasaharvest/presto",
+            source=f"{REPOSITORY}/tree/{COMMIT}",
+        ),
+        reference=(
+            "Tseng et al. 2023, Lightweight, Pre-trained Transformers for Remote Sensing Timeseries, arXiv:2304.14065"
+        ),
+        load=load_presto,
+    ),
+)

@@ -1,0 +1,176 @@
+"""The tiny zoo: three small networks pretrained on the demo's unlabelled landscapes, shipped with the package.
+
+Each stands for one objective and has fewer than half a million parameters, so that the whole harness runs in a minute:
+``tiny_mae`` (reconstruction, He et al. 2022), ``tiny_dino`` (joint embedding, Caron et al. 2021) and ``tiny_croma``
+(multimodal, Fuller et al. 2023). They have seen generated data only and know nothing of the Earth. ``geobench-make
+recipe=pretrain model=tiny_mae`` trains one again; its card, a JSON beside the weights, says how the shipped one was made.
+
+Bands are standardised with the mean and standard deviation of the unlabelled pool. ``tiny_croma`` takes optical images,
+radar images or both; a sensor is taken whole, a missing band of it is refused.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bench.core import Backbone, Band, ModelEntry, Normalise, Objective, Weights
+from bench.errors import Incompatible
+
+IMAGE_SIZE, PATCH = 64, 8
+# Mean and standard deviation over the unlabelled pool of the demo suite, in the bands' units.
+STATISTICS: dict[str, tuple[float, float]] = {
+    "s2.b01": (1500.0, 800.0),
+    "s2.b02": (1500.0, 800.0),
+    "s2.b03": (1500.0, 800.0),
+    "s2.b04": (1500.0, 800.0),
+    "s2.b05": (1500.0, 800.0),
+    "s2.b06": (1500.0, 800.0),
+    "s2.b07": (1500.0, 800.0),
+    "s2.b08": (1500.0, 800.0),
+    "s2.b8a": (1500.0, 800.0),
+    "s2.b09": (1500.0, 800.0),
+    "s2.b11": (1500.0, 800.0),
+    "s2.b12": (1500.0, 800.0),
+    "s1.vv": (-12.0, 3.0),
+    "s1.vh": (-19.0, 4.0),
+}
+WAVELENGTHS = {
+    "s2.b01": 0.443,
+    "s2.b02": 0.490,
+    "s2.b03": 0.560,
+    "s2.b04": 0.665,
+    "s2.b05": 0.705,
+    "s2.b06": 0.740,
+    "s2.b07": 0.783,
+    "s2.b08": 0.842,
+    "s2.b8a": 0.865,
+    "s2.b09": 0.945,
+    "s2.b11": 1.610,
+    "s2.b12": 2.190,
+}
+S2 = tuple(Band(name=name, unit="dn", wavelength_um=wavelength) for name, wavelength in WAVELENGTHS.items())
+S1 = (Band(name="s1.vv", unit="db"), Band(name="s1.vh", unit="db"))
+
+
+def network(entry: ModelEntry, bands: tuple[Band, ...]) -> Any:
+    """Return an entry's network for `bands`, at random init drawn from torch's default generator."""
+    from bench.models._tiny_network import croma, vision_transformer
+
+    if entry.objective == "multimodal":
+        # An entry counts the blocks of the longest way: the optical encoder's, then the joint one's, half as many.
+        sensors = {band.sensor for band in bands}
+        return croma(sensors, width=entry.width, depth=entry.depth * 2 // 3, heads=4, image_size=entry.image_size)
+    return vision_transformer(
+        channels=len(bands),
+        width=entry.width,
+        depth=entry.depth,
+        heads=3,
+        image_size=entry.image_size,
+        patch=entry.patch,
+    )
+
+
+def load_tiny(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Band, ...]) -> Backbone:
+    """Return a network of the tiny zoo in evaluation mode.
+
+    Args:
+        entry: one of `ENTRIES`.
+        weights: its safetensors; None for random init.
+        seed: of the random init.
+        bands: ``entry.bands``; for ``tiny_croma`` those of one sensor will do, and give that sensor's encoder alone.
+
+    Raises:
+        Incompatible: bands of no sensor the network knows, or not all of a sensor.
+        MissingWeights: see `bench.checkpoints.load_state`.
+    """
+    from bench.backbones import CROMABackbone, ViTBackbone, seeded
+    from bench.checkpoints import load_state
+
+    sensors = {band.sensor for band in bands}
+    if not bands or [band.name for band in bands] != [band.name for band in entry.bands if band.sensor in sensors]:
+        given = " ".join(band.name for band in bands) or "none"
+        raise Incompatible(f"{entry.name} takes {' '.join(band.name for band in entry.bands)}; it is given {given}")
+    made = seeded(lambda: network(entry, bands), seed)
+    if weights is not None:
+        parts = made.state_dict()
+        # The file holds both sensors' encoders; a network for one has a place for its own only.
+        unused = entry.objective == "multimodal" and len(sensors) == 1
+        load_state(made, weights, entry=entry.name, rename=(lambda key: key if key in parts else None) if unused else None)
+    if entry.objective == "multimodal":
+        return CROMABackbone(made, bands)
+    return ViTBackbone(made, bands, pool="cls" if entry.objective == "joint-embedding" else "mean")
+
+
+def _entry(
+    name: str,
+    objective: Objective,
+    bands: tuple[Band, ...],
+    *,
+    width: int,
+    parameters: int,
+    size: int,
+    sha256: str,
+    reference: str,
+) -> ModelEntry:
+    return ModelEntry(
+        name=name,
+        origin="pretrained",
+        objective=objective,
+        bands=bands,
+        normalise=Normalise(
+            kind="affine",
+            shift=tuple(STATISTICS[band.name][0] for band in bands),
+            scale=tuple(STATISTICS[band.name][1] for band in bands),
+        ),
+        image_size=IMAGE_SIZE,
+        patch=PATCH,
+        depth=6,
+        width=width,
+        parameters=parameters,
+        weights=Weights(
+            file=f"tiny/{name}.safetensors",
+            sha256=sha256,
+            size=size,
+            licence="Apache-2.0",
+            how=f"run: geobench-make recipe=pretrain model={name}",
+        ),
+        trained_on=("geobench-demo-unlabelled",),
+        reference=reference,
+        load=load_tiny,
+    )
+
+
+ENTRIES: tuple[ModelEntry, ...] = (
+    _entry(
+        "tiny_mae",
+        "reconstruction",
+        S2,
+        width=72,
+        parameters=439_128,
+        size=0,
+        sha256="",
+        reference="He et al. 2022, Masked Autoencoders Are Scalable Vision Learners, arXiv:2111.06377",
+    ),
+    _entry(
+        "tiny_dino",
+        "joint-embedding",
+        S2,
+        width=72,
+        parameters=439_128,
+        size=0,
+        sha256="",
+        reference="Caron et al. 2021, Emerging Properties in Self-Supervised Vision Transformers, arXiv:2104.14294",
+    ),
+    _entry(
+        "tiny_croma",
+        "multimodal",
+        (*S2, *S1),
+        width=60,
+        parameters=492_240,
+        size=0,
+        sha256="",
+        reference="Fuller et al. 2023, CROMA: Remote Sensing Representations with Contrastive Radar-Optical Masked "
+        "Autoencoders, arXiv:2311.00566",
+    ),
+)
