@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -114,7 +113,7 @@ def _unpickled(path: Path, head: bytes) -> Any:
             f"{path} is not plain weights: it is damaged, or a pickle of other Python objects, which are never run "
             f"({reason}). {AGAIN} A file of your own: save module.state_dict() alone, or safetensors."
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except Exception as error:  # a damaged pickle leads the unpickler into errors of any kind
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise MissingWeights(f"{path} is truncated, damaged or no checkpoint ({reason}). {AGAIN}") from error
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from bench.core import Layer, Outcome, Task
+from bench.core import Outcome, Task
 from bench.errors import Incompatible
 from bench.labelled import Context, Labelled
-from bench.metrics import score
+from bench.metrics import metric, score
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +92,8 @@ def report(
     """
     scores: dict[str, dict[str, dict[str, float]]] = {}
     arrays: dict[str, np.ndarray] = {}
-    curves = [_row(context.layers[one.layer], one) for one in choice.by_layer]
+    rows = [_row(context, one) for one in choice.by_layer]
+    curves = [dict(row) for row in rows]
     all_notes = list(notes)
     for name in context.tests:
         split = context.open(name)
@@ -107,10 +108,7 @@ def report(
         scores[name] = {rule: each[index] for rule, index in choice.rules.items()}
         for row, one in zip(curves, each, strict=True):
             row[name] = one[context.task.metric]
-    choices = {
-        rule: {"index": index, **_row(context.layers[choice.by_layer[index].layer], choice.by_layer[index])}
-        for rule, index in choice.rules.items()
-    }
+    choices = {rule: {"index": index, **rows[index]} for rule, index in choice.rules.items()}
     return Outcome(
         scores=scores,
         choices=choices,
@@ -121,14 +119,17 @@ def report(
     )
 
 
-def _row(layer: Layer, one: Candidate) -> dict[str, Any]:
+def _row(context: Context, one: Candidate) -> dict[str, Any]:
+    layer = context.layers[one.layer]
+    # Candidates are ranked higher-is-better; a reader gets the metric in its own direction.
+    val = one.score if metric(context.task.metric).direction == "max" else -one.score
     return {
         "layer": layer.name,
         "depth": layer.depth,
         "pool": one.pool,
         "setting": one.setting,
         "edge": one.edge,
-        "val": one.score,
+        "val": val,
     }
 
 

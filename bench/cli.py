@@ -1,4 +1,4 @@
-"""``geobench-run`` and its sisters: parse -> plan -> run -> report. Exit codes: 0 done, 1 some failed, 2 bad request."""
+"""``geobench-run`` and its sisters: parse -> plan -> run -> report. Exit 0 all done, 1 some failed, 2 bad request."""
 
 from __future__ import annotations
 
@@ -183,8 +183,8 @@ def run_benchmark(config: RunConfig, *, dry: bool = False, console: Console | No
     _report(request, plan, console)
     if failed:
         console.print(f"[red]{len(failed)} of {len(plan.runs)} runs failed[/]; run again to retry them:")
-        for name, error in list(failed.items())[:20]:
-            console.print(f"  {name}: {error}", markup=False)
+        for name, problem in list(failed.items())[:20]:
+            console.print(f"  {name}: {problem}", markup=False)
     return 1 if failed else 0
 
 

@@ -70,8 +70,8 @@ class Context:
 def usable_rows(features: Features) -> np.ndarray:
     """Return a mask (n,) of the rows with features: NaN marks a sample none could be had of."""
     name = next(name for name in features.names if name != "mask")
-    first: np.ndarray = features[name].reshape(len(features.ids), -1)[:, 0]
-    return np.isfinite(first)
+    found: np.ndarray = np.isfinite(features[name].reshape(len(features.ids), -1)[:, 0])
+    return found
 
 
 def pools_of(features: Features, layer: str, wanted: Sequence[str]) -> list[str]:

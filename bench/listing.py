@@ -78,6 +78,7 @@ def suites(options: Mapping[str, Any]) -> Rows:
     rows = []
     for name in names:
         suite: Suite = lookup.module("suites", name, kind="suite").SUITE
+        dates = f"x{suite.dates}" if suite.dates != 1 else ""
         rows.append(
             {
                 "name": suite.name,

@@ -84,7 +84,7 @@ def test_other_files_are_told_apart(tmp_path: Path, name: str, content: bytes, m
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(MissingWeights, match="no weights at .*gone.pt"):
+    with pytest.raises(MissingWeights, match=r"no weights at .*gone\.pt"):
         read_state(tmp_path / "gone.pt")
 
 
@@ -101,6 +101,21 @@ def test_a_truncated_file_is_found_at_any_length(tmp_path: Path, name: str, shar
     path.write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(MissingWeights, match=name):
         read_state(path)
+
+
+def test_damaged_bytes_are_an_error_of_ours_or_other_values_never_a_crash(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    torch.save(network(width=64).state_dict(), path, _use_new_zipfile_serialization=False)
+    whole = path.read_bytes()
+    generator = torch.Generator().manual_seed(0)
+    refused = 0
+    for place in torch.randint(0, 600, (200,), generator=generator).tolist():
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        try:
+            read_state(path)
+        except MissingWeights:
+            refused += 1
+    assert refused > 50
 
 
 @pytest.mark.parametrize("content", [{"weight": 3}, {}, [1, 2], torch.ones(2), {"a": torch.ones(2), "epoch": 4}])

@@ -52,6 +52,7 @@ class CrossModal(nn.Module):
     """
 
     bias: Tensor
+    fixed: tuple[str, ...] = ()
 
     def __init__(self, encoder: Any, settings: CROMASettings) -> None:
         super().__init__()

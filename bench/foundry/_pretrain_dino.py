@@ -14,7 +14,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from bench.config import Settings
-from bench.foundry._pretrain_views import cropped, recoloured, turned
+from bench.foundry._pretrain_views import cropped, recoloured
 
 
 class DINOSettings(Settings):
@@ -106,12 +106,13 @@ class SelfDistillation(nn.Module):
     """
 
     centre: Tensor
+    fixed = ("teacher.",)
 
     def __init__(self, student: Any, settings: DINOSettings) -> None:
         super().__init__()
         self.settings = settings
         self.student = nn.ModuleList([student, Head(student.embed_dim, settings.prototypes)])
-        self.teacher = copy.deepcopy(self.student).requires_grad_(False)
+        self.teacher = copy.deepcopy(self.student)
         self.register_buffer("centre", torch.zeros(settings.prototypes))
 
     @property
@@ -125,7 +126,7 @@ class SelfDistillation(nn.Module):
         kinds = [(own.global_size, own.global_area)] * 2 + [(own.local_size, own.local_area)] * own.local_views
         return [
             recoloured(
-                turned(cropped(pixels, size, area, generator), generator),
+                cropped(pixels, size, area, generator),
                 gain=own.gain,
                 offset=own.offset,
                 noise=own.noise,

@@ -82,11 +82,12 @@ class MaskedAutoencoder(nn.Module):
         settings: see `MAESettings`.
     """
 
+    fixed = ("encoder.pos_embed",)
+
     def __init__(self, encoder: Any, settings: MAESettings) -> None:
         super().__init__()
         self.encoder = encoder
         self.settings = settings
-        encoder.pos_embed.requires_grad_(False)
         rows, _ = encoder.patch_embed.grid_size
         self.patch = int(encoder.patch_embed.patch_size[0])
         self.decoder = Decoder(

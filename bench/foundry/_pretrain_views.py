@@ -13,14 +13,19 @@ from torch.nn import functional
 
 def turned(images: Tensor, generator: Generator) -> Tensor:
     """Return square images (B, C, H, H), each in one of the eight orientations of the square, all equally likely."""
-    draws = torch.rand(3, len(images), 1, 1, 1, generator=generator).to(images.device) < 0.5
-    images = torch.where(draws[0], images.flip(-1), images)
-    images = torch.where(draws[1], images.flip(-2), images)
-    return torch.where(draws[2], images.transpose(-2, -1), images)
+    orientation = torch.randint(8, (len(images),), generator=generator).to(images.device)
+    result = torch.empty_like(images)
+    for kind in range(8):
+        chosen = orientation == kind
+        picked = images[chosen]
+        axes = [axis for axis, bit in ((-1, 1), (-2, 2)) if kind & bit]
+        picked = picked.flip(axes) if axes else picked
+        result[chosen] = picked.transpose(-2, -1) if kind & 4 else picked
+    return result
 
 
 def cropped(images: Tensor, size: int, area: tuple[float, float], generator: Generator) -> Tensor:
-    """Return (B, C, size, size): of each image a random square, resampled bilinearly.
+    """Return (B, C, size, size): of each image a random square in a random orientation, resampled bilinearly.
 
     Args:
         images: (B, C, H, H).
@@ -28,14 +33,19 @@ def cropped(images: Tensor, size: int, area: tuple[float, float], generator: Gen
         area: smallest and largest share of the image that a square covers.
         generator: on the CPU.
     """
-    draws = torch.rand(3, len(images), generator=generator)
+    batch = len(images)
+    draws = torch.rand(3, batch, generator=generator)
     side = (area[0] + (area[1] - area[0]) * draws[0]).sqrt()
     shift = (2 * draws[1:] - 1) * (1 - side)
-    # Rows of the affine map from the result's coordinates to the image's, both -1..1.
-    theta = torch.zeros(len(images), 2, 3)
-    theta[:, 0, 0] = theta[:, 1, 1] = side
+    signs = torch.randint(2, (2, batch), generator=generator) * 2 - 1
+    swap = torch.randint(2, (batch,), generator=generator)
+    # Rows of the affine map from the result's coordinates (x, y) to the image's, both -1..1.
+    theta = torch.zeros(batch, 2, 3)
+    for row in range(2):
+        theta[:, row, 0] = side * signs[row] * (swap == row)
+        theta[:, row, 1] = side * signs[row] * (swap != row)
     theta[:, :, 2] = shift.T
-    grid = functional.affine_grid(theta.to(images), [len(images), images.shape[1], size, size], align_corners=False)
+    grid = functional.affine_grid(theta.to(images), [batch, images.shape[1], size, size], align_corners=False)
     return functional.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
@@ -69,8 +79,7 @@ def patches_of(images: Tensor, patch: int) -> Tensor:
 
 def standardised(patches: Tensor) -> Tensor:
     """Return patches (B, N, P), each with mean 0 and variance 1 over its own values (He et al. 2022, section 4.1)."""
-    variance, mean = torch.var_mean(patches, dim=-1, keepdim=True)
-    return (patches - mean) / (variance + 1e-6).sqrt()
+    return functional.layer_norm(patches, patches.shape[-1:], eps=1e-6)
 
 
 def visible_tokens(batch: int, tokens: int, hidden: float, generator: Generator) -> Tensor:

@@ -78,6 +78,8 @@ class Method(Protocol):
 
     encoder: Any
     """The network that is kept."""
+    fixed: tuple[str, ...]
+    """Starts of the names of the parameters that no gradient reaches."""
 
     def loss(self, images: Mapping[str, Tensor], generator: Generator) -> Tensor:
         """Return the loss of a batch, sensor -> (B, C, H, W), its views drawn from `generator`."""
@@ -108,7 +110,10 @@ def method_of(entry: ModelEntry, settings: Settings) -> tuple[Any, MAESettings |
         made: nn.Module = kind(tiny.network(entry, entry.bands), own)
         return made
 
-    return trainable(seeded(build, settings.seed)), own
+    method = seeded(build, settings.seed).train()
+    for name, weight in method.named_parameters():
+        weight.requires_grad_(not name.startswith(method.fixed))
+    return method, own
 
 
 def read_pool(entry: ModelEntry, suite: Suite, settings: Settings, data: Path) -> dict[str, Tensor]:

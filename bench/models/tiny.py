@@ -91,13 +91,20 @@ def load_tiny(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[B
     if not bands or [band.name for band in bands] != [band.name for band in entry.bands if band.sensor in sensors]:
         given = " ".join(band.name for band in bands) or "none"
         raise Incompatible(f"{entry.name} takes {' '.join(band.name for band in entry.bands)}; it is given {given}")
+    multimodal = entry.objective == "multimodal"
     made = seeded(lambda: network(entry, bands), seed)
+    if multimodal and len(sensors) == 2:
+        # Each sensor's own projection is for the sensor alone; the joint encoder's output has none.
+        del made.s1_GAP_FFN, made.s2_GAP_FFN
     if weights is not None:
-        parts = made.state_dict()
-        # The file holds both sensors' encoders; a network for one has a place for its own only.
-        unused = entry.objective == "multimodal" and len(sensors) == 1
-        load_state(made, weights, entry=entry.name, rename=(lambda key: key if key in parts else None) if unused else None)
-    if entry.objective == "multimodal":
+        parts = {name for name, _ in made.named_children()}
+
+        def own(key: str) -> str | None:
+            """Leave out the parts of the file for a sensor that is not there."""
+            return key if not multimodal or key.split(".")[0] in parts else None
+
+        load_state(made, weights, entry=entry.name, rename=own)
+    if multimodal:
         return CROMABackbone(made, bands)
     return ViTBackbone(made, bands, pool="cls" if entry.objective == "joint-embedding" else "mean")
 
@@ -167,7 +174,7 @@ ENTRIES: tuple[ModelEntry, ...] = (
         "multimodal",
         (*S2, *S1),
         width=60,
-        parameters=492_240,
+        parameters=433_800,
         size=0,
         sha256="",
         reference="Fuller et al. 2023, CROMA: Remote Sensing Representations with Contrastive Radar-Optical Masked "

@@ -1,0 +1,108 @@
+"""Nearest neighbours by cosine similarity on every layer: no fit, so nothing but the features decides."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import numpy as np
+from pydantic import field_validator
+
+from bench.choice import Candidate, choose, report
+from bench.config import Settings as Root
+from bench.core import ModelEntry, Outcome, Suite, Task
+from bench.errors import Incompatible
+from bench.labelled import POOLS, Context, Labelled, pools_of
+from bench.metrics import METRICS, classification, multilabel, regression
+
+VERSION = 1
+
+
+class Settings(Root):
+    """Settings of the nearest neighbours.
+
+    Attributes:
+        pools: image vectors to choose among.
+        k: numbers of neighbours to choose among; those beyond the training samples are left out.
+    """
+
+    pools: tuple[str, ...] = POOLS
+    k: tuple[int, ...] = (1, 5, 20)
+
+    @field_validator("pools", "k", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return (value,) if isinstance(value, str | int | float) else value
+
+    @field_validator("pools")
+    @classmethod
+    def _pools(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := [pool for pool in value if pool not in POOLS]:
+            raise ValueError(f"no pool {unknown[0]!r}; known: {', '.join(POOLS)}")
+        return value
+
+    @field_validator("k")
+    @classmethod
+    def _counts(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if not value or min(value) < 1:
+            raise ValueError("needs one or more counts of at least 1")
+        return tuple(sorted(value))
+
+
+def refuses(entry: ModelEntry, suite: Suite, task: Task, settings: Settings) -> str:
+    """Return why this entry cannot be judged by neighbours on this task, or ``""``."""
+    return "neighbours are defined for image-level targets, not for masks" if task.kind == "segmentation" else ""
+
+
+def run(context: Context) -> Outcome:
+    """Return the outcome of k nearest neighbours on every layer; arrays as in `bench.protocols.probe`."""
+    start = time.perf_counter()
+    train, val = context.open("train"), context.open("val")
+    counts = tuple(k for k in context.settings.k if k <= len(train.rows))
+    if not counts:
+        raise Incompatible(f"k={context.settings.k} neighbours cannot be had of {len(train.rows)} training samples")
+    candidates = []
+    for index, layer in enumerate(context.layers):
+        for pool in pools_of(train.features, layer.name, context.settings.pools):
+            for k, said in _neighbours(context, train, val, layer.name, pool, counts).items():
+                edge = len(counts) > 1 and k in (counts[0], counts[-1])
+                score = _score(context.task, said, val)
+                candidates.append(Candidate(layer=index, pool=pool, setting=float(k), edge=edge, score=score))
+    choice = choose(candidates, len(context.layers))
+    seconds = time.perf_counter() - start
+
+    def predict(split: Labelled, one: Candidate) -> Mapping[str, np.ndarray]:
+        k = int(one.setting)
+        name = context.layers[one.layer].name
+        return {"prediction": _neighbours(context, train, split, name, one.pool, (k,))[k]}
+
+    return report(context, choice, predict, notes=[*train.notes, *val.notes], cost={"fit_seconds": seconds})
+
+
+def _neighbours(
+    context: Context, train: Labelled, query: Labelled, layer: str, pool: str, counts: tuple[int, ...]
+) -> dict[int, np.ndarray]:
+    """Return the prediction (n,) or (n, K) for each number of neighbours."""
+    import torch
+
+    from bench.heads import knn
+
+    assert train.target is not None
+    x = torch.from_numpy(train.vectors(layer, pool)).to(context.device).unsqueeze(0)
+    q = torch.from_numpy(query.vectors(layer, pool)).to(context.device).unsqueeze(0)
+    classified = context.task.kind == "classification"
+    y = torch.as_tensor(train.target, device=context.device)
+    y = y.long() if classified else y.float()
+    found = knn(x, y, q, k=counts, classes=len(context.task.classes) if classified else None)
+    kind = np.int16 if classified else np.float32
+    return {k: found[0, i].cpu().numpy().astype(kind) for i, k in enumerate(counts)}
+
+
+def _score(task: Task, said: np.ndarray, val: Labelled) -> float:
+    assert val.target is not None
+    if task.kind == "regression":
+        sign = 1.0 if METRICS[task.metric].direction == "max" else -1.0
+        return sign * regression(said, val.target)[task.metric]
+    if task.kind == "multilabel":
+        return multilabel(said, val.target)[task.metric]
+    return classification(said, val.target, len(task.classes))[task.metric]

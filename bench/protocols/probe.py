@@ -1,0 +1,270 @@
+"""Linear probe of every layer: logistic regression, ridge, or batch norm + linear on tokens; last layer and best layer.
+
+One pass over the backbone serves every layer, pool and setting. What is chosen (setting and pool of each layer, and the
+layer) is chosen on validation; test splits are opened after that. Linear probing as papers report it is the rule
+``last``; ``best-on-val`` is the layer validation prefers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import Field, field_validator
+
+from bench.choice import Candidate, choose, report
+from bench.config import Settings as Root
+from bench.core import ModelEntry, Outcome, Suite, Task
+from bench.errors import Incompatible
+from bench.labelled import POOLS, Context, Labelled, pools_of
+from bench.metrics import METRICS, classification, multilabel, regression, segmentation
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+VERSION = 1
+GROUP_BYTES = 1 << 30  # features of this size are fitted in one batch
+
+
+class Settings(Root):
+    """Settings of the probe.
+
+    Attributes:
+        pools: image vectors to choose among; ``both`` is mean and class token side by side, ``own`` the authors' way.
+        c: inverse strengths of the L2 penalty of logistic regression, as scikit-learn counts them.
+        alpha: strengths of the L2 penalty of ridge regression on standardised features.
+        learning_rates: of the dense probe; each gets the same steps.
+        steps: of the dense probe, the same at every label fraction.
+        batch: images a step of the dense probe.
+    """
+
+    pools: tuple[str, ...] = POOLS
+    c: tuple[float, ...] = tuple(float(f"{10**e:.6g}") for e in np.linspace(-6, 4, 21))
+    alpha: tuple[float, ...] = tuple(float(f"{10**e:.6g}") for e in np.linspace(-4, 8, 25))
+    learning_rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2, 3e-2)
+    steps: int = Field(200, ge=1)
+    batch: int = Field(8, ge=1)
+
+    @field_validator("pools", "c", "alpha", "learning_rates", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return (value,) if isinstance(value, str | int | float) else value
+
+    @field_validator("pools")
+    @classmethod
+    def _pools(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := [pool for pool in value if pool not in POOLS]:
+            raise ValueError(f"no pool {unknown[0]!r}; known: {', '.join(POOLS)}")
+        return value
+
+    @field_validator("c", "alpha", "learning_rates")
+    @classmethod
+    def _positive(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if not value or any(one <= 0 for one in value):
+            raise ValueError("needs one or more positive numbers")
+        return tuple(sorted(value))
+
+
+def refuses(entry: ModelEntry, suite: Suite, task: Task, settings: Settings) -> str:
+    """Return why this entry cannot be probed on this task, or ``""``."""
+    return ""
+
+
+def run(context: Context) -> Outcome:
+    """Return the outcome of probing every layer.
+
+    Arrays: ``<split>.prediction`` (L, n) classes, (L, n, K) label probabilities or (L, n, q) values;
+    ``<split>.confidence`` (L, n) of the predicted class; ``<split>.confusion`` (L, n, K, K) for masks; with
+    ``<split>.target``, ``.ids`` and ``.blocks``.
+    """
+    return _dense(context) if context.task.kind == "segmentation" else _pooled(context)
+
+
+class _Fit:
+    """A fitted linear map for one layer and pool: ``logits = ((x - mean) / scale) W' + b``."""
+
+    def __init__(self, mean: Tensor, scale: Tensor, weight: Tensor, bias: Tensor) -> None:
+        self.mean, self.scale, self.weight, self.bias = mean, scale, weight, bias
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        import torch
+
+        values = (torch.from_numpy(x).to(self.mean.device, self.weight.dtype) - self.mean) / self.scale
+        result: np.ndarray = (values @ self.weight.T + self.bias).double().cpu().numpy()
+        return result
+
+
+def _groups(context: Context, train: Labelled) -> Iterator[list[tuple[int, str]]]:
+    """Yield (layer, pool) pairs of one width, as many at a time as fit in memory."""
+    pairs: dict[int, list[tuple[int, str]]] = {}
+    for index, layer in enumerate(context.layers):
+        for pool in pools_of(train.features, layer.name, context.settings.pools):
+            parts = ("mean", "cls") if pool == "both" else (pool,)
+            width = sum(train.features[f"{layer.name}.{part}"].shape[1] for part in parts)
+            pairs.setdefault(width, []).append((index, pool))
+    if not pairs:
+        raise Incompatible(f"no layer has any of the pools {', '.join(context.settings.pools)}")
+    for width, members in pairs.items():
+        most = max(1, GROUP_BYTES // (8 * width * max(1, len(train.rows))))
+        for start in range(0, len(members), most):
+            yield members[start : start + most]
+
+
+def _stack(context: Context, split: Labelled, members: Sequence[tuple[int, str]]) -> Tensor:
+    import torch
+
+    arrays = [split.vectors(context.layers[index].name, pool) for index, pool in members]
+    return torch.from_numpy(np.stack(arrays)).to(context.device)
+
+
+def _pooled(context: Context) -> Outcome:
+    from bench.heads import standardise
+
+    start = time.perf_counter()
+    train, val = context.open("train"), context.open("val")
+    candidates: list[Candidate] = []
+    fits: dict[tuple[int, str], _Fit] = {}
+    count = 0
+    for members in _groups(context, train):
+        x, v = _stack(context, train, members), _stack(context, val, members)
+        mean, scale = standardise(x)
+        weight, bias, grid = _fit(context, (x - mean) / scale, train)
+        v = (v - mean) / scale
+        for place, (index, pool) in enumerate(members):
+            logits = (v[place].to(weight.dtype) @ weight[place].flatten(0, 1).T).unflatten(1, weight.shape[1:3])
+            outputs = (logits + bias[place]).transpose(0, 1).double().cpu().numpy()  # (settings, n, K)
+            scored = [_score(context.task, one, val.target) for one in outputs]
+            mine = [
+                Candidate(layer=index, pool=pool, setting=grid[i], edge=i in (0, len(grid) - 1), score=s, loss=loss)
+                for i, (s, loss) in enumerate(scored)
+            ]
+            best = max(range(len(mine)), key=lambda i: mine[i].rank)
+            candidates.append(mine[best])
+            fits[index, pool] = _Fit(mean[place], scale[place], weight[place, best], bias[place, best])
+            count += len(grid)
+    choice = choose(candidates, len(context.layers))
+    seconds = time.perf_counter() - start
+
+    def predict(split: Labelled, one: Candidate) -> Mapping[str, np.ndarray]:
+        outputs = fits[one.layer, one.pool](split.vectors(context.layers[one.layer].name, one.pool))
+        return _outcome(context.task, outputs)
+
+    notes = [*train.notes, *val.notes, *_absent(context.task, train)]
+    return report(context, choice, predict, notes=notes, cost={"fits": float(count), "fit_seconds": seconds})
+
+
+def _fit(context: Context, x: Tensor, train: Labelled) -> tuple[Tensor, Tensor, tuple[float, ...]]:
+    """Return weights (P, settings, K, D), biases (P, settings, K) and the grid of settings."""
+    import torch
+
+    from bench.heads import fit_logistic, fit_ridge, fit_sigmoid
+
+    settings: Settings = context.settings
+    target = torch.as_tensor(train.target).to(context.device)
+    if context.task.kind == "classification":
+        path = fit_logistic(x, target.long(), classes=len(context.task.classes), c=settings.c)
+        return path.weight, path.bias, settings.c
+    if context.task.kind == "multilabel":
+        path = fit_sigmoid(x, target.float(), c=settings.c)
+        return path.weight, path.bias, settings.c
+    ridge = fit_ridge(x, target.double(), alphas=settings.alpha)
+    return ridge.weight, ridge.bias, settings.alpha
+
+
+def _score(task: Task, outputs: np.ndarray, target: np.ndarray | None) -> tuple[float, float]:
+    """Return (validation score, higher is better; validation loss) of one candidate's outputs (n, K)."""
+    assert target is not None
+    if task.kind == "regression":
+        found = regression(outputs, target)
+        sign = 1.0 if METRICS[task.metric].direction == "max" else -1.0
+        return sign * found[task.metric], found["rmse"]
+    if task.kind == "multilabel":
+        loss = float(np.mean(np.logaddexp(0, outputs) - target * outputs))
+        return multilabel(_sigmoid(outputs), target)[task.metric], loss
+    said = outputs.argmax(1)
+    if task.metric == "accuracy":
+        score = float((said == target).mean())
+    else:
+        score = classification(said, target, len(task.classes))[task.metric]
+    # A class the subset lacks has logit -inf; its true samples would make every loss infinite and equal.
+    own = np.maximum(_log_softmax(outputs)[np.arange(len(target)), target], -100.0)
+    return score, float(-own.mean())
+
+
+def _outcome(task: Task, outputs: np.ndarray) -> dict[str, np.ndarray]:
+    if task.kind == "classification":
+        chance = np.exp(_log_softmax(outputs))
+        return {
+            "prediction": outputs.argmax(1).astype(np.int16),
+            "confidence": chance.max(1).astype(np.float16),
+        }
+    return {"prediction": (_sigmoid(outputs) if task.kind == "multilabel" else outputs).astype(np.float32)}
+
+
+def _log_softmax(outputs: np.ndarray) -> np.ndarray:
+    shifted = outputs - outputs.max(1, keepdims=True)
+    with np.errstate(divide="ignore"):
+        result: np.ndarray = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
+    return result
+
+
+def _sigmoid(outputs: np.ndarray) -> np.ndarray:
+    result: np.ndarray = 0.5 * (1 + np.tanh(0.5 * outputs))
+    return result
+
+
+def _absent(task: Task, train: Labelled) -> list[str]:
+    if task.kind != "classification" or train.target is None:
+        return []
+    missing = [task.classes[k] for k in range(len(task.classes)) if not (train.target == k).any()]
+    return [f"train: no sample of {', '.join(missing)}"] if missing else []
+
+
+def _dense(context: Context) -> Outcome:
+    import torch
+
+    from bench.dense import dense_confusion, fit_dense
+
+    settings: Settings = context.settings
+    start = time.perf_counter()
+    train, val = context.open("train"), context.open("val")
+    classes, ignore = len(context.task.classes), context.task.ignore
+    candidates: list[Candidate] = []
+    fits = {}
+    for index, layer in enumerate(context.layers):
+        grids, masks = train.features[f"{layer.name}.grid"], train.features["mask"]
+        # Every layer sees the same batches in the same order.
+        generator = torch.Generator().manual_seed(context.seed)
+        fit = fit_dense(
+            grids,
+            masks,
+            rows=train.rows,
+            classes=classes,
+            ignore=ignore,
+            learning_rates=settings.learning_rates,
+            steps=settings.steps,
+            batch=settings.batch,
+            generator=generator,
+            device=context.device,
+        )
+        matrices = dense_confusion(
+            fit, val.features[f"{layer.name}.grid"], val.features["mask"], rows=val.rows, device=context.device
+        )
+        for i, rate in enumerate(settings.learning_rates):
+            edge = i in (0, len(settings.learning_rates) - 1)
+            value = segmentation(matrices[i])[context.task.metric]
+            candidates.append(Candidate(layer=index, pool="grid", setting=rate, edge=edge, score=value))
+        fits[index] = fit
+    choice = choose(candidates, len(context.layers))
+    seconds = time.perf_counter() - start
+
+    def predict(split: Labelled, one: Candidate) -> Mapping[str, np.ndarray]:
+        fit = fits[one.layer].select(settings.learning_rates.index(one.setting))
+        grids = split.features[f"{context.layers[one.layer].name}.grid"]
+        matrices = dense_confusion(fit, grids, split.features["mask"], rows=split.rows, device=context.device)
+        return {"confusion": matrices[0]}
+
+    cost = {"fits": float(len(candidates)), "fit_seconds": seconds}
+    return report(context, choice, predict, notes=[*train.notes, *val.notes], cost=cost)
