@@ -7,6 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -17,6 +18,8 @@ from bench.errors import BenchError
 
 # What two records may differ in besides subset and seed without anybody having declared it: never pooled.
 AXES = ("suite_version", "split_hash", "model_version", "weights", "recipe", "protocol_version", "settings")
+
+LARGE = 1 << 25  # resampling weights kept as float32 up to this many
 
 Item = TypeVar("Item")
 Group = TypeVar("Group", bound=Hashable)
@@ -61,6 +64,11 @@ class Cell:
     def facts(self) -> Mapping[str, Any]:
         """The facts of its first record."""
         return self.records[0].facts
+
+    @cached_property
+    def digests(self) -> tuple[str, ...]:
+        """The digests of its records, in their order."""
+        return tuple(record.digest for record in self.records)
 
     @property
     def metric(self) -> str:
@@ -162,35 +170,40 @@ def draw(source: RecordSource, group: Sequence[Cell], resamples: int) -> list[Dr
     moves nobody's interval.
     """
     seen: dict[bytes, np.ndarray] = {}
+    marks: dict[str, bytes] = {}
     for cell in group:
-        for record in cell.records:
+        for digest, record in zip(cell.digests, cell.records, strict=True):
             blocks = _read(source, record, cell.split, ("blocks",)).get("blocks")
             if blocks is not None:
-                seen.setdefault(_mark(blocks), blocks)
+                marks[digest] = hashlib.sha256(f"{blocks.dtype}".encode() + blocks.tobytes()).digest()
+                seen.setdefault(marks[digest], blocks)
     names = np.unique(np.concatenate(list(seen.values()))) if seen else np.empty(0, "U1")
     seed = int(sha256_of(group[0].test_set)[:16], 16)
     weights = resample_weights(len(names), resamples, np.random.default_rng(seed)) if len(names) else np.ones((1, 0))
+    if weights.size <= LARGE:
+        weights = weights.astype(np.float32)  # once, not for every record
     codes = {mark: block_codes(blocks, names) for mark, blocks in seen.items()}
-    return [_draw_cell(source, cell, codes, weights) for cell in group]
+    where = {digest: codes[mark] for digest, mark in marks.items()}
+    return [_draw_cell(source, cell, where, weights) for cell in group]
 
 
-def _draw_cell(source: RecordSource, cell: Cell, codes: Mapping[bytes, np.ndarray], weights: np.ndarray) -> Draws:
+def _draw_cell(source: RecordSource, cell: Cell, codes: Mapping[str, np.ndarray], weights: np.ndarray) -> Draws:
     found = Draws(samples=int(cell.facts.get("n_test", 0)) if cell.split == "test" else 0)
     if cell.metric not in ADDITIVE and cell.metric != "map":
         found.reason = f"no interval: none is defined for {cell.metric}"
         return found
     total: np.ndarray | float = 0.0
-    for record in cell.records:
-        outcome = _read(source, record, cell.split, ("blocks", "target", "prediction", "confusion"))
-        if "blocks" not in outcome or not {"prediction", "confusion"} & set(outcome):
-            return Draws(reason=f"no interval: outcomes of {record.digest} missing or damaged", samples=found.samples)
-        where = codes[_mark(outcome["blocks"])]
+    for digest, record in zip(cell.digests, cell.records, strict=True):
+        outcome = _read(source, record, cell.split, ("target", "prediction", "confusion"))
+        if digest not in codes or not {"prediction", "confusion"} & set(outcome):
+            return Draws(reason=f"no interval: outcomes of {digest} missing or damaged", samples=found.samples)
+        where = codes[digest]
         found.samples, found.blocks = max(found.samples, len(where)), max(found.blocks, len(np.unique(where)))
         points, draws = score_draws(cell.metric, outcome, len(cell.facts["classes"]), where, weights)
         places = {rule: position(record, rule) for rule in cell.rules}
         stored = [record.scores[cell.split][rule][cell.metric] for rule in places]
         if not np.allclose(points[list(places.values())], stored, rtol=1e-3, atol=1e-3, equal_nan=True):
-            found.reason = f"no interval: the stored outcomes of {record.digest} do not give its stored score"
+            found.reason = f"no interval: the stored outcomes of {digest} do not give its stored score"
         total = total + draws / len(cell.records)
         for rule, place in places.items():
             found.rules[rule] = found.rules.get(rule, 0.0) + draws[:, place] / len(cell.records)
@@ -206,10 +219,6 @@ def position(record: Record, rule: str) -> int:
     """Return the index among a record's layers of the one a rule took; 0 where it has no layers."""
     names = [row["layer"] for row in record.curves]
     return names.index(record.choices[rule]["layer"]) if names else 0
-
-
-def _mark(blocks: np.ndarray) -> bytes:
-    return hashlib.sha256(f"{blocks.dtype}".encode() + blocks.tobytes()).digest()
 
 
 def _read(source: RecordSource, record: Record, split: str, names: Sequence[str]) -> dict[str, np.ndarray]:

@@ -73,22 +73,35 @@ def block_sums(statistics: np.ndarray, codes: np.ndarray, blocks: int) -> np.nda
 
 
 def resampled(weights: np.ndarray, sums: np.ndarray, score: Score) -> np.ndarray:
-    """Return the score of every resample, (B, ...).
+    """Return the score of every resample, (B,) or (B, L).
 
     Args:
         weights: (B, G) from `resample_weights`.
-        sums: (G, ..., S) from `block_sums`.
+        sums: (G, S) or (G, L, S) from `block_sums`.
         score: see `Score`.
     """
-    flat = sums.reshape(len(sums), -1)
+    if sums.ndim == 2:
+        return score(_products(weights, sums))
+    # What all layers share (truths, counts) is multiplied once.
+    shared = (sums == sums[:, :1]).all(axis=(0, 1))
+    totals = np.empty((len(weights), *sums.shape[1:]))
+    totals[..., shared] = _products(weights, sums[:, 0, shared])[:, None]
+    own = sums[..., ~shared]
+    totals[..., ~shared] = _products(weights, own.reshape(len(own), -1)).reshape(-1, *own.shape[1:])
+    return score(totals)
+
+
+def _products(weights: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Return ``weights @ columns`` in float64, a slab of resamples at a time."""
     # Integer counts stay exact in float32 below 2^24, at twice the speed.
-    largest = float(np.abs(flat).max(initial=0)) * len(flat)
-    exact = sums.dtype.kind in "iu" and largest < 2**24
-    kind: type[np.floating] = np.float32 if exact else np.float64
-    values = flat.astype(kind)
-    step = max(1, (1 << 23) // max(1, len(flat)))
-    parts = [weights[start : start + step].astype(kind) @ values for start in range(0, len(weights), step)]
-    return score(np.concatenate(parts).astype(np.float64).reshape(len(weights), *sums.shape[1:]))
+    largest = float(np.abs(columns).max(initial=0)) * len(columns)
+    kind: type[np.floating] = np.float32 if columns.dtype.kind in "iu" and largest < 2**24 else np.float64
+    values = columns.astype(kind)
+    found = np.empty((len(weights), columns.shape[1]))
+    step = max(1, (1 << 23) // max(1, len(columns)))
+    for start in range(0, len(weights), step):
+        found[start : start + step] = weights[start : start + step].astype(kind, copy=False) @ values
+    return found
 
 
 def percentile(draws: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:

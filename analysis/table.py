@@ -142,7 +142,7 @@ def _shared(cell: Cell, draws: Draws) -> dict[str, Any]:
         "subsets": len({record.key.subset for record in cell.records}),
         "generated": bool(facts["generated"]),
         "variant": cell.variant,
-        "record": " ".join(sorted(record.digest for record in cell.records)),
+        "record": " ".join(sorted(cell.digests)),
     }
 
 

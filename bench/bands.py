@@ -272,7 +272,9 @@ def prepare(images: Mapping[str, Tensor], recipe: Recipe, statistics: Statistics
     place: dict[str, int] = {}
     for band in recipe.reads:
         place[band.name] = sum(other.sensor == band.sensor for other in list(recipe.reads)[: recipe.reads.index(band)])
-    filled = {sensor: fill_no_data(values.float()) for sensor, values in images.items()}
+    # A class code has no mean: what is missing stays missing, and the network masks it.
+    coded = {band.sensor for band in recipe.reads if band.unit == "class"}
+    filled = {s: values.float() if s in coded else fill_no_data(values.float()) for s, values in images.items()}
     groups: dict[str, list[Tensor]] = {}
     for channel in recipe.channels:
         parts = [filled[band.sensor][:, :, place[band.name]] for band in channel.source]

@@ -11,7 +11,7 @@ from filelock import FileLock
 
 from bench.errors import BadSetting, MissingData
 
-CHUNK = 1 << 20
+CHUNK = 1 << 16  # what a broken connection can lose
 TIMEOUT = (8, 60)  # seconds to connect, seconds between bytes
 _unreachable: dict[str, str] = {}
 

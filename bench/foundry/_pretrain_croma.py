@@ -1,4 +1,4 @@
-"""CROMA (Fuller et al. 2023, arXiv:2311.00566): radar and optical encoders tied by contrast and by joint reconstruction."""
+"""CROMA (Fuller et al. 2023, arXiv:2311.00566): encoders of two sensors, contrast, joint reconstruction."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pydantic import Field
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
+from bench.backbones import alibi
 from bench.config import Settings
 from bench.foundry._pretrain_mae import Decoder, masked_error
 from bench.foundry._pretrain_views import gathered, hidden_mask, patches_of, standardised, turned, visible_tokens
-from bench.backbones import alibi
 
 SENSORS = ("s1", "s2")
 
@@ -29,15 +29,15 @@ class CROMASettings(Settings):
         decoder_depth: its blocks.
     """
 
-    epochs: int = Field(60, ge=1)
-    hidden: float = Field(0.75, gt=0, lt=1)
-    temperature: float = Field(0.1, gt=0)
-    decoder_width: int = Field(64, ge=4)
-    decoder_depth: int = Field(1, ge=1)
+    epochs: int = Field(default=60, ge=1)
+    hidden: float = Field(default=0.75, gt=0, lt=1)
+    temperature: float = Field(default=0.1, gt=0)
+    decoder_width: int = Field(default=64, ge=4)
+    decoder_depth: int = Field(default=1, ge=1)
 
 
 def contrast(first: Tensor, second: Tensor, temperature: float) -> Tensor:
-    """Return the symmetric InfoNCE loss of paired vectors (B, D): each finds its partner among the batch (equation 1)."""
+    """Return the symmetric InfoNCE loss of paired vectors (B, D): each finds its partner in the batch."""
     cosines = functional.normalize(first, dim=-1) @ functional.normalize(second, dim=-1).T / temperature
     partner = torch.arange(len(cosines), device=cosines.device)
     return (functional.cross_entropy(cosines, partner) + functional.cross_entropy(cosines.T, partner)) / 2
@@ -70,39 +70,41 @@ class CrossModal(nn.Module):
             values=sum(self.values),
         )
 
+    def encode(self, patches: list[Tensor], places: list[Tensor]) -> list[Tensor]:
+        """Return (B, K, D) for each sensor: its visible patches (B, K, P) at `places` (B, K), after the final norm."""
+        encoders = [_encoder(self.encoder, sensor) for sensor in SENSORS]
+        return [
+            encoder.transformer(encoder.linear_input(values), self._bias(seen, seen))
+            for encoder, values, seen in zip(encoders, patches, places, strict=True)
+        ]
+
+    def join(self, tokens: list[Tensor], places: list[Tensor]) -> Tensor:
+        """Return (B, K, D): the radar tokens after the joint encoder, in which they look at the optical ones."""
+        (radar, optical), (here, there) = tokens, places
+        joint: Any = self.encoder.joint_encoder
+        for attention, cross_attention, feed_forward in joint.layers:
+            radar = attention(radar, self._bias(here, here)) + radar
+            radar = cross_attention(radar, optical, self._bias(here, there)) + radar
+            radar = feed_forward(radar) + radar
+        return joint.norm_out(radar)  # type: ignore[no-any-return]
+
     def loss(self, images: Mapping[str, Tensor], generator: Generator) -> Tensor:
         """Return contrast plus reconstruction of a batch, ``s1`` and ``s2`` -> (B, C, H, W)."""
         joined = turned(torch.cat([images[sensor] for sensor in SENSORS], 1), generator)
-        pixels = joined.split([images[sensor].shape[1] for sensor in SENSORS], 1)
+        pixels = torch.split(joined, [images[sensor].shape[1] for sensor in SENSORS], 1)
         patches = [patches_of(values, self.patch) for values in pixels]
         batch, count = patches[0].shape[:2]
-        places = [
-            visible_tokens(batch, count, self.settings.hidden, generator).to(joined.device) for _ in SENSORS
-        ]
+        hidden = self.settings.hidden
+        places = [visible_tokens(batch, count, hidden, generator).to(joined.device) for _ in SENSORS]
+        tokens = self.encode([gathered(*pair) for pair in zip(patches, places, strict=True)], places)
         network: Any = self.encoder
-        tokens = [
-            _encoder(network, sensor).transformer(
-                _encoder(network, sensor).linear_input(gathered(values, seen)), self._bias(seen, seen)
-            )
-            for sensor, values, seen in zip(SENSORS, patches, places, strict=True)
-        ]
-        pooled = (network.s1_GAP_FFN(tokens[0].mean(1)), network.s2_GAP_FFN(tokens[1].mean(1)))
-        return contrast(*pooled, self.settings.temperature) + self._reconstruction(tokens, patches, places)
-
-    def _reconstruction(self, tokens: list[Tensor], patches: list[Tensor], places: list[Tensor]) -> Tensor:
-        """Return the error over what was hidden of each sensor, decoded from the joint encoding at the radar's places."""
-        radar, optical = places
-        joint: Any = self.encoder.joint_encoder
-        for attention, cross_attention, feed_forward in joint.layers:
-            tokens[0] = attention(tokens[0], self._bias(radar, radar)) + tokens[0]
-            tokens[0] = cross_attention(tokens[0], tokens[1], self._bias(radar, optical)) + tokens[0]
-            tokens[0] = feed_forward(tokens[0]) + tokens[0]
-        predicted = self.decoder(joint.norm_out(tokens[0]), radar).split(self.values, -1)
+        vectors = (network.s1_GAP_FFN(tokens[0].mean(1)), network.s2_GAP_FFN(tokens[1].mean(1)))
+        predicted = torch.split(self.decoder(self.join(tokens, places), places[0]), self.values, -1)
         errors = [
-            masked_error(guess, standardised(truth), hidden_mask(seen, truth.shape[1]))
+            masked_error(guess, standardised(truth), hidden_mask(seen, count))
             for guess, truth, seen in zip(predicted, patches, places, strict=True)
         ]
-        return torch.stack(errors).sum()
+        return contrast(*vectors, self.settings.temperature) + torch.stack(errors).sum()
 
     def _bias(self, queries: Tensor, keys: Tensor) -> Tensor:
         """Return the attention bias (B, heads, Q, K) between visible places (B, Q) and (B, K)."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
-from itertools import product
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -37,20 +37,20 @@ class DINOSettings(Settings):
         centre_momentum: of the running mean that is taken off the teacher's outputs.
     """
 
-    epochs: int = Field(20, ge=1)
-    global_size: int = Field(64, ge=8)
+    epochs: int = Field(default=20, ge=1)
+    global_size: int = Field(default=64, ge=8)
     global_area: tuple[float, float] = (0.5, 1.0)
-    local_views: int = Field(4, ge=0)
-    local_size: int = Field(32, ge=8)
+    local_views: int = Field(default=4, ge=0)
+    local_size: int = Field(default=32, ge=8)
     local_area: tuple[float, float] = (0.1, 0.4)
-    gain: float = Field(0.2, ge=0)
-    offset: float = Field(0.2, ge=0)
-    noise: float = Field(0.2, ge=0)
-    prototypes: int = Field(512, ge=2)
-    student_temperature: float = Field(0.1, gt=0)
-    teacher_temperature: float = Field(0.04, gt=0)
-    momentum: float = Field(0.99, ge=0, le=1)
-    centre_momentum: float = Field(0.9, ge=0, le=1)
+    gain: float = Field(default=0.2, ge=0)
+    offset: float = Field(default=0.2, ge=0)
+    noise: float = Field(default=0.2, ge=0)
+    prototypes: int = Field(default=512, ge=2)
+    student_temperature: float = Field(default=0.1, gt=0)
+    teacher_temperature: float = Field(default=0.04, gt=0)
+    momentum: float = Field(default=0.99, ge=0, le=1)
+    centre_momentum: float = Field(default=0.9, ge=0, le=1)
 
 
 class Head(nn.Module):
@@ -74,24 +74,38 @@ class Head(nn.Module):
         return functional.normalize(self.mlp(vectors), dim=-1) @ functional.normalize(self.prototypes, dim=-1).T
 
 
-def distillation_loss(
-    student: list[Tensor], teacher: list[Tensor], centre: Tensor, *, student_temperature: float, teacher_temperature: float
-) -> Tensor:
+class Projected(nn.Module):
+    """An encoder with a head on its class token.
+
+    Args:
+        encoder: timm ``VisionTransformer``.
+        prototypes: see `Head`.
+    """
+
+    def __init__(self, encoder: Any, prototypes: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = Head(encoder.embed_dim, prototypes)
+
+    def forward(self, views: Sequence[Tensor]) -> list[Tensor]:
+        """Return (B, K) for each of the views (B, C, H, W); neighbours of one size pass together."""
+        sizes = [list(group) for _, group in groupby(views, key=lambda view: view.shape[-1])]
+        vectors = [self.encoder.forward_features(torch.cat(group))[:, 0] for group in sizes]
+        return list(self.head(torch.cat(vectors)).chunk(len(views)))
+
+
+def distillation_loss(student: Sequence[Tensor], teacher: Sequence[Tensor], tau: tuple[float, float]) -> Tensor:
     """Return the cross-entropy of teacher and student outputs, averaged over all pairs of different views (equation 3).
 
     Args:
         student: (B, K) a view, the teacher's views first.
-        teacher: (B, K) a view.
-        centre: (K,), taken off the teacher's outputs so that no prototype wins everywhere.
-        student_temperature: tau_s.
-        teacher_temperature: tau_t; lower than tau_s sharpens the target.
+        teacher: (B, K) a view, the centre taken off.
+        tau: temperatures of student and teacher; the lower one of the teacher sharpens the target.
     """
-    targets = [((output - centre) / teacher_temperature).softmax(-1) for output in teacher]
-    logs = [(output / student_temperature).log_softmax(-1) for output in student]
-    pairs = [
-        -(target * log).sum(-1).mean() for (i, target), (j, log) in product(enumerate(targets), enumerate(logs)) if i != j
-    ]
-    return torch.stack(pairs).mean()
+    targets = [(output / tau[1]).softmax(-1) for output in teacher]
+    logs = [(output / tau[0]).log_softmax(-1) for output in student]
+    pairs = [(target, log) for i, target in enumerate(targets) for j, log in enumerate(logs) if i != j]
+    return torch.stack([-(target * log).sum(-1).mean() for target, log in pairs]).mean()
 
 
 class SelfDistillation(nn.Module):
@@ -111,14 +125,14 @@ class SelfDistillation(nn.Module):
     def __init__(self, student: Any, settings: DINOSettings) -> None:
         super().__init__()
         self.settings = settings
-        self.student = nn.ModuleList([student, Head(student.embed_dim, settings.prototypes)])
+        self.student = Projected(student, settings.prototypes)
         self.teacher = copy.deepcopy(self.student)
         self.register_buffer("centre", torch.zeros(settings.prototypes))
 
     @property
     def encoder(self) -> nn.Module:
         """The teacher's network without its head."""
-        return self.teacher[0]
+        return self.teacher.encoder  # type: ignore[no-any-return]
 
     def views(self, pixels: Tensor, generator: Generator) -> list[Tensor]:
         """Return two global and then all local views of (B, C, H, W)."""
@@ -140,17 +154,9 @@ class SelfDistillation(nn.Module):
         (pixels,) = images.values()
         views = self.views(pixels, generator)
         with torch.no_grad():
-            teacher = _outputs(self.teacher, [torch.cat(views[:2])], 2)
-        # Views of one size pass together.
-        batches = [torch.cat(views[:2])] + ([torch.cat(views[2:])] if views[2:] else [])
-        student = _outputs(self.student, batches, len(views))
-        loss = distillation_loss(
-            student,
-            teacher,
-            self.centre,
-            student_temperature=self.settings.student_temperature,
-            teacher_temperature=self.settings.teacher_temperature,
-        )
+            teacher = self.teacher(views[:2])
+        tau = (self.settings.student_temperature, self.settings.teacher_temperature)
+        loss = distillation_loss(self.student(views), [output - self.centre for output in teacher], tau)
         self.centre.lerp_(torch.cat(teacher).mean(0), 1 - self.settings.centre_momentum)
         return loss
 
@@ -160,10 +166,3 @@ class SelfDistillation(nn.Module):
         momentum = 1 - (1 - self.settings.momentum) * (math.cos(math.pi * share) + 1) / 2
         for old, new in zip(self.teacher.parameters(), self.student.parameters(), strict=True):
             old.lerp_(new, 1 - momentum)
-
-
-def _outputs(network: nn.ModuleList, batches: list[Tensor], views: int) -> list[Tensor]:
-    """Return (B, K) for each view, given batches of stacked views."""
-    encoder, head = network
-    vectors = torch.cat([encoder.forward_features(batch)[:, 0] for batch in batches])
-    return list(head(vectors).chunk(views))

@@ -25,10 +25,10 @@ class MAESettings(Settings):
         decoder_depth: its blocks.
     """
 
-    epochs: int = Field(100, ge=1)
-    hidden: float = Field(0.75, gt=0, lt=1)
-    decoder_width: int = Field(64, ge=4)
-    decoder_depth: int = Field(2, ge=1)
+    epochs: int = Field(default=100, ge=1)
+    hidden: float = Field(default=0.75, gt=0, lt=1)
+    decoder_width: int = Field(default=64, ge=4)
+    decoder_depth: int = Field(default=2, ge=1)
 
 
 class Decoder(nn.Module):

@@ -74,7 +74,8 @@ def recoloured(images: Tensor, *, gain: float, offset: float, noise: float, gene
 
 def patches_of(images: Tensor, patch: int) -> Tensor:
     """Return (B, N, C patch^2): the patches of (B, C, H, W), row by row, each flattened as (channel, row, column)."""
-    return functional.unfold(images, patch, stride=patch).transpose(1, 2)
+    flat: Tensor = functional.unfold(images, patch, stride=patch)
+    return flat.transpose(1, 2)
 
 
 def standardised(patches: Tensor) -> Tensor:

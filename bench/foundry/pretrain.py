@@ -25,14 +25,13 @@ from bench import lookup
 from bench.backbones import seeded
 from bench.bands import match, prepare
 from bench.config import Settings as BaseSettings
-from bench.core import Band, ModelEntry, Suite
+from bench.core import ModelEntry, Suite
 from bench.errors import BadSetting, UnknownName
 from bench.foundry._pretrain_croma import CROMASettings, CrossModal
 from bench.foundry._pretrain_dino import DINOSettings, SelfDistillation
 from bench.foundry._pretrain_mae import MAESettings, MaskedAutoencoder
 from bench.models import tiny
 from bench.store import write_atomic
-
 
 
 class Settings(BaseSettings):
@@ -60,14 +59,14 @@ class Settings(BaseSettings):
     suite: str = "demo"
     task: str = "unlabelled"
     split: str = "train"
-    images: int = Field(0, ge=0)
-    epochs: int = Field(0, ge=0)
-    seed: int = Field(0, ge=0)
-    batch: int = Field(64, ge=2)
-    learning_rate: float = Field(1e-3, gt=0)
-    warmup: float = Field(0.1, ge=0, le=1)
-    weight_decay: float = Field(0.05, ge=0)
-    clip: float = Field(3.0, gt=0)
+    images: int = Field(default=0, ge=0)
+    epochs: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0)
+    batch: int = Field(default=64, ge=2)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    warmup: float = Field(default=0.1, ge=0, le=1)
+    weight_decay: float = Field(default=0.05, ge=0)
+    clip: float = Field(default=3.0, gt=0)
     mae: MAESettings = MAESettings()
     dino: DINOSettings = DINOSettings()
     croma: CROMASettings = CROMASettings()
@@ -110,7 +109,7 @@ def method_of(entry: ModelEntry, settings: Settings) -> tuple[Any, MAESettings |
         made: nn.Module = kind(tiny.network(entry, entry.bands), own)
         return made
 
-    method = seeded(build, settings.seed).train()
+    method: Any = seeded(build, settings.seed).train()
     for name, weight in method.named_parameters():
         weight.requires_grad_(not name.startswith(method.fixed))
     return method, own

@@ -52,7 +52,7 @@ def croma(sensors: Collection[str], *, width: int, depth: int, heads: int, image
         image_size: side in pixels.
     """
     names = {"s1": "sar", "s2": "optical"}
-    # torchgeo fixes sixteen heads for the encoders of one sensor, so the network is made without blocks, then given them.
+    # torchgeo fixes sixteen heads for the encoders of one sensor: make the network without blocks, then give it some.
     network = CROMA(
         [names[sensor] for sensor in sorted(sensors)],
         encoder_dim=width,

@@ -3,7 +3,7 @@
 Each stands for one objective and has fewer than half a million parameters, so that the whole harness runs in a minute:
 ``tiny_mae`` (reconstruction, He et al. 2022), ``tiny_dino`` (joint embedding, Caron et al. 2021) and ``tiny_croma``
 (multimodal, Fuller et al. 2023). They have seen generated data only and know nothing of the Earth. ``geobench-make
-recipe=pretrain model=tiny_mae`` trains one again; its card, a JSON beside the weights, says how the shipped one was made.
+recipe=pretrain model=tiny_mae`` trains one again; the JSON card beside the weights says how the shipped one was made.
 
 Bands are standardised with the mean and standard deviation of the unlabelled pool. ``tiny_croma`` takes optical images,
 radar images or both; a sensor is taken whole, a missing band of it is refused.
