@@ -87,7 +87,7 @@ def resampled(weights: np.ndarray, sums: np.ndarray, score: Score) -> np.ndarray
     totals = np.empty((len(weights), *sums.shape[1:]))
     totals[..., shared] = _products(weights, sums[:, 0, shared])[:, None]
     own = sums[..., ~shared]
-    totals[..., ~shared] = _products(weights, own.reshape(len(own), -1)).reshape(-1, *own.shape[1:])
+    totals[..., ~shared] = _products(weights, own.reshape(len(own), own[0].size)).reshape(len(weights), *own.shape[1:])
     return score(totals)
 
 

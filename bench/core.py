@@ -262,9 +262,15 @@ class Sample(NamedTuple):
 class Split(Protocol):
     """An opened split of one task. Reading `ids`, `blocks` and `targets` decodes no image."""
 
-    ids: Sequence[str]
-    blocks: Sequence[str]
-    """The resampling unit of each sample (scene, site, region); its own id where nothing coarser is known."""
+    @property
+    def ids(self) -> Sequence[str]:
+        """One a sample, unique over all splits."""
+        ...
+
+    @property
+    def blocks(self) -> Sequence[str]:
+        """The resampling unit of each sample (scene, site, region); its own id where nothing coarser is known."""
+        ...
 
     def __len__(self) -> int: ...
 

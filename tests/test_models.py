@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from subprocess import run
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,13 @@ every_trained = pytest.mark.parametrize("name", cases([name for name, entry in E
 def no_gradients() -> Iterator[None]:
     with torch.inference_mode():
         yield
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that goes away at once: pytest keeps its own, and these files are large."""
+    with TemporaryDirectory() as name:
+        yield Path(name)
 
 
 def bands_of(entry: ModelEntry) -> tuple[Band, ...]:
@@ -195,12 +203,12 @@ def test_it_is_frozen_and_leaves_no_hook(name: str) -> None:
 
 
 @every_trained
-def test_weights_come_back_from_a_file_and_a_damaged_key_is_named(name: str, tmp_path: Path) -> None:
+def test_weights_come_back_from_a_file_and_a_damaged_key_is_named(name: str, folder: Path) -> None:
     entry, given = ENTRIES[name], inputs(ENTRIES[name], 0)
     backbone = loaded(name)
     network, prefix = getattr(backbone, "network", backbone), FILE_PREFIX.get(name, "")
     state = {prefix + key: value.contiguous() for key, value in network.state_dict().items()}
-    path = tmp_path / "model.safetensors"
+    path = folder / "model.safetensors"
     save_file(state, path)
     again = entry.load(entry, path, 1, bands_of(entry))
     for one, other in zip(taps(again, given), taps(backbone, given), strict=True):
@@ -213,11 +221,11 @@ def test_weights_come_back_from_a_file_and_a_damaged_key_is_named(name: str, tmp
 
 
 @pytest.mark.parametrize("file", ["published.pth", "published.safetensors"])
-def test_ssl4eo_loads_the_layout_of_its_publisher(tmp_path: Path, file: str) -> None:
+def test_ssl4eo_loads_the_layout_of_its_publisher(folder: Path, file: str) -> None:
     """timm's names with or without a classification head, as torchgeo accepts them."""
     published = vit_small_patch16_224(in_chans=13).eval()
     state = published.state_dict()
-    path = tmp_path / file
+    path = folder / file
     if path.suffix == ".pth":
         torch.save(state, path)
     else:
@@ -251,34 +259,34 @@ def test_dofa_and_croma_want_the_keys_of_their_files_and_no_other() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sensors", [("s1",), ("s2",), ("s2", "s1")])
-def test_croma_loads_the_layout_of_its_publisher(tmp_path: Path, sensors: tuple[str, ...]) -> None:
+def test_croma_loads_the_layout_of_its_publisher(folder: Path, sensors: tuple[str, ...]) -> None:
     """One dictionary a part, as in CROMA_base.pt; parts for an absent sensor are left out."""
     published = croma_base(image_size=16).eval()
     file = {name: part.state_dict() for name, part in published.named_children()}
-    torch.save(file, tmp_path / "CROMA_base.pt")
+    torch.save(file, folder / "CROMA_base.pt")
     entry = ENTRIES["croma_base"]
     bands = tuple(band for band in entry.bands if band.sensor in sensors)
-    backbone: Any = entry.load(entry, tmp_path / "CROMA_base.pt", 0, bands)
+    backbone: Any = entry.load(entry, folder / "CROMA_base.pt", 0, bands)
     images = {"s1": torch.randn(2, 1, 2, 16, 16), "s2": torch.randn(2, 1, 12, 16, 16)}
     tap = backbone(images, [len(backbone.layers) - 1])[0]
     expected = published(images["s1"][:, 0], images["s2"][:, 0])
     output = "joint_GAP" if len(sensors) == 2 else {"s1": "sar_GAP", "s2": "optical_GAP"}[sensors[0]]
     torch.testing.assert_close(tap.vector, expected[output], rtol=1e-4, atol=1e-5)
     file["joint_encoder" if len(sensors) == 2 else f"{sensors[0]}_encoder"]["extra.weight"] = torch.zeros(1)
-    torch.save(file, tmp_path / "CROMA_base.pt")
+    torch.save(file, folder / "CROMA_base.pt")
     with pytest.raises(MissingWeights, match=r"1 unknown to the network \(.*extra\.weight\)"):
-        entry.load(entry, tmp_path / "CROMA_base.pt", 0, bands)
+        entry.load(entry, folder / "CROMA_base.pt", 0, bands)
 
 
 @pytest.mark.slow
-def test_dofa_loads_the_layout_of_its_publisher(tmp_path: Path) -> None:
+def test_dofa_loads_the_layout_of_its_publisher(folder: Path) -> None:
     published = dofa_base_patch16_224(num_classes=0).eval()
     published.pos_embed.normal_(std=0.02)
     state = {k: v for k, v in published.state_dict().items() if not k.startswith("fc_norm.")}
-    torch.save(state, tmp_path / "dofa.pth")
+    torch.save(state, folder / "dofa.pth")
     entry = ENTRIES["dofa_base"]
     images = {"rgb": torch.randn(1, 1, 3, 224, 224)}
-    tap = entry.load(entry, tmp_path / "dofa.pth", 0, RGB)(images, [12])[0]
+    tap = entry.load(entry, folder / "dofa.pth", 0, RGB)(images, [12])[0]
     expected = published.forward_features(images["rgb"][:, 0], [0.665, 0.56, 0.49])
     torch.testing.assert_close(functional.layer_norm(tap.vector, (768,), eps=1e-6), expected, rtol=1e-4, atol=1e-5)
 

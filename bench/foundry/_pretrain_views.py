@@ -80,7 +80,8 @@ def patches_of(images: Tensor, patch: int) -> Tensor:
 
 def standardised(patches: Tensor) -> Tensor:
     """Return patches (B, N, P), each with mean 0 and variance 1 over its own values (He et al. 2022, section 4.1)."""
-    return functional.layer_norm(patches, patches.shape[-1:], eps=1e-6)
+    result: Tensor = functional.layer_norm(patches, patches.shape[-1:], eps=1e-6)
+    return result
 
 
 def visible_tokens(batch: int, tokens: int, hidden: float, generator: Generator) -> Tensor:

@@ -175,6 +175,9 @@ def train(
         settings: see `Settings`.
         epochs: passes over the images.
         progress: told a line an epoch.
+
+    Raises:
+        BadSetting: the loss is no longer finite.
     """
     generator = Generator().manual_seed(settings.seed)
     weights = [weight for weight in method.parameters() if weight.requires_grad]
@@ -200,6 +203,8 @@ def train(
             method.after_step(done / steps)
             total += float(loss.detach())
         losses.append(total / (done - before))
+        if not math.isfinite(losses[-1]):
+            raise BadSetting(f"loss not finite in epoch {epoch + 1}; lower learning_rate={settings.learning_rate:g}")
         if progress:
             progress(f"epoch {epoch + 1} of {epochs}: loss {losses[-1]:.4f}")
     return losses
@@ -219,7 +224,7 @@ def run(
 
     Raises:
         UnknownName: no such model, suite or task.
-        BadSetting: see `method_of` and `read_pool`; or the loss is no longer finite.
+        BadSetting: see `read_pool` and `train`.
         MissingData: the suite's images are not at hand.
     """
     known = {one.name: one for one in tiny.ENTRIES}
@@ -233,8 +238,6 @@ def run(
     method.to(device)
     epochs = settings.epochs or own.epochs
     losses = train(method, images, settings, epochs=epochs, progress=progress)
-    if not all(math.isfinite(loss) for loss in losses):
-        raise BadSetting(f"the loss of {entry.name} is not finite; lower learning_rate={settings.learning_rate:g}")
     state = {name: value.detach().cpu().half().contiguous() for name, value in method.encoder.state_dict().items()}
     content = save(state)
     assert entry.weights is not None

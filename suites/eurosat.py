@@ -1,0 +1,112 @@
+"""EuroSAT: land use from Sentinel-2 images with all 13 bands, in torchgeo's layout.
+
+The `EuroSAT <https://github.com/phelber/EuroSAT>`__ dataset: 27,000 labelled, geo-referenced Sentinel-2 level-1C
+images of 34 European countries.
+
+Dataset format:
+
+* ``ds/images/remote_sensing/otherDatasets/sentinel_2/tif/<Class>/<Class>_<n>.tif``: 13 x 64 x 64 uint16,
+  top-of-atmosphere reflectance x 10000, at 10 m; bands B01 ... B08, B09, B10, B11, B12, B8A in that order
+* splits ``eurosat-{train,val,test}.txt``
+
+Dataset classes: AnnualCrop, Forest, HerbaceousVegetation, Highway, Industrial, Pasture, PermanentCrop, Residential,
+River, SeaLake.
+
+The splits are those of "In-domain representation learning for remote sensing" (arXiv 1911.06721): 16,200 / 5,400 /
+5,400.
+
+If you use this dataset, please cite https://doi.org/10.1109/JSTARS.2019.2918242. Licence: MIT.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.core import Band, Fetch, Sample, Suite, Task
+from bench.errors import MissingData
+from suites._read import (
+    Samples,
+    by_sensor,
+    check_request,
+    fetch_archive,
+    locate,
+    read_lines,
+    read_raster,
+    require_all,
+    require_distinct,
+    sentinel2_bands,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+
+# As stored: band 8A comes last.
+ON_DISK = sentinel2_bands("b01 b02 b03 b04 b05 b06 b07 b08 b09 b10 b11 b12 b8a")
+BANDS = sentinel2_bands("b01 b02 b03 b04 b05 b06 b07 b08 b8a b09 b10 b11 b12")
+CLASSES = (
+    *("AnnualCrop", "Forest", "HerbaceousVegetation", "Highway", "Industrial", "Pasture", "PermanentCrop"),
+    *("Residential", "River", "SeaLake"),
+)
+IMAGES = Path("ds", "images", "remote_sensing", "otherDatasets", "sentinel_2", "tif")
+LISTS = {
+    "train": ("eurosat-train.txt", "908f142e73d6acdf3f482c5e80d851b1"),
+    "val": ("eurosat-val.txt", "95de90f2aa998f70a3b2416bfe0687b4"),
+    "test": ("eurosat-test.txt", "7ae5ab94471417b6e315763121e67c5f"),
+}
+ARCHIVE = ("EuroSATallBands.zip", "5ac12b3b2557aa56e1826e981e8e200e")
+
+
+def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Samples:
+    """Return an opened split; see `bench.core.Suite.open`."""
+    check_request(SUITE, task, split, bands)
+    folder = locate(SUITE.name, root, SUITE.folder, [file for file, _ in LISTS.values()], "get it with download=true")
+    lists = {name: [Path(line).stem for line in read_lines(folder / file)] for name, (file, _) in LISTS.items()}
+    require_distinct(SUITE.name, lists)
+    ids = lists[split]
+    names = [name.rpartition("_")[0] for name in ids]
+    if strange := [name for name in names if name not in CLASSES]:
+        raise MissingData(f"{folder / LISTS[split][0]}: {strange[0]!r} is no class of EuroSAT ({', '.join(CLASSES)})")
+    labels = [CLASSES.index(name) for name in names]
+    paths = [folder / IMAGES / name / f"{one}.tif" for one, name in zip(ids, names, strict=True)]
+    require_all(paths, SUITE.name, LISTS[split][0])
+    columns = by_sensor(bands, [band.name for band in ON_DISK])["s2"]
+
+    def read(index: int) -> Sample:
+        values = read_raster(paths[index], (len(ON_DISK), *SUITE.image_size))
+        return Sample(images={"s2": values[columns][None].astype("float32")}, target=labels[index])
+
+    def read_targets() -> np.ndarray:
+        import numpy as np
+
+        return np.array(labels)
+
+    return Samples(ids=ids, blocks=ids, read=read, read_targets=read_targets)
+
+
+def download(root: Path, fetch: Fetch) -> None:
+    """Put the archive and torchgeo's split lists below ``root/eurosat``."""
+    folder = root / SUITE.folder
+    for name, md5 in LISTS.values():
+        fetch(f"{SUITE.url}{name}", folder / name, md5=md5)
+    if not (folder / IMAGES).exists():
+        fetch_archive(fetch, f"{SUITE.url}{ARCHIVE[0]}", folder / ARCHIVE[0], folder, md5=ARCHIVE[1])
+
+
+SUITE = Suite(
+    name="eurosat",
+    version=1,
+    title="EuroSAT: land use, 13 Sentinel-2 bands",
+    bands=BANDS,
+    image_size=(64, 64),
+    tasks=(Task(name="landuse", kind="classification", classes=CLASSES, metric="accuracy"),),
+    splits={"train": 16200, "val": 5400, "test": 5400},
+    dataset="eurosat",
+    licence="MIT",
+    citation="Helber et al., EuroSAT, IEEE JSTARS 2019, doi:10.1109/JSTARS.2019.2918242",
+    url="https://hf.co/datasets/torchgeo/eurosat/resolve/1ce6f1bfb56db63fd91b6ecc466ea67f2509774c/",
+    folder="eurosat",
+    notes="Top-of-atmosphere reflectance (level 1C) x 10000; random, not spatially blocked, splits.",
+    open=open_split,
+    download=download,
+)
