@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.leaderboard import Board, boards, count, interval, layer_text, name_text, number, origin, percent
-from analysis.table import Tables, as_rows
+from analysis.table import NOTE_BREAK, Tables, as_rows
 
 KEY = (
     "Best of a column in bold; ≈ marks models whose paired bootstrap interval of the difference to it holds 0 "
@@ -101,7 +101,7 @@ def depth_summary(layers: pd.DataFrame) -> str:
 def _markdown_notes(frame: pd.DataFrame) -> list[str]:
     noted: dict[str, list[str]] = {}
     for row in as_rows(frame[frame["notes"] != ""]):
-        for note in str(row["notes"]).split("; "):
+        for note in str(row["notes"]).split(NOTE_BREAK):
             who = f"{row['model']} ({row['protocol']}, {percent(row['fraction'])})"
             noted.setdefault(note, []).append(who)
     lines = []

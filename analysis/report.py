@@ -13,7 +13,19 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from analysis.cells import RecordSource
-from analysis.leaderboard import ARROWS, HEADLINE, boards, count, digits, interval, latex, number, origin, percent
+from analysis.leaderboard import (
+    ARROWS,
+    HEADLINE,
+    boards,
+    count,
+    digits,
+    interval,
+    latex,
+    layer_text,
+    number,
+    origin,
+    percent,
+)
 from analysis.markdown import depth_summary, markdown
 from analysis.plots import Curve, Panel, profile_figure, saved
 from analysis.table import Tables, as_rows, tables
@@ -228,6 +240,7 @@ def _html_rows(rows: pd.DataFrame) -> list[dict[str, Any]]:
             "from": origin(row),
             "size": count(row["parameters"]),
             "labels": percent(row["fraction"]),
+            "at_layer": layer_text(row),
             "share": f"{row['fraction']:g}",
             "printed": number(row["score"], decimals),
             "bounds": interval(row, decimals),

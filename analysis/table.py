@@ -39,6 +39,7 @@ FAILURES = ("task", "model", "protocol", "fraction", "subset", "seed", "error", 
 
 CHOSEN, LAST = "best-on-val", "last"
 FEW_BLOCKS = 10
+NOTE_BREAK = " · "
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +151,8 @@ def _row(cell: Cell, rule: str, draws: Draws, most: int) -> dict[str, Any]:
     """Return one leaderboard row; `most` is the number of samples of the model that could read the most."""
     facts, values = cell.facts, cell.values(rule)
     choices = [record.choices.get(rule, {}) for record in cell.records]
-    depths = [record.curves[position(record, rule)]["depth"] for record in cell.records if record.curves]
+    places = sorted(position(record, rule) for record in cell.records)
+    layers = [cell.records[0].curves[place] for place in places if cell.records[0].curves]
     low, high = percentile(draws.rules[rule]) if rule in draws.rules else (np.nan, np.nan)
     every = {name for record in cell.records for name in record.scores[cell.split].get(rule, {})}
     return _shared(cell, draws) | {
@@ -162,8 +164,8 @@ def _row(cell: Cell, rule: str, draws: Draws, most: int) -> dict[str, Any]:
         "standing": "",
         "spread": _spread(values),
         "seeds": " ".join(str(seed) for seed in sorted({record.key.seed for record in cell.records})),
-        "chosen_layer": _joined(choice.get("layer", "") for choice in choices),
-        "chosen_depth": float(np.mean(depths)) if depths else np.nan,
+        "chosen_layer": _joined(layer["layer"] for layer in layers),
+        "chosen_depth": float(np.mean([layer["depth"] for layer in layers])) if layers else np.nan,
         "pool": _joined(choice.get("pool", "") for choice in choices),
         "setting": _joined(choice.get("setting", "") for choice in choices),
         "edge": any(choice.get("edge") for choice in choices),
@@ -190,7 +192,7 @@ def _notes(cell: Cell, draws: Draws, most: int) -> str:
         notes.append(f"scored on {draws.samples} of {most} samples")
     if cell.failed:
         notes.append(f"{cell.failed} of {cell.failed + len(cell.records)} runs failed")
-    return "; ".join(dict.fromkeys(notes))
+    return NOTE_BREAK.join(dict.fromkeys(notes))
 
 
 def _rank(ranked: Sequence[tuple[dict[str, Any], np.ndarray | None]]) -> None:

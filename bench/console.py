@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,6 +25,12 @@ from bench.plan import Plan, Run
 RATES = {"cpu": 4e10, "mps": 5e11, "cuda": 1e13}  # multiply-adds a second, where no stored run says better
 
 
+def console(*, stderr: bool = False, quiet: bool = False) -> Console:
+    """Return a console as wide as the terminal; where output goes to a file or a pipe, wide enough for tables."""
+    made = Console(stderr=stderr, quiet=quiet)
+    return made if made.is_terminal else Console(stderr=stderr, quiet=quiet, width=160)
+
+
 def duration(seconds: float) -> str:
     """Return a duration for people: ``40 s``, ``7 min``, ``3.2 h``."""
     if seconds < 90:
@@ -42,10 +47,11 @@ def listing(rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str = ""
     names = list(rows[0]) if rows else []
     for name in names:
         numeric = isinstance(rows[0][name], int | float) and not isinstance(rows[0][name], bool)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        short = all(len(_cell(row[name])) <= 28 for row in rows)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=short)
     for row in rows:
         table.add_row(*(escape(_cell(row[name])) for name in names))
-    Console().print(table if rows else "[dim]nothing there[/]")
+    console().print(table if rows else "[dim]nothing there[/]")
 
 
 def _cell(value: Any) -> str:
@@ -57,7 +63,7 @@ def _cell(value: Any) -> str:
 
 
 def show_plan(
-    console: Console,
+    out: Console,
     plan: Plan,
     stored: Mapping[str, str],
     *,
@@ -69,7 +75,7 @@ def show_plan(
     """Print what will be done, what is stored, what is refused and why, what is unavailable and how to get it.
 
     Args:
-        console: where to.
+        out: where to.
         plan: the plan.
         stored: digest -> status of runs whose record is there.
         costs: multiply-adds of each backbone pass still needed.
@@ -84,28 +90,41 @@ def show_plan(
     parts += [f"{failed} of them failed before"] if failed else []
     parts += [f"{len(plan.refused)} refused"] if plan.refused else []
     parts += [f"{len(plan.unavailable)} models unavailable"] if plan.unavailable else []
-    console.print(", ".join(parts))
-    console.print(f"[dim]bands: {' '.join(band.name for band in plan.bands)}[/]")
+    out.print(", ".join(parts))
+    out.print(f"[dim]bands: {' '.join(band.name for band in plan.bands)}[/]")
     if cells:
         seconds = sum(costs.values()) / rate
-        console.print(
+        out.print(
             f"[dim]{len(costs)} backbone passes over {images:,} images, about {duration(seconds)} if none is cached; "
             "probes come on top[/]"
         )
-    _runs_table(console, plan.runs, stored)
-    grouped = Counter((refusal.model, refusal.reason) for refusal in plan.refused)
-    for (model, reason), count in grouped.items():
-        console.print(f"  [yellow]refused[/] {escape(model)} ({count}): {escape(reason)}")
-    for model, how in plan.unavailable.items():
-        console.print(f"  [yellow]unavailable[/] {escape(how if how.startswith(model) else f'{model}: {how}')}")
+    _runs_table(out, plan.runs, stored)
+    for reason, models in _reasons(plan).items():
+        out.print(f"  [yellow]refused[/] {' '.join(models)}: {escape(reason)}", highlight=False)
+    for how in plan.unavailable.values():
+        out.print(f"  [yellow]unavailable[/] {escape(how)}", highlight=False)
     if note:
-        console.print(f"  [yellow]{escape(note)}[/]")
+        out.print(f"  [yellow]{escape(note)}[/]", highlight=False)
 
 
-def _runs_table(console: Console, runs: Sequence[Run], stored: Mapping[str, str]) -> None:
+def _reasons(plan: Plan) -> dict[str, list[str]]:
+    """Return reason -> the models it holds for; what is refused to all of a task's models alike is said once."""
+    grouped: dict[str, list[str]] = {}
+    for refusal in plan.refused:
+        reason = refusal.reason.removeprefix(f"{refusal.model} ")
+        if not refusal.reason.startswith(refusal.model):
+            reason = f"({refusal.protocol} on {refusal.task}) {reason}"
+        models = grouped.setdefault(reason, [])
+        if refusal.model not in models:
+            models.append(refusal.model)
+    return grouped
+
+
+def _runs_table(out: Console, runs: Sequence[Run], stored: Mapping[str, str]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("model", "task", "protocols", "fractions", "subsets x seeds", "stored", "input"):
-        table.add_column(name, overflow="fold")
+    for name in ("model", "task", "protocols", "fractions", "stored"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("input", overflow="ellipsis", no_wrap=True)
     groups: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
         groups.setdefault((run.entry.name, run.task.name), []).append(run)
@@ -116,11 +135,10 @@ def _runs_table(console: Console, runs: Sequence[Run], stored: Mapping[str, str]
             task,
             " ".join(dict.fromkeys(key.protocol for key in keys)),
             " ".join(dict.fromkeys(f"{key.fraction:g}" for key in keys)),
-            f"{len({key.subset for key in keys})} x {len({key.seed for key in keys})}",
             f"{sum(stored.get(key.digest) == 'ok' for key in keys)}/{len(keys)}",
             escape(members[0].recipe.summary()),
         )
-    console.print(table)
+    out.print(table)
 
 
 class LiveWatcher:

@@ -10,7 +10,7 @@ from typing import Any
 from bench.bands import Recipe, match, window_grid
 from bench.config import RunConfig, Settings, validate
 from bench.core import Band, ModelEntry, RunKey, Suite, Task
-from bench.errors import Incompatible, MissingWeights, UnknownName
+from bench.errors import Incompatible, MissingWeights
 from bench.lookup import match as match_names
 
 
@@ -81,11 +81,6 @@ def select_tasks(suite: Suite, patterns: Sequence[str]) -> list[Task]:
     return [task for task in suite.tasks if task.name in names]
 
 
-def layer_names(entry: ModelEntry) -> list[str]:
-    """Return the names an entry's layers can have: embedding, its blocks, the final norm, and ``last``."""
-    return ["embedding", *(f"block_{i}" for i in range(1, entry.depth + 1)), "norm", "last"]
-
-
 def make(
     config: RunConfig,
     suite: Suite,
@@ -129,7 +124,7 @@ def make(
                 except Incompatible as error:
                     refused.append(Refusal(model=entry.name, task=task.name, protocol=name, reason=str(error)))
                     continue
-                if reason := module.refuses(entry, suite, task, settings[name]) or _no_layer(entry, config.layers):
+                if reason := module.refuses(entry, suite, task, settings[name]):
                     refused.append(Refusal(model=entry.name, task=task.name, protocol=name, reason=reason))
                 else:
                     cells.append((task, name, recipe))
@@ -152,18 +147,13 @@ def make(
 
 
 def _check_layers(patterns: Sequence[str], entries: Sequence[ModelEntry]) -> None:
-    known = list(dict.fromkeys(name for entry in entries for name in layer_names(entry)))
+    """Find misspelt layers before anything runs; what a single model lacks it says itself, when it is loaded.
+
+    A two-sensor model has a joint encoder on top of its `depth`, hence the factor.
+    """
+    deepest = 2 * max((entry.depth for entry in entries), default=1)
+    known = ["embedding", *(f"block_{i}" for i in range(1, deepest + 1)), "norm", "last"]
     match_names(patterns, known, kind="layer")
-
-
-def _no_layer(entry: ModelEntry, patterns: Sequence[str]) -> str:
-    if not patterns:
-        return ""
-    try:
-        match_names(patterns, layer_names(entry), kind=f"layer of {entry.name}")
-    except UnknownName as error:
-        return str(error)
-    return ""
 
 
 def _cells(

@@ -251,19 +251,28 @@ def share_of(text: str) -> float:
 
 
 def fetch_archive(fetch: Fetch, url: str, archive: Path, into: Path, *, md5: str = "") -> None:
-    """Download a zip archive, check it, and unpack it below `into`.
+    """Download a zip archive, check it, and unpack it below `into`; each of its folders appears whole or not at all.
 
     Raises:
         MissingData: if the archive is damaged or holds a path outside `into`.
     """
+    import shutil
     import zipfile
+    import zlib
 
     fetch(url, archive, md5=md5)
+    unpacked = into / f".{archive.name}.unpacked"
+    shutil.rmtree(unpacked, ignore_errors=True)
     try:
         with zipfile.ZipFile(archive) as file:
             for name in file.namelist():
                 if not (into / name).resolve().is_relative_to(into.resolve()):
                     raise MissingData(f"{archive} holds {name}, which would lie outside {into}; do not use it")
-            file.extractall(into)
-    except zipfile.BadZipFile as error:
+            file.extractall(unpacked)
+        for entry in unpacked.iterdir():
+            if not (into / entry.name).exists():
+                entry.replace(into / entry.name)
+    except (zipfile.BadZipFile, zlib.error, OSError) as error:
         raise MissingData(f"cannot unpack {archive}: {error}; delete it and download it again") from error
+    finally:
+        shutil.rmtree(unpacked, ignore_errors=True)

@@ -8,7 +8,7 @@ Dataset format, below ``v1.1/``:
 * ``data/flood_events/HandLabeled/S1Hand/<Event>_<n>_S1Hand.tif``: VV, VH backscatter in dB, float32, 512 x 512 at 10
   m, NaN outside the swath
 * ``data/flood_events/HandLabeled/S2Hand/<Event>_<n>_S2Hand.tif``: 13 bands, top-of-atmosphere reflectance x 10000,
-  int16
+  int16, 0 in every band outside the swath (NaN here)
 * ``data/flood_events/HandLabeled/LabelHand/<Event>_<n>_LabelHand.tif``: int16; 1 water, 0 land, -1 no data or cloud
 * ``splits/flood_handlabeled/flood_{train,valid,test,bolivia}_data.csv``: rows of S1 file, label file
 
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 SENTINEL1, SENTINEL2 = sentinel1_bands(), sentinel2_bands("b01 b02 b03 b04 b05 b06 b07 b08 b8a b09 b10 b11 b12")
+STORED = {"s1": SENTINEL1, "s2": SENTINEL2}
 CHIPS = Path("v1.1", "data", "flood_events", "HandLabeled")
 SPLITS = Path("v1.1", "splits", "flood_handlabeled")
 EVENTS = Path("v1.1", "Sen1Floods11_Metadata.geojson")
@@ -95,6 +96,17 @@ def _centre(path: Path) -> tuple[float, float] | None:
         raise MissingData(f"cannot read {path}: {error}; it is absent or damaged, download it again") from error
 
 
+def _image(path: Path, sensor: str, columns: list[int]) -> np.ndarray:
+    """Return the wanted bands of a chip as float32 (1, C, H, W), NaN where the sensor saw nothing."""
+    import numpy as np
+
+    values = read_raster(path, (len(STORED[sensor]), *SHAPE))
+    image: np.ndarray = values[columns].astype(np.float32)
+    if sensor == "s2":
+        image[:, (values == 0).all(axis=0)] = np.nan
+    return image[None]
+
+
 def _label(path: Path) -> np.ndarray:
     import numpy as np
 
@@ -102,7 +114,8 @@ def _label(path: Path) -> np.ndarray:
     codes = np.unique(mask)
     if not np.isin(codes, (-1, 0, 1)).all():
         raise MissingData(f"{path} holds the codes {codes.tolist()}; a label is -1, 0 or 1: replace it")
-    return mask.astype(np.int64)
+    codes_as_int: np.ndarray = mask.astype(np.int64)
+    return codes_as_int
 
 
 def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Samples:
@@ -111,14 +124,14 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
 
     check_request(SUITE, task, split, bands)
     how = "get it with download=true"
-    folder = locate(SUITE.name, root, SUITE.folder, (str(SPLITS / LISTS["train"]),), how)
+    folder = locate(SUITE.name, root, SUITE.folder, [str(SPLITS / file) for file in LISTS.values()], how)
     present = [name for name in LISTS if name == split or (folder / SPLITS / LISTS[name]).exists()]
     lists = {name: _listed(folder, name) for name in present}
     require_distinct(SUITE.name, lists)
     ids = lists[split]
     columns = {
         sensor: by_sensor([band for band in bands if band.sensor == sensor], [band.name for band in stored])[sensor]
-        for sensor, stored in (("s1", SENTINEL1), ("s2", SENTINEL2))
+        for sensor, stored in STORED.items()
         if any(band.sensor == sensor for band in bands)
     }
     labels = [folder / CHIPS / "LabelHand" / f"{name}_LabelHand.tif" for name in ids]
@@ -128,17 +141,13 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
     }
     for paths in (labels, *images.values()):
         require_all(paths, SUITE.name, LISTS[split])
-    counts = {"s1": len(SENTINEL1), "s2": len(SENTINEL2)}
     dates = _dates(folder)
 
     def read(index: int) -> Sample:
         event = ids[index].partition("_")[0]
         when = dates.get(event, dates.get(RENAMED.get(event, ""), {})).get(next(iter(columns)))
         return Sample(
-            images={
-                sensor: read_raster(paths[index], (counts[sensor], *SHAPE))[columns[sensor]][None].astype(np.float32)
-                for sensor, paths in images.items()
-            },
+            images={sensor: _image(paths[index], sensor, columns[sensor]) for sensor, paths in images.items()},
             target=_label(labels[index]),
             when=np.array([when or (-1, -1, -1)], np.int32),
             where=_centre(labels[index]),
@@ -146,7 +155,7 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
 
     def read_targets() -> np.ndarray:
         masks = [_label(path) for path in labels]
-        return np.array([[bool((mask == code).any()) for code in (0, 1)] for mask in masks])
+        return np.array([[(mask == code).any() for code in (0, 1)] for mask in masks], np.int64).reshape(-1, 2)
 
     return Samples(ids=ids, blocks=[name.partition("_")[0] for name in ids], read=read, read_targets=read_targets)
 

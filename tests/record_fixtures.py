@@ -76,7 +76,12 @@ TASKS = (
     TaskFacts("landcover", "classification", "accuracy", "accuracy", classes=CLASSES),
     TaskFacts("biomass", "regression", "rmse", "RMSE", "min", quantity="above-ground biomass", unit="t/ha"),
     TaskFacts(
-        "water", "segmentation", "miou", "mIoU", classes=("land", "water"), splits=(("test", 90, 11), ("bolivia", 15, 15))
+        "water",
+        "segmentation",
+        "miou",
+        "mIoU",
+        classes=("land", "water"),
+        splits=(("test", 90, 11), ("bolivia", 15, 15)),
     ),
 )
 LABELS = TaskFacts("tags", "multilabel", "map", "micro mAP", classes=CLASSES)
@@ -139,19 +144,41 @@ def scores_of(task: TaskFacts, prediction: np.ndarray, target: np.ndarray) -> di
 
 
 def make(
-    model: Model, task: TaskFacts, *, suite: str = "orchard", protocol: str = "probe", fraction: float = 1.0, subset: int = 0,
-    seed: int = 0, **changes: Any,
+    model: Model,
+    task: TaskFacts,
+    *,
+    suite: str = "orchard",
+    protocol: str = "probe",
+    fraction: float = 1.0,
+    subset: int = 0,
+    seed: int = 0,
+    **changes: Any,
 ) -> tuple[Record, dict[str, np.ndarray]]:
     """One simulated run; `changes` go into its key."""
     key = RunKey(
         **{
-            "suite": suite, "suite_version": 1, "split_hash": "5f" * 32, "task": task.name, "model": model.name,
-            "model_version": 1, "weights": "random" if model.origin == "random" else "ab" * 32,
-            "recipe": {"bands": ["s2.b04<s2.b04:uint8>reflectance", "s2.b08<absent:>reflectance"], "size": [64, 64],
-                       "normalise": "affine", "absent": "zero"},
-            "protocol": protocol, "protocol_version": 1, "settings": {}, "fraction": fraction, "subset": subset, "seed": seed,
-        } | changes
-    )  # fmt: skip
+            "suite": suite,
+            "suite_version": 1,
+            "split_hash": "5f" * 32,
+            "task": task.name,
+            "model": model.name,
+            "model_version": 1,
+            "weights": "random" if model.origin == "random" else "ab" * 32,
+            "recipe": {
+                "bands": ["s2.b04<s2.b04:uint8>reflectance", "s2.b08<absent:>reflectance"],
+                "size": [64, 64],
+                "normalise": "affine",
+                "absent": "zero",
+            },
+            "protocol": protocol,
+            "protocol_version": 1,
+            "settings": {},
+            "fraction": fraction,
+            "subset": subset,
+            "seed": seed,
+        }
+        | changes
+    )
     names = ["embedding", *(f"block_{i}" for i in range(1, model.layers - 1)), "norm"] if model.layers > 1 else ["all"]
     quality = [_quality(model, layer, fraction, subset) for layer in range(model.layers)]
     if protocol == "knn":
@@ -161,7 +188,9 @@ def make(
     for split, n, blocks in (("val", 200, 40), *task.splits):
         target, held = _target(task, split, n, blocks)
         noise = _rng(task.name, split, model.name, protocol, fraction, subset, seed)
-        said = np.stack([_predict(task, target, value * (0.85 if split == "bolivia" else 1), noise) for value in quality])
+        said = np.stack(
+            [_predict(task, target, value * (0.85 if split == "bolivia" else 1), noise) for value in quality]
+        )
         layers[split] = [scores_of(task, layer, target) for layer in said]
         if split == "val":
             continue
@@ -171,10 +200,16 @@ def make(
             arrays |= held | {f"{split}.prediction": said, f"{split}.target": target}
     ends = max(1, model.layers - 2)
     curves = [
-        {"layer": name, "depth": min(1.0, i / ends) if model.layers > 1 else 1.0, "pool": "mean" if i % 2 else "cls",
-         "setting": 0.1, "edge": False, **{split: values[i][task.metric] for split, values in layers.items()}}
+        {
+            "layer": name,
+            "depth": min(1.0, i / ends) if model.layers > 1 else 1.0,
+            "pool": "mean" if i % 2 else "cls",
+            "setting": 0.1,
+            "edge": False,
+            **{split: values[i][task.metric] for split, values in layers.items()},
+        }
         for i, name in enumerate(names)
-    ]  # fmt: skip
+    ]
     sign = -1 if task.direction == "min" else 1
     best = max(range(model.layers), key=lambda i: sign * curves[i]["val"])
     rules = {"last": model.layers - 1, "best-on-val": best}
@@ -183,19 +218,39 @@ def make(
         for rule, i in rules.items()
     }
     facts = {
-        "title": "Orchard, a simulated suite", "kind": task.kind, "metric": task.metric, "metric_label": task.label,
-        "direction": task.direction, "classes": list(task.classes), "quantity": task.quantity, "unit": task.unit,
-        "generated": suite == "orchard", "origin": model.origin, "objective": model.objective, "parent": model.parent,
-        "parameters": model.parameters, "licence": "Apache-2.0", "reference": "arXiv:0000.00000",
-        "input": "s2: b04 b08 at 64x64, affine, zero for s2.b08", "suite_licence": "CC0-1.0",
-        "suite_notes": "Simulated outcomes; no image was ever looked at.", "trained_on_this": model.trained_on, "depth": max(0, model.layers - 2), "n_test": task.splits[0][1],
+        "title": "Orchard, a simulated suite",
+        "kind": task.kind,
+        "metric": task.metric,
+        "metric_label": task.label,
+        "direction": task.direction,
+        "classes": list(task.classes),
+        "quantity": task.quantity,
+        "unit": task.unit,
+        "generated": suite == "orchard",
+        "origin": model.origin,
+        "objective": model.objective,
+        "parent": model.parent,
+        "parameters": model.parameters,
+        "licence": "Apache-2.0",
+        "reference": "arXiv:0000.00000",
+        "input": "s2: b04 b08 at 64x64, affine, zero for s2.b08",
+        "suite_licence": "CC0-1.0",
+        "suite_notes": "Simulated outcomes; no image was ever looked at.",
+        "trained_on_this": model.trained_on,
+        "depth": max(0, model.layers - 2),
+        "n_test": task.splits[0][1],
         "n_train": round(900 * fraction),
-    }  # fmt: skip
+    }
     record = Record(
-        key=key, status="ok", facts=facts, choices=choices, curves=curves,
+        key=key,
+        status="ok",
+        facts=facts,
+        choices=choices,
+        curves=curves,
         scores={s: {r: layers[s][i] for r, i in rules.items()} for s, _, _ in task.splits},
-        cost={"seconds": 3.2}, environment={"geobench_run": "0.1.0", "command": f"geobench-run suite={suite}"},
-    )  # fmt: skip
+        cost={"seconds": 3.2},
+        environment={"geobench_run": "0.1.0", "command": f"geobench-run suite={suite}"},
+    )
     return record, arrays
 
 
@@ -209,5 +264,7 @@ def orchard() -> MemorySource:
             if task.kind == "classification":
                 source.put(*make(model, task, protocol="knn"))
     failed, _ = make(Model("dogwood_base", 0.8, 0.5, 14), TASKS[0])
-    source.put(replace(failed, status="failed", scores={}, choices={}, curves=(), error="ValueError: block_3 is NaN"), {})
+    source.put(
+        replace(failed, status="failed", scores={}, choices={}, curves=(), error="ValueError: block_3 is NaN"), {}
+    )
     return source

@@ -22,8 +22,10 @@ def bands(*names: str, unit: str = "dn") -> tuple[Band, ...]:
 
 
 def test_order_units_and_normalisation_once():
-    entry = toy_entry(bands=bands("s2.b08", "s2.b04", unit="reflectance"), normalise=Normalise(
-        kind="affine", shift=(0.1, 0.2), scale=(0.5, 2.0)))
+    entry = toy_entry(
+        bands=bands("s2.b08", "s2.b04", unit="reflectance"),
+        normalise=Normalise(kind="affine", shift=(0.1, 0.2), scale=(0.5, 2.0)),
+    )
     recipe = match(entry, SUITE, TASK, BANDS)
     raw = torch.full((1, 1, 2, 16, 16), 0.0)
     raw[:, :, 0], raw[:, :, 1] = 3000.0, 6000.0  # read in the order of recipe.reads: b08, b04
@@ -104,12 +106,15 @@ def test_no_data_takes_the_mean_of_its_image():
     assert bool(torch.isfinite(ready).all())
 
 
-@pytest.mark.parametrize(("side", "task", "entry", "size", "windows"), [
-    (16, TASK, {"image_size": 64}, 64, False),  # fixed size: a small image is enlarged
-    (18, TASK, {"image_size": 64, "any_size": True}, 20, False),  # any size: up to whole tokens
-    (200, TASK, {"image_size": 64}, 64, False),  # a large image is shrunk as a whole
-    (200, MASK, {"image_size": 64}, 64, True),  # unless pixels are predicted
-])
+@pytest.mark.parametrize(
+    ("side", "task", "entry", "size", "windows"),
+    [
+        (16, TASK, {"image_size": 64}, 64, False),  # fixed size: a small image is enlarged
+        (18, TASK, {"image_size": 64, "any_size": True}, 20, False),  # any size: up to whole tokens
+        (200, TASK, {"image_size": 64}, 64, False),  # a large image is shrunk as a whole
+        (200, MASK, {"image_size": 64}, 64, True),  # unless pixels are predicted
+    ],
+)
 def test_geometry(side, task, entry, size, windows):
     recipe = match(toy_entry(**entry), toy_suite(image_size=(side, side)), task, BANDS)
     assert (recipe.size, recipe.windows) == ((size, size), windows)
@@ -137,11 +142,20 @@ def test_window_grid_of_an_image():
     assert max(top for top, _ in corners) == 136 and max(left for _, left in corners) == 36
 
 
-@pytest.mark.parametrize(("unit", "values", "fault"), [
-    ("dn", [0.0, 1.2], "look like reflectance"), ("uint8", [0.0, 1.0], "look like 0..1"),
-    ("db", [0.01, 2.0], "linear power"), ("reflectance", [100.0, 9000.0], "outside"), ("dn", [5.0, 5.0], "constant"),
-    ("dn", [], "no finite"), ("dn", [100.0, 9000.0], ""), ("db", [-30.0, 5.0], ""), ("uint8", [0.0, 255.0], ""),
-])
+@pytest.mark.parametrize(
+    ("unit", "values", "fault"),
+    [
+        ("dn", [0.0, 1.2], "look like reflectance"),
+        ("uint8", [0.0, 1.0], "look like 0..1"),
+        ("db", [0.01, 2.0], "linear power"),
+        ("reflectance", [100.0, 9000.0], "outside"),
+        ("dn", [5.0, 5.0], "constant"),
+        ("dn", [], "no finite"),
+        ("dn", [100.0, 9000.0], ""),
+        ("db", [-30.0, 5.0], ""),
+        ("uint8", [0.0, 255.0], ""),
+    ],
+)
 def test_units_are_checked_against_values(unit, values, fault):
     found = check_units(Band(name="s2.b04", unit=unit), values)
     assert fault in found and bool(found) == bool(fault)

@@ -32,7 +32,8 @@ def test_key_given_twice():
 
 
 @pytest.mark.parametrize(
-    ("word", "near"), [("suit=demo", "suite"), ("fraction=0.1", "fractions"), ("prob.c=1", "probe"), ("modles=a", "models")]
+    ("word", "near"),
+    [("suit=demo", "suite"), ("fraction=0.1", "fractions"), ("prob.c=1", "probe"), ("modles=a", "models")],
 )
 def test_unknown_key_names_the_near_one(word, near):
     with pytest.raises(UnknownName, match=f"did you mean {near}\\?"):

@@ -20,8 +20,13 @@ ENTRY = toy_entry()
 
 def job(split=None, task=KIND, **changes) -> Pass:
     split = split or ToySplit(task.name, "train", 23, BANDS)
-    facts = dict(facts={"model": "toy_small", "suite": "toy"}, split_name="train", split=split,
-                 recipe=match(ENTRY, SUITE, task, BANDS), dense=task.kind == "segmentation")
+    facts = dict(
+        facts={"model": "toy_small", "suite": "toy"},
+        split_name="train",
+        split=split,
+        recipe=match(ENTRY, SUITE, task, BANDS),
+        dense=task.kind == "segmentation",
+    )
     return Pass(**{**facts, **changes})
 
 
@@ -34,7 +39,10 @@ def test_one_pass_serves_all_layers_and_the_second_run_none(tmp_path):
     cache, backbone = FeatureCache(tmp_path), load_toy(ENTRY, None, 0, BANDS)
     features, cost = take(cache, job(), backbone)
     assert cost["passes"] == 23 and backbone.passes == 24  # one more to learn the shapes
-    assert {name.partition(".")[0] for name in features.names} == {"embedding", *(f"block_{i}" for i in range(1, DEPTH + 1))}
+    assert {name.partition(".")[0] for name in features.names} == {
+        "embedding",
+        *(f"block_{i}" for i in range(1, DEPTH + 1)),
+    }
     assert features["block_2.mean"].shape == (23, 6) and features["block_2.mean"].dtype == np.float16
     _, cost = extract(job(), lambda: pytest.fail("loaded again"), cache, {}, device="cpu", batch=8, workers=2)
     assert cost["passes"] == 0
@@ -55,9 +63,14 @@ def test_rows_belong_to_their_samples_whatever_the_batch(tmp_path):
 def test_machine_settings_are_no_part_of_the_key_and_all_else_is():
     base = job().key({})
     assert base == job().key({"s2.b04": (1.0, 1.0)})  # statistics count only where they are used
-    others = [job(storage="float32"), job(split_name="val"), job(split=ToySplit("kind", "train", 22, BANDS)),
-              job(facts={"model": "other", "suite": "toy"}), job(dense=True),
-              job(recipe=match(toy_entry(normalise=Normalise()), SUITE, KIND, BANDS))]
+    others = [
+        job(storage="float32"),
+        job(split_name="val"),
+        job(split=ToySplit("kind", "train", 22, BANDS)),
+        job(facts={"model": "other", "suite": "toy"}),
+        job(dense=True),
+        job(recipe=match(toy_entry(normalise=Normalise()), SUITE, KIND, BANDS)),
+    ]
     assert len({str(one.key({})) for one in others} | {str(base)}) == len(others) + 1
     assert not {"device", "batch", "workers"} & set(base)
 
@@ -105,7 +118,10 @@ def test_values_beyond_float16_are_an_error_that_names_the_setting(tmp_path):
 class Positions(torch.nn.Module):
     """Says of each token where it lies in the image, and nothing else."""
 
-    layers = (Layer(name="fine", channels=2, stride=4, depth=0.5), Layer(name="coarse", channels=2, stride=8, depth=1.0))
+    layers = (
+        Layer(name="fine", channels=2, stride=4, depth=0.5),
+        Layer(name="coarse", channels=2, stride=8, depth=1.0),
+    )
 
     def forward(self, images, layers, *, when=None, where=None):
         x = images["s2"][:, 0]
@@ -135,8 +151,13 @@ def test_dates_are_averaged_where_the_model_has_no_way_of_its_own():
     split = ToySplit("kind", "train", 2, BANDS)
     samples = [split[i] for i in range(2)]
     samples = [s._replace(images={"s2": np.concatenate([s.images["s2"] * k for k in (1, 2, 3)])}) for s in samples]
-    single = run_backbone(match(toy_entry(normalise=Normalise(kind="none")), SUITE, KIND, BANDS), Positions(),
-                          [split[0], split[1]], {}, "cpu")
+    single = run_backbone(
+        match(toy_entry(normalise=Normalise(kind="none")), SUITE, KIND, BANDS),
+        Positions(),
+        [split[0], split[1]],
+        {},
+        "cpu",
+    )
     for one, three in zip(single, run_backbone(recipe, Positions(), samples, {}, "cpu"), strict=True):
         torch.testing.assert_close(three.vector, 2 * one.vector)
 
@@ -170,7 +191,8 @@ def test_health_sees_a_layer_that_says_the_same_of_every_image(tmp_path):
     backbone = load_toy(ENTRY, None, 0, BANDS)
     assert health(take(FeatureCache(tmp_path / "a"), job(), backbone)[0]) == []
     inner = backbone.forward
-    backbone.forward = lambda *a, **k: [Tap(*(torch.ones_like(p) for p in t)) if i == 2 else t
-                                        for i, t in enumerate(inner(*a, **k))]
+    backbone.forward = lambda *a, **k: [
+        Tap(*(torch.ones_like(p) for p in t)) if i == 2 else t for i, t in enumerate(inner(*a, **k))
+    ]
     faults = health(take(FeatureCache(tmp_path / "b"), job(), backbone)[0])
     assert faults == ["block_2.cls is the same for every image", "block_2.mean is the same for every image"]

@@ -370,8 +370,6 @@ def test_images_are_normalised_as_the_entry_says(suite, tmp_path):
 def test_requests_that_make_no_sense_are_named(suite, tmp_path):
     with pytest.raises(UnknownName, match=r"tiny_mea.*did you mean tiny_mae"):
         pretrain.run(settings("tiny_mea"), data=tmp_path, out=tmp_path)
-    with pytest.raises(UnknownName, match="landcovr"):
-        pretrain.run(settings("tiny_mae", task="landcovr"), data=tmp_path, out=tmp_path)
     with pytest.raises(BadSetting, match="batch=64 is more than the 20 images of noise"):
         pretrain.run(settings("tiny_mae", batch=64), data=tmp_path, out=tmp_path)
     with pytest.raises(BadSetting, match="not finite"):

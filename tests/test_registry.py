@@ -32,7 +32,12 @@ def test_explicit_only_for_names():
 
 @pytest.mark.parametrize(
     ("word", "near"),
-    [("dofa_bse", "dofa_base"), ("origin:randm", "random"), ("galileo_nano.rand", "galileo_nano.random"), ("orgin:random", "origin")],
+    [
+        ("dofa_bse", "dofa_base"),
+        ("origin:randm", "random"),
+        ("galileo_nano.rand", "galileo_nano.random"),
+        ("orgin:random", "origin"),
+    ],
 )
 def test_unknown_model_names_the_near_one(word, near):
     with pytest.raises(UnknownName, match=f"did you mean {near}\\?"):
@@ -55,7 +60,9 @@ def test_file_names_are_found_without_importing_them():
         lookup.module("suites", "sen1flods11", kind="suite")
 
 
-@pytest.mark.parametrize("what", ["bench.core", "bench.registry; bench.registry.entries()", "bench.plan", "bench.cli", "analysis.report"])
+@pytest.mark.parametrize(
+    "what", ["bench.core", "bench.registry; bench.registry.entries()", "bench.plan", "bench.cli", "analysis.report"]
+)
 def test_light_imports_leave_torch_alone(what):
     module, _, call = what.partition("; ")
     code = f"import {module}, sys; {call or 'pass'}; sys.exit('torch' in sys.modules)"

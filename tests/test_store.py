@@ -17,9 +17,20 @@ LAYERS = (Layer(name="embedding", channels=3, stride=4, depth=0.0),)
 
 def key(**changes) -> RunKey:
     facts = dict(
-        suite="toy", suite_version=1, split_hash="s", task="kind", model="m", model_version=1, weights="w",
-        recipe={"bands": ["a"], "size": [16, 16]}, protocol="probe", protocol_version=1, settings={}, fraction=1.0,
-        subset=0, seed=0,
+        suite="toy",
+        suite_version=1,
+        split_hash="s",
+        task="kind",
+        model="m",
+        model_version=1,
+        weights="w",
+        recipe={"bands": ["a"], "size": [16, 16]},
+        protocol="probe",
+        protocol_version=1,
+        settings={},
+        fraction=1.0,
+        subset=0,
+        seed=0,
     )
     return RunKey(**{**facts, **changes})
 
@@ -27,8 +38,20 @@ def key(**changes) -> RunKey:
 def test_digest_covers_every_field_and_nothing_else():
     digests = {key().digest}
     changes = dict(
-        suite="x", suite_version=2, split_hash="x", task="x", model="x", model_version=2, weights="x", recipe={},
-        protocol="x", protocol_version=2, settings={"c": 1}, fraction=0.5, subset=1, seed=1,
+        suite="x",
+        suite_version=2,
+        split_hash="x",
+        task="x",
+        model="x",
+        model_version=2,
+        weights="x",
+        recipe={},
+        protocol="x",
+        protocol_version=2,
+        settings={"c": 1},
+        fraction=0.5,
+        subset=1,
+        seed=1,
     )
     assert set(changes) == {field.name for field in dataclasses.fields(RunKey)}
     for name, value in changes.items():

@@ -67,8 +67,16 @@ def toy_suite(**changes) -> Suite:
         return ToySplit(task, split, COUNTS[split], bands)
 
     facts = dict(
-        name="toy", version=1, title="toy", bands=BANDS, image_size=(16, 16), tasks=tasks, splits=COUNTS,
-        generated=True, dataset="toy", open=open_split,
+        name="toy",
+        version=1,
+        title="toy",
+        bands=BANDS,
+        image_size=(16, 16),
+        tasks=tasks,
+        splits=COUNTS,
+        generated=True,
+        dataset="toy",
+        open=open_split,
     )
     return Suite(**{**facts, **changes})
 
@@ -82,9 +90,7 @@ def load_toy(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Ba
         def __init__(self) -> None:
             super().__init__()
             names = ["embedding", *(f"block_{i}" for i in range(1, DEPTH + 1))]
-            self.layers = tuple(
-                Layer(name=name, channels=6, stride=4, depth=i / DEPTH) for i, name in enumerate(names)
-            )
+            self.layers = tuple(Layer(name=name, channels=6, stride=4, depth=i / DEPTH) for i, name in enumerate(names))
             self.passes = 0
             generator = torch.Generator().manual_seed(seed)
             self.mix = torch.randn(6, generator=generator)
@@ -96,7 +102,9 @@ def load_toy(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Ba
             taps = []
             for index in layers:
                 # Noise that depends on the image alone, so that a second pass gives the same.
-                noise = torch.sin(1e3 * (index + 1) * (x[:, -1:].mean((1, 2, 3), keepdim=True) + self.mix[:, None, None]))
+                noise = torch.sin(
+                    1e3 * (index + 1) * (x[:, -1:].mean((1, 2, 3), keepdim=True) + self.mix[:, None, None])
+                )
                 value = noise.expand(-1, -1, *grid.shape[-2:]).clone()
                 if index == 2:
                     value = value + 3 * grid[:, :1]
@@ -108,9 +116,19 @@ def load_toy(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Ba
 
 def toy_entry(**changes) -> ModelEntry:
     facts = dict(
-        name="toy_small", origin="pretrained", objective="reconstruction", bands=BANDS,
-        normalise=Normalise(kind="affine", shift=(1500.0, 1500.0), scale=(500.0, 500.0)), image_size=16, patch=4,
-        depth=DEPTH, width=6, parameters=10, weights=None, trained_on=("elsewhere",), load=load_toy,
+        name="toy_small",
+        origin="pretrained",
+        objective="reconstruction",
+        bands=BANDS,
+        normalise=Normalise(kind="affine", shift=(1500.0, 1500.0), scale=(500.0, 500.0)),
+        image_size=16,
+        patch=4,
+        depth=DEPTH,
+        width=6,
+        parameters=10,
+        weights=None,
+        trained_on=("elsewhere",),
+        load=load_toy,
     )
     return ModelEntry(**{**facts, **changes})
 

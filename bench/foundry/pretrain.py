@@ -25,7 +25,7 @@ from bench import lookup
 from bench.backbones import seeded
 from bench.bands import match, prepare
 from bench.config import Settings as BaseSettings
-from bench.core import ModelEntry, Suite
+from bench.core import ModelEntry, Suite, Task
 from bench.errors import BadSetting, UnknownName
 from bench.foundry._pretrain_croma import CROMASettings, CrossModal
 from bench.foundry._pretrain_dino import DINOSettings, SelfDistillation
@@ -40,7 +40,7 @@ class Settings(BaseSettings):
     Attributes:
         model: the entry whose network is trained.
         suite: where the images come from.
-        task: task of the suite that opens them; its targets are not looked at.
+        task: the name they are opened by; targets are not looked at.
         split: split of that task.
         images: how many images of the split, evenly spaced; 0 for all.
         epochs: passes over the images; 0 for the method's own number.
@@ -119,16 +119,14 @@ def read_pool(entry: ModelEntry, suite: Suite, settings: Settings, data: Path) -
     """Return the images as the entry's network takes them: sensor -> (n, C, H, W) float16.
 
     Raises:
-        UnknownName: the suite has no such task.
+        UnknownName: the suite has no such task or split.
         BadSetting: the suite gives several dates, or fewer images than a batch.
         Incompatible: see `bench.bands.match`.
     """
-    task = next((task for task in suite.tasks if task.name == settings.task), None)
-    if task is None:
-        raise UnknownName(f"task of {suite.name}", settings.task, [task.name for task in suite.tasks])
     if suite.dates != 1:
         raise BadSetting(f"suite={suite.name} gives several dates a sample; pretraining takes single images")
     wanted = {band.name for band in entry.bands}
+    task = Task(name=settings.task, kind="classification", metric="accuracy")  # images are read whole, not in windows
     recipe = match(entry, suite, task, [band for band in suite.bands if band.name in wanted])
     split = suite.open(data, task.name, settings.split, recipe.reads)
     count = min(settings.images or len(split), len(split))

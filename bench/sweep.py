@@ -1,0 +1,215 @@
+"""One configuration from words to records: look everything up, plan, show the plan, carry it out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import ModuleType
+
+from rich.console import Console
+
+from bench import lookup, registry
+from bench.config import RunConfig
+from bench.console import RATES, LiveWatcher, show_plan
+from bench.core import ModelEntry, Suite, Task
+from bench.download import fetch
+from bench.errors import BadSetting, MissingData
+from bench.plan import Plan, make, passes, select_bands
+from bench.run import Data, Session, execute, resolve_device
+from bench.store import FeatureCache, Store, default_cache
+from bench.weights import Shelf
+
+
+def load_suite(name: str) -> Suite:
+    """Return a suite by name.
+
+    Raises:
+        UnknownName: lists the suites there are.
+    """
+    suite: Suite = lookup.module("suites", name, kind="suite").SUITE
+    return suite
+
+
+@dataclass
+class Request:
+    """A configuration with everything it names looked up."""
+
+    config: RunConfig
+    suite: Suite
+    entries: list[ModelEntry]
+    explicit: bool
+    protocols: dict[str, ModuleType]
+    store: Store
+    cache: FeatureCache
+    shelf: Shelf
+
+
+def resolve(config: RunConfig) -> Request:
+    """Return a configuration's suite, models, protocols and places.
+
+    Raises:
+        UnknownName: any of them does not exist.
+    """
+    suite = load_suite(config.suite)
+    protocols = {name: lookup.module("bench.protocols", name, kind="protocol") for name in config.protocols}
+    entries, explicit = registry.select(config.models)
+    cache = config.cache or default_cache()
+    return Request(
+        config=config,
+        suite=suite,
+        entries=entries,
+        explicit=explicit,
+        protocols=protocols,
+        store=Store(config.results),
+        cache=FeatureCache(cache),
+        shelf=Shelf(folder=config.weights, cache=cache, download=config.download),
+    )
+
+
+def _data(request: Request, out: Console, *, fetch_it: bool) -> Data:
+    """Return the suite's data, opened as far as ids go; fetched if missing and allowed."""
+    data = Data(suite=request.suite, root=request.config.data)
+    bands = select_bands(request.suite, request.config.bands)
+    try:
+        data.split(request.suite.tasks[0], "train", bands)
+    except MissingData as error:
+        if not (fetch_it and request.config.download and request.suite.download):
+            raise
+        out.print(f"[dim]{error}\nfetching {request.suite.url or request.suite.name} ...[/]")
+        try:
+            request.suite.download(request.config.data, fetch)
+        except MissingData as second:
+            raise MissingData(f"{error}\nand it cannot be fetched: {second}") from None
+    return data
+
+
+def _plan(request: Request, data: Data | None, *, fetch_weights: bool) -> tuple[Plan, int, str]:
+    """Return the plan, the number of images, and what is missing."""
+    bands = select_bands(request.suite, request.config.bands)
+    missing: list[str] = []
+    hashes: dict[str, str] = {}
+
+    def split_hash(task: Task) -> str:
+        if task.name not in hashes:
+            try:
+                hashes[task.name] = data.split_hash(task, bands) if data else "no data"
+            except MissingData as error:
+                if fetch_weights:
+                    raise
+                missing.append(str(error))
+                hashes[task.name] = "no data"
+        return hashes[task.name]
+
+    def weights(entry: ModelEntry) -> str:
+        if request.shelf.state(entry) == "downloadable":
+            if not fetch_weights:
+                return f"to be fetched from {entry.weights.url if entry.weights else ''}"
+            request.shelf.find(entry)
+        return request.shelf.digest(entry)
+
+    plan = make(
+        request.config,
+        request.suite,
+        request.entries,
+        request.protocols,
+        explicit=request.explicit,
+        split_hash=split_hash,
+        weights=weights,
+    )
+    images = sum(request.suite.splits.values())
+    if data and not missing and plan.runs:
+        task = plan.runs[0].task
+        names = ("train", "val", *data.test_names(task, bands))
+        images = sum(len(data.split(task, name, bands)) for name in names)
+    return plan, images, "; ".join(dict.fromkeys(missing))
+
+
+def _show(request: Request, plan: Plan, images: int, note: str, out: Console) -> dict[str, str]:
+    stored: dict[str, str] = {}
+    rates = []
+    for run in plan.runs:
+        try:
+            record = request.store.get(run.key)
+        except MissingData:
+            continue  # a damaged record is made again
+        if record:
+            stored[run.key.digest] = record.status
+            if record.cost.get("passes") and record.cost.get("extraction_seconds"):
+                work = sum(passes(request.suite, [run], int(record.cost["passes"])).values())
+                rates.append(work / record.cost["extraction_seconds"])
+    kind = request.config.device.partition(":")[0].replace("auto", "cpu")
+    rate = sorted(rates)[len(rates) // 2] if rates else RATES[kind]
+    todo = [run for run in plan.runs if stored.get(run.key.digest) != "ok"]
+    show_plan(out, plan, stored, costs=passes(request.suite, todo, images), rate=rate, images=images, note=note)
+    return stored
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """What became of a configuration.
+
+    Attributes:
+        request: the configuration, looked up.
+        plan: what was to be done.
+        failed: run in words -> error.
+    """
+
+    request: Request
+    plan: Plan
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+
+def sweep(config: RunConfig, out: Console, *, dry: bool = False) -> Sweep:
+    """Return what became of a configuration: planned, shown, and unless `dry` carried out and stored.
+
+    Raises:
+        BenchError: a bad request; nothing was run.
+    """
+    request = resolve(config)
+    if request.suite.generated:
+        out.print(f"[bold yellow]{request.suite.name}: generated data[/], not satellite images")
+    data, note = None, ""
+    try:
+        data = _data(request, out, fetch_it=not dry)
+    except MissingData as error:
+        if not dry:
+            raise
+        note = str(error)
+    plan, images, missing = _plan(request, data, fetch_weights=not dry)
+    stored = _show(request, plan, images, note or missing, out)
+    if dry or data is None:
+        return Sweep(request=request, plan=plan)
+    if not plan.runs:
+        reasons = "; ".join(dict.fromkeys(refusal.reason for refusal in plan.refused)) or "no model is available"
+        raise BadSetting(f"nothing to run on {request.suite.name}: {reasons}")
+    return Sweep(request=request, plan=plan, failed=_execute(request, plan, data, stored, out))
+
+
+def _execute(request: Request, plan: Plan, data: Data, stored: Mapping[str, str], out: Console) -> dict[str, str]:
+    """Carry out what is not stored; return the failures by run."""
+    todo = [run for run in plan.runs if stored.get(run.key.digest) != "ok"]
+    if request.config.retry is False:
+        todo = [run for run in todo if run.key.digest not in stored]
+    if not todo:
+        return {}
+    watcher = LiveWatcher(out, len(todo))
+    session = Session(
+        config=request.config,
+        data=data,
+        store=request.store,
+        cache=request.cache,
+        shelf=request.shelf,
+        device=resolve_device(request.config.device),
+        watcher=watcher,
+    )
+    failed = {}
+    part = Plan(runs=tuple(todo), refused=(), unavailable={}, bands=plan.bands)
+    with watcher.progress:
+        for run, record, _ in execute(part, session):
+            if record.status == "failed":
+                key = run.key
+                name = f"{key.model} {key.task} {key.protocol} fraction {key.fraction:g} subset {key.subset}"
+                failed[f"{name} seed {key.seed}"] = record.error
+    for finding in session.identical():
+        out.print(f"[red]{finding.about}[/] {finding.text}")
+    return failed
