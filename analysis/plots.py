@@ -177,6 +177,24 @@ def _legend(curves: Sequence[Curve], ink: Inks) -> list[Line2D]:
     return entries
 
 
+def limits(curves: Sequence[Curve]) -> tuple[float, float]:
+    """Return the vertical range to draw: all scores and bands, but for layers far off every model's chosen one.
+
+    A layer with an R² of -50 would flatten everything else; its line leaves the axes instead.
+    """
+    every = np.concatenate([part for curve in curves for part in (curve.score, curve.low, curve.high)])
+    every = every[~np.isnan(every)]
+    chosen = np.array([curve.score[curve.chosen] for curve in curves])
+    chosen = chosen[~np.isnan(chosen)]
+    if not len(chosen):
+        return 0.0, 1.0
+    reach = max(float(np.ptp(chosen)), float(np.abs(chosen).max()))
+    low = max(float(every.min()), float(chosen.min()) - reach)
+    high = min(float(every.max()), float(chosen.max()) + reach)
+    margin = 0.04 * (high - low) or 0.05
+    return low - margin, high + margin
+
+
 def profile_figure(panels: Sequence[Panel], *, title: str, label: str, direction: str, generated: bool) -> Figure:
     """Return small multiples of layer profiles with one legend below them.
 
@@ -208,6 +226,7 @@ def profile_figure(panels: Sequence[Panel], *, title: str, label: str, direction
             if place + across >= len(panels):  # nothing is drawn below it
                 axes.tick_params(labelbottom=True)
                 axes.set_xlabel("relative depth (beyond 1: norm)" if normed else "relative depth")
+        grid[0, 0].set_ylim(*limits(curves))
         for axes in grid[:, 0]:
             axes.set_ylabel(f"{label}  ({'↓' if direction == 'min' else '↑'} better)")
         figure.suptitle(title + (" · generated data" if generated else ""), fontsize=8, x=0.01, ha="left")

@@ -70,16 +70,23 @@ def _data(request: Request, out: Console, *, fetch_it: bool) -> Data:
     """Return the suite's data, opened as far as ids go; fetched if missing and allowed."""
     data = Data(suite=request.suite, root=request.config.data)
     bands = select_bands(request.suite, request.config.bands)
+    folder = request.config.data / request.suite.folder
+    unfinished = folder / ".download"
     try:
         data.split(request.suite.tasks[0], "train", bands)
     except MissingData as error:
-        if not (fetch_it and request.config.download and request.suite.download):
+        # What somebody put there is theirs: only nothing at all, or a download of our own that broke off, is fetched.
+        mine = not folder.exists() or unfinished.exists()
+        if not (fetch_it and mine and request.config.download and request.suite.download):
             raise
         out.print(f"[dim]{error}\nfetching {request.suite.url or request.suite.name} ...[/]")
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished.touch()
         try:
             request.suite.download(request.config.data, fetch)
         except MissingData as second:
             raise MissingData(f"{error}\nand it cannot be fetched: {second}") from None
+        unfinished.unlink()
     return data
 
 

@@ -59,7 +59,10 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
 
     check_request(SUITE, task, split, bands)
     folder = locate(SUITE.name, root, SUITE.folder, ("npy/target.npy",), "get it with download=true")
-    arrays = {name: read_array(require(folder / "npy" / f"{name}.npy", SUITE.name, "one of its seven arrays")) for name in FILES}
+    arrays = {
+        name: read_array(require(folder / "npy" / f"{name}.npy", SUITE.name, "one of its seven arrays"))
+        for name in FILES
+    }
     _check(arrays, folder)
     is_test = arrays["is_test"].astype(bool)
     sites = [str(site) for site in arrays["site"]]

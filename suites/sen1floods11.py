@@ -89,9 +89,7 @@ def _centre(path: Path) -> tuple[float, float] | None:
 
     try:
         with rasterio.open(path) as file:
-            if file.crs is None or not file.crs.is_geographic:
-                return None
-            return tuple(file.transform * (file.width / 2, file.height / 2))
+            return file.lnglat() if file.crs else None
     except (RasterioError, OSError) as error:
         raise MissingData(f"cannot read {path}: {error}; it is absent or damaged, download it again") from error
 
@@ -130,9 +128,8 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
     require_distinct(SUITE.name, lists)
     ids = lists[split]
     columns = {
-        sensor: by_sensor([band for band in bands if band.sensor == sensor], [band.name for band in stored])[sensor]
-        for sensor, stored in STORED.items()
-        if any(band.sensor == sensor for band in bands)
+        sensor: by_sensor([band for band in bands if band.sensor == sensor], [b.name for b in STORED[sensor]])[sensor]
+        for sensor in dict.fromkeys(band.sensor for band in bands)
     }
     labels = [folder / CHIPS / "LabelHand" / f"{name}_LabelHand.tif" for name in ids]
     images = {

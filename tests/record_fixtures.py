@@ -121,7 +121,7 @@ def _predict(task: TaskFacts, target: np.ndarray, quality: float, noise: np.rand
         wrong = (target + noise.integers(1, len(task.classes), n)) % len(task.classes)
         return np.where(right, target, wrong).astype(np.int16)
     if task.kind == "multilabel":
-        return (quality * target + 0.5 * noise.random(target.shape)).astype(np.float32)
+        return (0.5 * quality * target + 0.6 * noise.random(target.shape)).astype(np.float32)
     if task.kind == "regression":
         return (target + 60 * (1 - quality) * noise.standard_normal(target.shape)).astype(np.float32)
     missed = np.round(target * (1 - quality) * noise.uniform(0.5, 1, n)).astype(np.int64)

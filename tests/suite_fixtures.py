@@ -12,15 +12,22 @@ from PIL import Image
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.transform import from_origin
 
-EUROSAT_CLASSES = (
-    "AnnualCrop Forest HerbaceousVegetation Highway Industrial Pasture PermanentCrop Residential River SeaLake"
-).split()
+EUROSAT_CLASSES = [
+    "AnnualCrop",
+    "Forest",
+    "HerbaceousVegetation",
+    "Highway",
+    "Industrial",
+    "Pasture",
+    "PermanentCrop",
+    "Residential",
+    "River",
+    "SeaLake",
+]
 EUROSAT_TIF = Path("ds", "images", "remote_sensing", "otherDatasets", "sentinel_2", "tif")
 # Band names in the order of the published files: band 8A is last in EuroSAT, ninth in Sen1Floods11.
-EUROSAT_STORED = "b01 b02 b03 b04 b05 b06 b07 b08 b09 b10 b11 b12 b8a".split()
-FLOODS_STORED = "b01 b02 b03 b04 b05 b06 b07 b08 b8a b09 b10 b11 b12".split()
-FUEL_STORED = "s1.vv s1.vh " + " ".join(f"s2.{b}" for b in "b02 b03 b04 b05 b06 b07 b08 b8a b09 b11 b12".split())
-FUEL_COLUMNS = (FUEL_STORED + " era5.t2m era5.tp srtm.elevation srtm.slope").split()
+EUROSAT_STORED = ["b01", "b02", "b03", "b04", "b05", "b06", "b07", "b08", "b09", "b10", "b11", "b12", "b8a"]
+FLOODS_STORED = ["b01", "b02", "b03", "b04", "b05", "b06", "b07", "b08", "b8a", "b09", "b10", "b11", "b12"]
 FLOODS = {
     "train": ("India_1", "Mekong_2", "Ghana_3"),
     "valid": ("Somalia_4",),
@@ -94,7 +101,7 @@ def write_sen1floods11(root: Path) -> Path:
         for name in names:
             radar = np.stack([np.full((512, 512), level, np.float32) for level in (-10, -17)])
             radar[:, :, :3] = np.nan
-            optical = np.stack([np.full((512, 512), 1000 + i, np.int16) for i in range(13)])
+            optical = np.stack([np.full((512, 512), 1000 + i, np.int16) for i in range(len(FLOODS_STORED))])
             optical[:, :, :5] = 0  # outside the swath
             optical[10] = 0  # the cirrus band sees nothing on a clear day, which is no lack of data
             label = np.zeros((1, 512, 512), np.int16)

@@ -1,4 +1,4 @@
-"""Bootstrap intervals: coverage, agreement with a plain loop over the same draws, with scikit-learn and torchmetrics."""
+"""Bootstrap intervals: coverage, agreement with a plain loop over equal draws, with scikit-learn and torchmetrics."""
 
 from __future__ import annotations
 
