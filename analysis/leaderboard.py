@@ -130,6 +130,12 @@ def count(value: float) -> str:
     return f"{value:g}"
 
 
+def label(rows: pd.DataFrame) -> str:
+    """Return the metric of a task's rows with its unit, e.g. ``RMSE (t/ha)``."""
+    unit = str(rows["unit"].iloc[0])
+    return str(rows["metric_label"].iloc[0]) + (f" ({unit})" if unit else "")
+
+
 def origin(facts: Mapping[str, Any]) -> str:
     """Return where a model's weights come from, with the entry it derives from."""
     return f"{facts['origin']} of {facts['parent']}" if facts["parent"] else str(facts["origin"])

@@ -49,21 +49,26 @@ def _markdown_board(board: Board) -> list[str]:
 
 
 def _markdown_fractions(found: Sequence[Board]) -> list[str]:
-    """Return score against label fraction, a column a fraction, at the headline setting of the largest."""
-    setting = found[0].settings[0]
-    columns = sorted((board for board in found if setting in board.settings), key=lambda board: board.fraction)
-    if len(columns) < 2:
-        return []
-    head = ["model", *(percent(board.fraction) for board in columns)]
-    rows = []
-    for line in found[0].lines:
-        scores = []
-        for board in columns:
-            rival = [other for other in board.lines if (other.model, other.variant) == (line.model, line.variant)]
-            scores.append(_markdown_score(rival[0].entries.get(setting), board) if rival else "")
-        rows.append([name_text(line), *scores])
-    title = f"### by label fraction ({', '.join(setting)})"
-    return [title, "", "Mean over label subsets, ± their standard deviation.", "", *_table(head, rows, 1)]
+    """Return score against label fraction, a table a protocol, at the first layer rule of each."""
+    settings: dict[str, tuple[str, str]] = {}
+    for board in found:
+        for setting in board.settings:
+            settings.setdefault(setting[0], setting)
+    lines: list[str] = []
+    for setting in settings.values():
+        columns = sorted((board for board in found if setting in board.settings), key=lambda board: board.fraction)
+        if len(columns) < 2:
+            continue
+        head = ["model", *(percent(board.fraction) for board in columns)]
+        names = {(line.model, line.variant): line for board in found for line in board.lines if setting in line.entries}
+        rows = []
+        for name, line in names.items():
+            entries = [{(one.model, one.variant): one.entries.get(setting) for one in board.lines} for board in columns]
+            scores = [_markdown_score(own.get(name), board) for own, board in zip(entries, columns, strict=True)]
+            rows.append([name_text(line), *scores])
+        lines += [f"### by label fraction ({', '.join(setting)})", ""]
+        lines += ["Mean over label subsets, ± their standard deviation.", "", *_table(head, rows, 1)]
+    return lines
 
 
 def _markdown_depth(layers: pd.DataFrame, task: str, decimals: int) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -133,7 +134,7 @@ def test_windows_cover_every_token_and_overlap(tokens, window):
     covered = set().union(*(range(start, start + window) for start in starts))
     assert covered >= set(range(tokens))
     assert max(starts) + window == max(tokens, window)
-    assert all(b - a < window for a, b in zip(starts, starts[1:], strict=False))
+    assert all(b - a < window for a, b in itertools.pairwise(starts))
 
 
 def test_window_grid_of_an_image():

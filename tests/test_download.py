@@ -1,4 +1,4 @@
-"""Downloads resume, are checked and appear whole; weights are found, verified and remembered. A local server plays hub."""
+"""Downloads resume, are checked and appear whole; weights are found, verified, remembered. A local server plays hub."""
 
 from __future__ import annotations
 

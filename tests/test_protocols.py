@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -247,7 +248,7 @@ def test_classification_and_regression_scores_equal_scikit_learn():
     edges = np.linspace(0, 1, 16)
     gaps = [
         abs((said == target)[inside].mean() - confidence[inside].mean()) * inside.mean()
-        for low, high in zip(edges, edges[1:], strict=False)
+        for low, high in itertools.pairwise(edges)
         if (inside := (confidence > low) & (confidence <= high)).any()
     ]
     assert found["ece"] == pytest.approx(sum(gaps))

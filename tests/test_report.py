@@ -136,6 +136,16 @@ def test_markdown_tells_exposure_failures_notes_and_how_to_run_it_again(text):
     assert "Holm over all cells" in markdown
 
 
+def test_markdown_has_a_column_a_label_fraction_for_every_protocol_that_has_several():
+    source = MemorySource()
+    source.put(*make(ALDER, TASKS[0], suite="grove"))
+    for fraction in (0.1, 0.25, 1.0):
+        source.put(*make(ALDER, TASKS[0], suite="grove", protocol="knn", fraction=fraction))
+    markdown = build(source, "grove").files["leaderboard.md"].decode()
+    assert "| model | 10 % | 25 % | 100 % |" in markdown.split("### by label fraction (knn, best-on-val)")[1]
+    assert "by label fraction (probe" not in markdown
+
+
 def test_a_board_orders_models_by_the_headline_setting(report):
     board = next(b for b in boards(report.tables.leaderboard) if b.task == "landcover" and b.fraction == 1)
     assert board.settings == [("probe", "best-on-val"), ("probe", "last"), ("knn", "best-on-val"), ("knn", "last")]

@@ -1,0 +1,363 @@
+"""L2-regularised linear classifiers along a path of penalties, many problems in lockstep.
+
+Five things make a whole path cheap where features are badly conditioned (spectra of frozen networks span 1e8):
+
+* every problem is rotated into its own principal axes, which for n < D also leaves only n coordinates (exact: the
+  solution lies in the span of the rows);
+* L-BFGS starts from the exact per-class Hessian on the leading axes and its diagonal on the others;
+* curvature pairs are kept from one penalty to the next: the loss part of a gradient change does not know the penalty,
+  whose part is added back exactly;
+* the first direction at a new penalty is the last change of the solution along the path;
+* logits are updated along the search direction, so that a trial step costs no matrix product.
+
+Products run in float32 on *changes* (of coefficients, of probabilities), everything they are added to is float64, and
+a solution counts only after its gradient was recomputed in float64 in the coordinates of the caller.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from bench.lbfgs import History, Preconditioner
+
+Link = Literal["softmax", "sigmoid"]
+
+MEMORY = 100  # curvature pairs
+LEADING = 128  # axes whose Hessian is taken in full, bias included
+ALIGN = 16  # coordinates are padded to a multiple of this: matrix products run at full speed
+ACCEPT = (-0.1, 0.9)  # slope after an accepted step over the slope before it
+REACH = 10.0  # largest change of a logit that a first trial step may make
+TRIALS = 40
+BATCH_LOGITS = 200_000  # problems are taken together up to this many logits: more would fall out of cache
+BATCH_BYTES = 1 << 30  # and up to this much memory
+
+
+@dataclass(frozen=True, kw_only=True)
+class Path:
+    """Solutions for P problems and C penalties.
+
+    Attributes:
+        weight: (P, C, K, D) float64.
+        bias: (P, C, K) float64.
+        gradient: (P, C) float64, largest absolute entry of the objective's gradient.
+        iterations: (P, C) int64.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    gradient: Tensor
+    iterations: Tensor
+
+
+def solve_path(
+    x: Tensor, target: Tensor, penalties: Sequence[float], *, link: Link, tol: float, max_iter: int
+) -> Path:
+    """Return the minimisers of ``mean loss + penalty / 2 * |W|^2`` for every problem and penalty, bias free.
+
+    Args:
+        x: (P, n, D) features.
+        target: (K, n) float64, 0..1; every class must have both positive and negative samples.
+        penalties: from the largest down.
+        link: ``softmax`` for one loss over the classes, ``sigmoid`` for one a class, summed.
+        tol: largest absolute entry of the gradient at which a problem is solved.
+        max_iter: iterations a penalty.
+    """
+    problems, n, width = x.shape
+    classes = target.shape[0]
+    size = _padded(min(n, width))
+    each = 8 * n * size + 2 * MEMORY * (12 * classes * size + 32 * MEMORY) + 80 * classes * n
+    together = max(1, min(BATCH_LOGITS // (classes * n), BATCH_BYTES // each))
+    parts = [
+        _Sweep(part, target, penalties, link=link, tol=tol, max_iter=max_iter).run()
+        for part in x.split(math.ceil(problems / math.ceil(problems / together)))
+    ]
+    return Path(**{f.name: torch.cat([getattr(part, f.name) for part in parts]) for f in fields(Path)})
+
+
+def rotate(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return an orthonormal basis (D, R) of the row space of x (n, D), widest axis first, and x in it (n, R).
+
+    R is min(n, D). Float64. The basis is orthonormal to rounding whatever the spectrum: where n < D it comes from a QR
+    decomposition, since scaled eigenvectors of a Gram matrix would not be.
+    """
+    if x.shape[1] <= x.shape[0]:
+        basis = torch.linalg.eigh(x.mT @ x)[1].flip(-1)
+        return basis, x @ basis
+    rows, triangle = torch.linalg.qr(x.mT)
+    axes = torch.linalg.eigh(triangle @ triangle.mT)[1].flip(-1)
+    return rows @ axes, triangle.mT @ axes
+
+
+def probability(logits: Tensor, link: Link) -> Tensor:
+    """Return probabilities of logits (..., K, n)."""
+    return logits.softmax(-2) if link == "softmax" else logits.sigmoid()
+
+
+def _padded(rank: int) -> int:
+    return -(-(rank + 1) // ALIGN) * ALIGN
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    return torch.bmm(a.flatten(1)[:, None], b.flatten(1)[:, :, None])[:, 0, 0]
+
+
+@dataclass(kw_only=True)
+class _State:
+    """Where the B problems still running stand, each on its own penalty. Coordinates: bias, axes, padding.
+
+    Attributes:
+        problem: (B,) which problem it is.
+        place: (B,) which penalty it is at.
+        count: (B,) iterations at that penalty.
+        scores: (B, n, M) float32, samples in coordinates.
+        penalty: (B, 1, M) float64, 0 for bias and padding.
+        coefficient: (B, K, M) float64.
+        before: (B, K, M) float64, solution for the penalty before.
+        course: (B, K, M) float64, change of the solution from the penalty before that.
+        logits: (B, K, n) float64.
+        residual: (B, K, n) float64, probability minus target.
+        loss_gradient: (B, K, M) float64.
+        gradient: (B, K, M) float64, penalty included.
+        solved: (B, K * M) float32, `gradient` preconditioned.
+        dots: (B, m, 2) float32, `gradient` with the history.
+        fresh: (B,) just arrived at its penalty, with a course to follow.
+    """
+
+    problem: Tensor
+    place: Tensor
+    count: Tensor
+    scores: Tensor
+    penalty: Tensor
+    coefficient: Tensor
+    before: Tensor
+    course: Tensor
+    logits: Tensor
+    residual: Tensor
+    loss_gradient: Tensor
+    gradient: Tensor
+    solved: Tensor
+    dots: Tensor
+    fresh: Tensor
+
+    def keep(self, index: Tensor) -> None:
+        for one in fields(self):
+            setattr(self, one.name, getattr(self, one.name)[index])
+
+
+class _Sweep:
+    """One batch of problems on its way along the path."""
+
+    def __init__(
+        self, x: Tensor, target: Tensor, penalties: Sequence[float], *, link: Link, tol: float, max_iter: int
+    ) -> None:
+        self.x, self.target, self.link, self.tol, self.max_iter = x, target, link, tol, max_iter
+        problems, self.n, width = x.shape
+        classes, device = target.shape[0], x.device
+        exact = {"dtype": torch.float64, "device": device}
+        self.rank = min(self.n, width)
+        size = _padded(self.rank)
+        self.axes = slice(1, self.rank + 1)
+        self.basis = torch.empty(problems, width, self.rank, **exact)
+        scores = torch.zeros(problems, self.n, size, device=device)
+        scores[:, :, 0] = 1
+        for i, one in enumerate(x):
+            self.basis[i], scores[i, :, self.axes] = rotate(one.double())
+        self.penalties = torch.zeros(len(penalties), 1, size, **exact)
+        self.penalties[:, :, self.axes] = torch.tensor(penalties, **exact)[:, None, None]
+        logs = torch.tensor(penalties, **exact).log()
+        self.ahead = (logs.diff()[1:] / logs.diff()[:-1]).tolist() if len(penalties) > 2 else []
+        self.path = Path(
+            weight=torch.zeros(problems, len(penalties), classes, width, **exact),
+            bias=torch.zeros(problems, len(penalties), classes, **exact),
+            gradient=torch.full((problems, len(penalties)), math.inf, **exact),
+            iterations=torch.zeros(problems, len(penalties), dtype=torch.int64, device=device),
+        )
+        self.history = History(problems, classes * size, MEMORY, device)
+        self.preconditioner = Preconditioner(problems, classes, size, min(LEADING, size), device)
+        self.state = self._start(scores)
+
+    def _start(self, scores: Tensor) -> _State:
+        problems, n, size = scores.shape
+        classes, device = self.target.shape[0], scores.device
+        prior = self.target.mean(1)
+        bias = prior.log() - prior.log().mean() if self.link == "softmax" else prior.logit()
+        coefficient = torch.zeros(problems, classes, size, dtype=torch.float64, device=device)
+        coefficient[:, :, 0] = bias
+        logits = bias[None, :, None].expand(problems, classes, n).clone()
+        residual = probability(logits, self.link) - self.target
+        loss_gradient = (residual.float() @ scores).double() / n
+        zeros = torch.zeros(problems, dtype=torch.int64, device=device)
+        state = _State(
+            problem=torch.arange(problems, device=device),
+            place=zeros,
+            count=zeros.clone(),
+            scores=scores,
+            penalty=self.penalties[zeros],
+            coefficient=coefficient,
+            before=coefficient.clone(),
+            course=torch.zeros_like(coefficient),
+            logits=logits,
+            residual=residual,
+            loss_gradient=loss_gradient,
+            gradient=loss_gradient,
+            solved=loss_gradient.flatten(1).float(),
+            dots=torch.zeros(problems, 0, 2, device=device),
+            fresh=torch.zeros(problems, dtype=torch.bool, device=device),
+        )
+        self.state = state
+        self._adapt(state.problem)
+        self._aim()
+        return state
+
+    def run(self) -> Path:
+        """Return the path of every problem."""
+        while len(self.state.problem):
+            self._step()
+            self._settle()
+        return self.path
+
+    def _aim(self) -> None:
+        """Bring everything that follows from coefficients and loss gradient up to date."""
+        state = self.state
+        state.gradient = torch.addcmul(state.loss_gradient, state.penalty, state.coefficient)
+        flat = state.gradient.flatten(1).float()
+        state.solved = self.preconditioner.solve(flat)
+        state.dots = self.history.dots(flat)
+
+    def _adapt(self, index: Tensor) -> None:
+        """Build preconditioner and history of some problems for the penalty they are at."""
+        state = self.state
+        chance = state.residual[index] + self.target
+        curvature = (chance * (1 - chance) / self.n).float()
+        penalty = state.penalty[index, 0]
+        self.preconditioner.refresh(index, state.scores[index], curvature, penalty)
+        for one, by_class in zip(index.tolist(), penalty.float().repeat(1, chance.shape[1]), strict=True):
+            self.history.rebase(one, by_class, self.preconditioner)
+
+    def _direction(self) -> Tensor:
+        state = self.state
+        direction = self.history.direction(state.solved, state.dots).view_as(state.coefficient)
+        uphill = ((state.gradient * direction).sum((1, 2)) > 0).nonzero()[:, 0]
+        if uphill.numel():  # what rounding can leave of a direction: start again from the preconditioner alone
+            self.history.forget(uphill)
+            state.dots[uphill] = 0
+            direction[uphill] = -state.solved.view_as(direction)[uphill]
+        for i in state.fresh.nonzero()[:, 0].tolist():
+            course = self.ahead[int(state.place[i]) - 2] * state.course[i]
+            if float((state.gradient[i] * course).sum()) < 0:
+                direction[i] = course.float()
+        return direction
+
+    def _step(self) -> None:
+        """Move every problem along its direction, and remember what the move did to the gradient."""
+        state = self.state
+        direction = self._direction()
+        along = direction.double()
+        change = (direction @ state.scores.mT).double()
+        linear = (state.penalty * along * state.coefficient).sum((1, 2))
+        square = (state.penalty * along.square()).sum((1, 2))
+        length, state.logits, residual = self._search(change, linear, square)
+        step = length[:, None, None] * along
+        moved = ((residual - state.residual).float() @ state.scores) / self.n
+        state.coefficient = state.coefficient + step
+        state.residual = residual
+        state.loss_gradient = state.loss_gradient + moved
+        state.count = state.count + 1
+        state.fresh = torch.zeros_like(state.fresh)
+        gradient, solved, dots = state.gradient, state.solved, state.dots
+        self._aim()
+        full = (state.gradient - gradient).flatten(1).float()
+        self.history.push(step.flatten(1).float(), moved.flatten(1), full, state.solved - solved, state.dots - dots)
+        newest = self.history.pairs[:, self.history.high - 1] @ state.gradient.flatten(1).float()[:, :, None]
+        state.dots = torch.cat([state.dots, newest.mT], 1)[:, -len(self.history) :]
+
+    def _search(self, change: Tensor, linear: Tensor, square: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return step lengths (B,) with the logits and residuals there.
+
+        The objective is convex along a line, so its slope alone tells on which side of the minimum a trial lies
+        (approximate Wolfe conditions: Hager & Zhang 2005, SIAM J. Optim. 16, equation 4.2).
+        """
+        state = self.state
+        slope = _dot(change, state.residual) / self.n + linear
+        low, high = torch.zeros_like(slope), torch.full_like(slope, math.inf)
+        at_low, at_high = slope, torch.zeros_like(slope)
+        length = (REACH / change.abs().amax((1, 2)).clamp_min(1e-30)).clamp_max(1.0)
+        for _ in range(TRIALS):
+            logits = torch.addcmul(state.logits, length[:, None, None], change)
+            residual = probability(logits, self.link) - self.target
+            here = _dot(change, residual) / self.n + linear + length * square
+            ratio = torch.where(slope < 0, here / slope, 0.0)
+            over, under = ratio < ACCEPT[0], ratio > ACCEPT[1]
+            if not (wrong := over | under).any():
+                break
+            high, at_high = torch.where(over, length, high), torch.where(over, here, at_high)
+            low, at_low = torch.where(under, length, low), torch.where(under, here, at_low)
+            gap = high - low
+            secant = low - at_low * gap / (at_high - at_low)
+            inside = torch.minimum(torch.maximum(secant, low + 0.1 * gap), high - 0.1 * gap)
+            length = torch.where(wrong, torch.where(high.isinf(), 4 * length, inside), length)
+        return length, logits, residual
+
+    def _settle(self) -> None:
+        """Move problems whose gradient is small enough, in float64 and in the caller's axes, to the next penalty."""
+        state = self.state
+        spent = state.count >= self.max_iter
+        # The largest entry in any other orthonormal axes is at least the norm over the square root of their number.
+        near = (state.gradient.norm(dim=2).amax(1) <= self.tol * math.sqrt(self.basis.shape[1] + 1)) | spent
+        if not (near_index := near.nonzero()[:, 0]).numel():
+            return
+        gradient = state.gradient[near_index]
+        basis = self.basis[state.problem[near_index]]
+        largest = torch.maximum((gradient[..., self.axes] @ basis.mT).abs().amax((1, 2)), gradient[..., 0].abs().amax(1))
+        ready = near_index[(largest <= 0.9 * self.tol) | spent[near_index]]
+        if not ready.numel():
+            return
+        solved = [i for i in ready.tolist() if self._verify(i) <= self.tol or spent[i]]
+        moved = [i for i in solved if self._advance(i)]
+        if moved:
+            self._adapt(torch.tensor(moved, device=state.problem.device))
+        self._aim()
+        if len(moved) < len(solved):
+            index = (state.place < len(self.penalties)).nonzero()[:, 0]
+            for one in (state, self.history, self.preconditioner):
+                one.keep(index)
+
+    def _verify(self, i: int) -> float:
+        """Return the largest absolute gradient entry of a problem, recomputed; correct its state, store its solution."""
+        state = self.state
+        problem, place = int(state.problem[i]), int(state.place[i])
+        x, basis = self.x[problem].double(), self.basis[problem]
+        weight = state.coefficient[i, :, self.axes] @ basis.mT
+        state.logits[i] = weight @ x.mT + state.coefficient[i, :, :1]
+        state.residual[i] = probability(state.logits[i], self.link) - self.target
+        loss_gradient = state.residual[i] @ x / self.n
+        offset = state.residual[i].mean(1)
+        state.loss_gradient[i, :, self.axes] = loss_gradient @ basis
+        state.loss_gradient[i, :, 0] = offset
+        full = loss_gradient + self.penalties[place, 0, 1] * weight
+        largest = max(float(full.abs().max()), float(offset.abs().max()))
+        self.path.weight[problem, place] = weight
+        self.path.bias[problem, place] = state.coefficient[i, :, 0]
+        self.path.gradient[problem, place] = largest
+        self.path.iterations[problem, place] = state.count[i]
+        return largest
+
+    def _advance(self, i: int) -> bool:
+        """Set a problem to its next penalty; return whether there is one."""
+        state = self.state
+        state.place[i] += 1
+        state.count[i] = 0
+        place = int(state.place[i])
+        if place == len(self.penalties):
+            return False
+        state.penalty[i] = self.penalties[place]
+        state.fresh[i] = place > 1
+        state.course[i] = state.coefficient[i] - state.before[i]
+        state.before[i] = state.coefficient[i]
+        return True
