@@ -20,7 +20,7 @@ from rich.progress import (
 from rich.table import Table
 
 from bench.core import Record
-from bench.plan import Plan, Run
+from bench.plan import TO_BE_FETCHED, Plan, Run
 
 RATES = {"cpu": 4e10, "mps": 5e11, "cuda": 1e13}  # multiply-adds a second, where no stored run says better
 
@@ -101,6 +101,9 @@ def show_plan(
     _runs_table(out, plan.runs, stored)
     for reason, models in _reasons(plan).items():
         out.print(f"  [yellow]refused[/] {' '.join(models)}: {escape(reason)}", highlight=False)
+    fetched = dict.fromkeys(run.entry.name for run in plan.runs if run.key.weights.startswith(TO_BE_FETCHED))
+    if fetched:
+        out.print(f"  [yellow]to be fetched[/] {' '.join(fetched)}", highlight=False)
     for how in plan.unavailable.values():
         out.print(f"  [yellow]unavailable[/] {escape(how)}", highlight=False)
     if note:

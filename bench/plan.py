@@ -13,6 +13,9 @@ from bench.core import Band, ModelEntry, RunKey, Suite, Task
 from bench.errors import Incompatible, MissingWeights
 from bench.lookup import match as match_names
 
+TO_BE_FETCHED = "to be fetched from "
+"""Stands before the URL where a dry plan would have the hash of weights that are not here yet."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Run:

@@ -14,7 +14,7 @@ from bench.console import RATES, LiveWatcher, show_plan
 from bench.core import ModelEntry, Suite, Task
 from bench.download import fetch
 from bench.errors import BadSetting, MissingData
-from bench.plan import Plan, make, passes, select_bands
+from bench.plan import TO_BE_FETCHED, Plan, make, passes, select_bands
 from bench.run import Data, Session, execute, resolve_device
 from bench.store import FeatureCache, Store, default_cache
 from bench.weights import Shelf
@@ -110,7 +110,7 @@ def _plan(request: Request, data: Data | None, *, fetch_weights: bool) -> tuple[
     def weights(entry: ModelEntry) -> str:
         if request.shelf.state(entry) == "downloadable":
             if not fetch_weights:
-                return f"to be fetched from {entry.weights.url if entry.weights else ''}"
+                return TO_BE_FETCHED + (entry.weights.url if entry.weights else "")
             request.shelf.find(entry)
         return request.shelf.digest(entry)
 
