@@ -1,39 +1,212 @@
-"""Provisional."""
+"""Dense linear probe: batch norm and a linear layer on the token grid, upsampled to the label grid, per layer.
+
+The batch norm has exact train statistics and no affine part (the linear layer that follows would absorb it), so it is a
+fixed z-score per channel. All learning rates of a layer are trained in one batched computation: they share the data and
+its order, and their parameters never meet.
+"""
+
 from __future__ import annotations
-import numpy as np, torch
-from torch.nn import functional as F
-class Fit:
-    def __init__(s,m,sd,W,b): s.mean,s.scale,s.weight,s.bias=m,sd,W,b
-    def select(s,i): return Fit(s.mean,s.scale,s.weight[i:i+1],s.bias[i:i+1])
-    def logits(s,g,size):
-        z=(g-s.mean[:,None,None])/s.scale[:,None,None]
-        R,K,D=s.weight.shape
-        o=torch.einsum("bdhw,rkd->brkhw",z,s.weight)+s.bias[:,:,None,None]
-        b=o.shape[0]; o=F.interpolate(o.flatten(1,2),size,mode="bilinear",align_corners=False)
-        return o.unflatten(1,(R,K))
-def fit_dense(grids,masks,*,rows,classes,ignore,learning_rates,steps,batch,generator,device):
-    x=torch.from_numpy(np.asarray(grids[rows],np.float32)); m=x.mean((0,2,3)); sd=x.std((0,2,3)).clamp_min(1e-6)
-    y=torch.from_numpy(np.asarray(masks[rows],np.int64)); R=len(learning_rates); D=x.shape[1]
-    W=torch.zeros(R,classes,D,requires_grad=True); b=torch.zeros(R,classes,requires_grad=True)
-    fit=Fit(m,sd,W,b); opt=torch.optim.AdamW([W,b],lr=1.0,weight_decay=0)
-    lr=torch.tensor(learning_rates)
-    mW=torch.zeros_like(W);vW=torch.zeros_like(W);mb=torch.zeros_like(b);vb=torch.zeros_like(b)
-    for t in range(steps):
-        i=torch.randint(len(rows),(min(batch,len(rows)),),generator=generator)
-        o=fit.logits(x[i],y.shape[1:])
-        loss=sum(F.cross_entropy(o[:,r],y[i],ignore_index=ignore) for r in range(R))
-        gW,gb=torch.autograd.grad(loss,[W,b])
-        with torch.no_grad():
-            s=lr*0.5*(1+np.cos(np.pi*t/steps))
-            for p,g,mm,vv,sh in ((W,gW,mW,vW,s[:,None,None]),(b,gb,mb,vb,s[:,None])):
-                mm.mul_(.9).add_(.1*g);vv.mul_(.999).add_(.001*g*g)
-                p-=sh*(mm/(1-.9**(t+1)))/((vv/(1-.999**(t+1))).sqrt()+1e-8)
-    fit.weight,fit.bias=W.detach(),b.detach(); fit.classes=classes; fit.ignore=ignore
-    return fit
-def dense_confusion(fit,grids,masks,*,rows,device):
-    K=fit.weight.shape[1]; out=[]
-    for r in rows:
-        g=torch.from_numpy(np.asarray(grids[r:r+1],np.float32)); y=torch.from_numpy(np.asarray(masks[r],np.int64))
-        p=fit.logits(g,y.shape)[0].argmax(1); ok=y>=0
-        out.append(torch.stack([torch.bincount((y[ok]*K+q[ok]),minlength=K*K).reshape(K,K) for q in p]))
-    return torch.stack(out,1).numpy()
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+CHUNK_BYTES = 1 << 27
+BETAS, EPSILON = (0.9, 0.999), 1e-8  # of Adam (Kingma & Ba 2015)
+
+
+class ArrayLike(Protocol):
+    """What is indexed by rows and not loaded whole: a numpy array or memory map."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape."""
+        ...
+
+    def __getitem__(self, index: np.ndarray) -> np.ndarray:
+        """Return some rows."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenseFit:
+    """Linear heads of one layer, one a learning rate.
+
+    Attributes:
+        mean: (D,) of the training tokens.
+        scale: (D,) standard deviation of the training tokens, 1 where a channel is constant.
+        weight: (R, K, D).
+        bias: (R, K).
+        ignore: label code that is not scored, or None.
+    """
+
+    mean: Tensor
+    scale: Tensor
+    weight: Tensor
+    bias: Tensor
+    ignore: int | None
+
+    def select(self, index: int) -> DenseFit:
+        """Return the head of one learning rate."""
+        return DenseFit(
+            mean=self.mean,
+            scale=self.scale,
+            weight=self.weight[index : index + 1],
+            bias=self.bias[index : index + 1],
+            ignore=self.ignore,
+        )
+
+
+def channel_statistics(grids: ArrayLike, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation (D,) of the tokens of some rows, in one float64 pass.
+
+    Args:
+        grids: (n, D, h, w).
+        rows: (m,) positions in it.
+    """
+    width = grids.shape[1]
+    step = max(1, CHUNK_BYTES // (8 * int(np.prod(grids.shape[1:]))))
+    shift = torch.from_numpy(np.asarray(grids[rows[:1]], np.float64)).mean((0, 2, 3))
+    count, total, square = 0, torch.zeros(width, dtype=torch.float64), torch.zeros(width, dtype=torch.float64)
+    for start in range(0, len(rows), step):
+        part = torch.from_numpy(np.asarray(grids[rows[start : start + step]], np.float64)) - shift[:, None, None]
+        count += part.numel() // width
+        total += part.sum((0, 2, 3))
+        square += (part**2).sum((0, 2, 3))
+    mean = total / count
+    deviation = (square / count - mean**2).clamp_min(0).sqrt()
+    return mean + shift, torch.where(deviation > 1e-6, deviation, torch.ones_like(deviation))
+
+
+def _logits(grid: Tensor, weight: Tensor, bias: Tensor, size: Sequence[int]) -> Tensor:
+    """Return logits (B, R, K, H, W) of normalised tokens (B, D, h, w); linear first, so few channels are upsampled."""
+    heads, classes, width = weight.shape
+    flat = weight.reshape(heads * classes, width, 1, 1)
+    small = functional.conv2d(grid, flat, bias.reshape(-1))
+    if tuple(small.shape[-2:]) != tuple(size):
+        small = functional.interpolate(small, tuple(size), mode="bilinear", align_corners=False)
+    return small.reshape(len(small), heads, classes, *small.shape[-2:])
+
+
+def _take(grids: ArrayLike, rows: np.ndarray, mean: Tensor, scale: Tensor) -> Tensor:
+    values = torch.from_numpy(np.asarray(grids[rows], np.float32)).to(mean.device)
+    return (values - mean[:, None, None]) / scale[:, None, None]
+
+
+def fit_dense(
+    grids: ArrayLike,
+    masks: ArrayLike,
+    *,
+    rows: np.ndarray,
+    classes: int,
+    ignore: int | None,
+    learning_rates: Sequence[float],
+    steps: int,
+    batch: int,
+    generator: torch.Generator,
+    device: str = "cpu",
+) -> DenseFit:
+    """Return linear heads trained with Adam on cross-entropy over valid pixels, one a learning rate.
+
+    Every learning rate takes the same `steps` over the same batches, with a cosine decay; weights start at zero.
+
+    Args:
+        grids: tokens (n, D, h, w), read in batches.
+        masks: labels (n, H, W).
+        rows: (m,) positions to train on.
+        classes: number of classes K.
+        ignore: label code that adds nothing, or None.
+        learning_rates: R of them.
+        steps: optimiser steps.
+        batch: images a step.
+        generator: of the order of images.
+        device: torch device.
+    """
+    mean, scale = (part.float().to(device) for part in channel_statistics(grids, rows))
+    rates = torch.tensor(list(learning_rates), device=device)
+    parameters = [
+        torch.zeros(len(rates), classes, grids.shape[1], device=device, requires_grad=True),
+        torch.zeros(len(rates), classes, device=device, requires_grad=True),
+    ]
+    moments = [(torch.zeros_like(one), torch.zeros_like(one)) for one in parameters]
+    order = _batches(len(rows), batch, generator)
+    for step in range(steps):
+        chosen = np.sort(rows[next(order)])
+        target = torch.from_numpy(np.asarray(masks[chosen], np.int64)).to(device)
+        logits = _logits(_take(grids, chosen, mean, scale), parameters[0], parameters[1], target.shape[1:])
+        loss = _loss(logits, target, ignore)
+        gradients = torch.autograd.grad(loss, parameters)
+        decay = 0.5 * (1 + np.cos(np.pi * step / steps))
+        _adam(parameters, gradients, moments, rates * decay, step + 1)
+    weight, bias = (one.detach() for one in parameters)
+    return DenseFit(mean=mean, scale=scale, weight=weight, bias=bias, ignore=ignore)
+
+
+def _batches(count: int, batch: int, generator: torch.Generator) -> Iterator[np.ndarray]:
+    """Yield positions batch by batch, for ever: each pass in a new order."""
+    waiting: list[int] = []
+    while True:
+        while len(waiting) < min(batch, count):
+            waiting += torch.randperm(count, generator=generator).tolist()
+        yield np.array(waiting[:batch])
+        waiting = waiting[batch:]
+
+
+def _loss(logits: Tensor, target: Tensor, ignore: int | None) -> Tensor:
+    """Return the sum over heads of the mean cross-entropy over valid pixels; zero where a batch has none."""
+    heads = logits.shape[1]
+    valid = torch.ones_like(target, dtype=torch.bool) if ignore is None else target != ignore
+    flat = logits.permute(0, 3, 4, 1, 2)[valid]  # (pixels, R, K)
+    wanted = target[valid][:, None].expand(-1, heads)
+    return functional.cross_entropy(flat.flatten(0, 1), wanted.reshape(-1), reduction="sum") / max(1, len(flat))
+
+
+def _adam(
+    parameters: Sequence[Tensor],
+    gradients: Sequence[Tensor],
+    moments: Sequence[tuple[Tensor, Tensor]],
+    rates: Tensor,
+    step: int,
+) -> None:
+    """Take one Adam step in place, each head with its own rate."""
+    with torch.no_grad():
+        for one, gradient, (first, second) in zip(parameters, gradients, moments, strict=True):
+            first.lerp_(gradient, 1 - BETAS[0])
+            second.lerp_(gradient**2, 1 - BETAS[1])
+            size = rates.reshape(-1, *(1 for _ in one.shape[1:]))
+            one -= size * (first / (1 - BETAS[0] ** step)) / ((second / (1 - BETAS[1] ** step)).sqrt() + EPSILON)
+
+
+def dense_confusion(
+    fit: DenseFit, grids: ArrayLike, masks: ArrayLike, *, rows: np.ndarray, device: str = "cpu"
+) -> np.ndarray:
+    """Return the confusion matrix of each image over every valid pixel.
+
+    Args:
+        fit: R heads.
+        grids: tokens (n, D, h, w).
+        masks: labels (n, H, W).
+        rows: (m,) positions to score.
+        device: torch device.
+
+    Returns:
+        (R, m, K, K) int64, rows truth, columns prediction.
+    """
+    heads, classes, _ = fit.weight.shape
+    found = np.zeros((heads, len(rows), classes, classes), np.int64)
+    with torch.inference_mode():
+        for place, row in enumerate(rows):
+            one = np.array([row])
+            target = torch.from_numpy(np.asarray(masks[one], np.int64)).to(device)
+            said = _logits(_take(grids, one, fit.mean, fit.scale), fit.weight, fit.bias, target.shape[1:]).argmax(2)[0]
+            valid = target[0] >= 0 if fit.ignore is None else target[0] != fit.ignore
+            codes = target[0][valid] * classes + said[:, valid]
+            for head in range(heads):
+                counts = torch.bincount(codes[head], minlength=classes**2)
+                found[head, place] = counts.reshape(classes, classes).cpu().numpy()
+    return found

@@ -1,0 +1,120 @@
+"""The dense probe recovers what is linear, scores every valid pixel once, and is untouched by ignored ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import confusion_matrix
+
+from bench.dense import channel_statistics, dense_confusion, fit_dense
+from bench.metrics import segmentation
+
+WORDS = dict(classes=3, ignore=-1, learning_rates=(1e-3, 1e-2, 3e-2), steps=150, batch=4)
+
+
+@pytest.fixture(scope="module")
+def planted():
+    """Tokens whose class is linear in two of six channels, at the label's own resolution and at half of it."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 3, (12, 4, 4))
+    masks = coarse.repeat(8, 1).repeat(8, 2)
+    grids = rng.normal(5, 3, (12, 6, 16, 16)).astype(np.float16)
+    level = np.stack([(coarse == 1), (coarse == 2)], 1).repeat(4, 2).repeat(4, 3)
+    grids[:, 2:4] = (level * 40 + rng.normal(0, 2, level.shape)).astype(np.float16)
+    masks[:, :3] = -1
+    return grids, masks.astype(np.int16)
+
+
+def fit(grids, masks, rows=None, seed=0, **changes):
+    rows = np.arange(len(grids)) if rows is None else rows
+    return fit_dense(grids, masks, rows=rows, generator=torch.Generator().manual_seed(seed), **{**WORDS, **changes})
+
+
+def test_recovers_a_planted_map_on_other_images(planted):
+    grids, masks = planted
+    made = fit(grids, masks, rows=np.arange(8))
+    found = dense_confusion(made, grids, masks, rows=np.arange(8, 12))
+    scores = [segmentation(matrix)["miou"] for matrix in found]
+    assert max(scores) > 0.97 and found.shape == (3, 4, 3, 3)
+
+
+def test_every_valid_pixel_is_scored_once(planted):
+    grids, masks = planted
+    made = fit(grids, masks, steps=5)
+    found = dense_confusion(made, grids, masks, rows=np.array([3, 7]))
+    for place, row in enumerate((3, 7)):
+        assert (found[:, place].sum((1, 2)) == (masks[row] >= 0).sum()).all()
+    tokens = (torch.from_numpy(grids[3:4].astype(np.float32)) - made.mean[:, None, None]) / made.scale[:, None, None]
+    logits = torch.einsum("bdhw,kd->bkhw", tokens, made.weight[1]) + made.bias[1][:, None, None]
+    said = torch.nn.functional.interpolate(logits, (32, 32), mode="bilinear", align_corners=False).argmax(1)[0].numpy()
+    valid = masks[3] >= 0
+    np.testing.assert_array_equal(found[1, 0], confusion_matrix(masks[3][valid], said[valid], labels=[0, 1, 2]))
+
+
+def test_statistics_equal_batch_norm(planted):
+    grids, _ = planted
+    mean, scale = channel_statistics(grids, np.arange(12))
+    norm = torch.nn.BatchNorm2d(6, momentum=None).double()
+    norm(torch.from_numpy(grids.astype(np.float64)))
+    torch.testing.assert_close(mean, norm.running_mean)
+    count = grids.size / 6
+    torch.testing.assert_close(scale**2, norm.running_var * (count - 1) / count)
+
+
+def test_a_constant_channel_is_harmless(planted):
+    grids, masks = planted
+    grids = grids.copy()
+    grids[:, 0] = 7
+    assert bool(torch.isfinite(fit(grids, masks, steps=5).weight).all())
+
+
+def test_each_learning_rate_is_trained_as_if_alone(planted):
+    grids, masks = planted
+    together = fit(grids, masks)
+    alone = fit(grids, masks, learning_rates=(1e-2,))
+    torch.testing.assert_close(together.select(1).weight, alone.weight, rtol=1e-4, atol=1e-5)
+
+
+def test_adam_is_torch_adam(planted):
+    grids, masks = planted
+    made = fit(grids, masks, learning_rates=(1e-2,), steps=10, batch=12)
+    tokens = (torch.from_numpy(grids.astype(np.float32)) - made.mean[:, None, None]) / made.scale[:, None, None]
+    layer = torch.nn.Conv2d(6, 3, 1)
+    torch.nn.init.zeros_(layer.weight)
+    torch.nn.init.zeros_(layer.bias)
+    optimiser = torch.optim.Adam(layer.parameters(), lr=1e-2)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 0.5 * (1 + np.cos(np.pi * step / 10)))
+    for _ in range(10):
+        logits = torch.nn.functional.interpolate(layer(tokens), (32, 32), mode="bilinear", align_corners=False)
+        optimiser.zero_grad()
+        torch.nn.functional.cross_entropy(logits, torch.from_numpy(masks).long(), ignore_index=-1).backward()
+        optimiser.step()
+        schedule.step()
+    torch.testing.assert_close(made.weight[0], layer.weight[:, :, 0, 0].detach(), rtol=1e-3, atol=1e-4)
+
+
+def test_ignored_pixels_change_nothing(planted):
+    grids, masks = planted
+    other = masks.copy()
+    other[masks == -1] = -1
+    codes = np.where(masks == -1, 255, masks).astype(np.int16)
+    one, two = fit(grids, masks), fit(grids, codes, ignore=255)
+    assert torch.equal(one.weight, two.weight)
+    rows = np.arange(12)
+    np.testing.assert_array_equal(
+        dense_confusion(one, grids, masks, rows=rows), dense_confusion(two, grids, codes, rows=rows)
+    )
+    blank = np.full_like(masks, -1)
+    assert bool((fit(grids, blank, steps=3).weight == 0).all())
+
+
+def test_the_seed_decides_the_order_and_nothing_global_does(planted, tmp_path):
+    grids, masks = planted
+    one = fit(grids, masks, steps=20)
+    torch.manual_seed(99)
+    assert torch.equal(one.weight, fit(grids, masks, steps=20).weight)
+    assert not torch.equal(one.weight, fit(grids, masks, steps=20, seed=1).weight)
+    np.save(tmp_path / "g.npy", grids)
+    mapped = np.load(tmp_path / "g.npy", mmap_mode="r")
+    assert torch.equal(one.weight, fit(mapped, masks, steps=20).weight)
