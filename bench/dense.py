@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 CHUNK_BYTES = 1 << 27
+CROP = 128  # label pixels a side that one training step looks at
 BETAS, EPSILON = (0.9, 0.999), 1e-8  # of Adam (Kingma & Ba 2015)
 
 
@@ -113,7 +114,8 @@ def fit_dense(
 ) -> DenseFit:
     """Return linear heads trained with Adam on cross-entropy over valid pixels, one a learning rate.
 
-    Every learning rate takes the same `steps` over the same batches, with a cosine decay; weights start at zero.
+    Every learning rate takes the same `steps` over the same batches, with a cosine decay; weights start at zero. Of an
+    image larger than `CROP` a step sees a random part.
 
     Args:
         grids: tokens (n, D, h, w), read in batches.
@@ -137,14 +139,52 @@ def fit_dense(
     order = _batches(len(rows), batch, generator)
     for step in range(steps):
         chosen = np.sort(rows[next(order)])
-        target = torch.from_numpy(np.asarray(masks[chosen], np.int64)).to(device)
-        logits = _logits(_take(grids, chosen, mean, scale), parameters[0], parameters[1], target.shape[1:])
-        loss = _loss(logits, target, ignore)
+        tokens, target, crop = _crop(grids, masks, chosen, generator)
+        tokens = (tokens.to(device) - mean[:, None, None]) / scale[:, None, None]
+        logits = _logits(tokens, parameters[0], parameters[1], crop.size)[..., crop.rows, crop.columns]
+        loss = _loss(logits, target.to(device), ignore)
         gradients = torch.autograd.grad(loss, parameters)
         decay = 0.5 * (1 + np.cos(np.pi * step / steps))
         _adam(parameters, gradients, moments, rates * decay, step + 1)
     weight, bias = (one.detach() for one in parameters)
     return DenseFit(mean=mean, scale=scale, weight=weight, bias=bias, ignore=ignore)
+
+
+class Crop(NamedTuple):
+    """The label pixels a step looks at: upsample the tokens taken to `size`, then keep these rows and columns."""
+
+    size: tuple[int, int]
+    rows: slice
+    columns: slice
+
+
+def _crop(
+    grids: ArrayLike, masks: ArrayLike, chosen: np.ndarray, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Crop]:
+    """Return tokens and labels of one place in some images, at most `CROP` pixels a side, and how to match them.
+
+    A step on a large image looks at a part of it, for the cost of a small one. One token of margin is taken along, so
+    that upsampling inside the crop is that of the whole image. Where a token is no whole number of pixels the image is
+    taken whole.
+    """
+    token_rows, rows, top, high = _part(grids.shape[2], masks.shape[1], generator)
+    token_columns, columns, left, wide = _part(grids.shape[3], masks.shape[2], generator)
+    tokens = torch.from_numpy(np.asarray(grids[chosen][:, :, token_rows, token_columns], np.float32))
+    target = torch.from_numpy(np.asarray(masks[chosen][:, rows, columns], np.int64))
+    inside = Crop((high, wide), slice(top, top + target.shape[1]), slice(left, left + target.shape[2]))
+    return tokens, target, inside
+
+
+def _part(tokens: int, pixels: int, generator: torch.Generator) -> tuple[slice, slice, int, int]:
+    """Return tokens with margin, label pixels, where these start in the upsampled tokens, and how long those are."""
+    stride, rest = divmod(pixels, tokens)
+    count = max(1, CROP // stride) if stride else tokens
+    if rest or count >= tokens:
+        return slice(None), slice(None), 0, pixels
+    first = int(torch.randint(tokens - count + 1, (1,), generator=generator))
+    low, high = max(0, first - 1), min(tokens, first + count + 1)
+    kept = slice(first * stride, (first + count) * stride)
+    return slice(low, high), kept, (first - low) * stride, (high - low) * stride
 
 
 def _batches(count: int, batch: int, generator: torch.Generator) -> Iterator[np.ndarray]:
@@ -161,9 +201,9 @@ def _loss(logits: Tensor, target: Tensor, ignore: int | None) -> Tensor:
     """Return the sum over heads of the mean cross-entropy over valid pixels; zero where a batch has none."""
     heads = logits.shape[1]
     valid = torch.ones_like(target, dtype=torch.bool) if ignore is None else target != ignore
-    flat = logits.permute(0, 3, 4, 1, 2)[valid]  # (pixels, R, K)
-    wanted = target[valid][:, None].expand(-1, heads)
-    return functional.cross_entropy(flat.flatten(0, 1), wanted.reshape(-1), reduction="sum") / max(1, len(flat))
+    wanted = target.masked_fill(~valid, -1)[:, None].expand(-1, heads, -1, -1)
+    total = functional.cross_entropy(logits.flatten(0, 1), wanted.flatten(0, 1), ignore_index=-1, reduction="sum")
+    return total / max(1, int(valid.sum()))
 
 
 def _adam(

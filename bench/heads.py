@@ -1,206 +1,346 @@
-"""Closed-form, L-BFGS and neighbour probes, batched over P problems (layers x pools) and their settings.
+"""Closed-form and convex probes, batched over problems (layers x pools): logistic, ridge, nearest neighbours.
 
-Features are (P, n, D): P problems that share samples and width. What differs between settings (C, alpha, k) is solved
-along one path, from one decomposition or one sort.
+Everything is a pure function of tensors. P problems share their samples and differ in features (P, n, D);
+regularisation grids are solved in one go. Standardise first with `standardise`, on training features alone.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from bench.errors import Incompatible
-from bench.logistic import Link, solve_path
+from bench.errors import BadSetting, Incompatible
+from bench.logistic import Link, Path, solve_path
 
-CHUNK_BYTES = 1 << 28  # of similarities held at a time
+ALPHAS = tuple(10.0 ** (-4 + i / 2) for i in range(25))
+CONSTANT = 1e-6  # spread over root mean square below which a feature is rounding
+WORST_LOSS = 100.0  # a true class the training samples lack has infinite loss; this stands for it
+CHUNK_BYTES = 1 << 28
 
 
 @dataclass(frozen=True, kw_only=True)
-class LinearPath:
-    """Linear maps for P problems and C settings: ``x @ weight' + bias``.
+class LogisticPath:
+    """Logistic classifiers of P problems at C strengths; logits are ``x @ weight' + bias``.
 
     Attributes:
-        weight: (P, C, K, D) float64.
-        bias: (P, C, K) float64; -inf for a class without a training sample, which is never predicted.
-        converged: (P, C) whether the tolerance was reached (always, in closed form).
-        iterations: (P, C) solver iterations, 0 in closed form.
+        c: the C strengths, in the caller's order.
+        weight: (P, C, K, D) float64; 0 for a class that cannot be learnt.
+        bias: (P, C, K) float64; -inf (or, with `fit_sigmoid`, +inf) for a class that never (always) occurs.
+        converged: (P, C) bool, gradient at or below the tolerance.
+        iterations: (P, C) int64.
+        gradient: (P, C) float64, largest absolute entry of the gradient of the mean objective.
     """
 
+    c: tuple[float, ...]
     weight: Tensor
     bias: Tensor
     converged: Tensor
     iterations: Tensor
+    gradient: Tensor
 
 
-def standardise(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and scale (P, 1, D), float64 statistics in the type of x; ``(x - mean) / scale`` is the z-score.
+@dataclass(frozen=True, kw_only=True)
+class RidgePath:
+    """Ridge regressions of P problems at A strengths; predictions are ``x @ weight' + bias``.
 
-    A feature that is constant up to rounding gets an infinite scale: it becomes 0 on every sample.
+    Attributes:
+        alphas: the A strengths, in the caller's order.
+        weight: (P, A, q, D) float64.
+        bias: (P, A, q) float64.
+    """
+
+    alphas: tuple[float, ...]
+    weight: Tensor
+    bias: Tensor
+
+
+def standardise(train: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and scale (P, 1, D), float64, so that ``(x - mean) / scale`` has mean 0 and variance 1 on `train`.
+
+    A constant feature has scale infinity: it maps to 0, also where a later split varies in it.
 
     Args:
-        x: (P, n, D) training features.
+        train: (P, n, D) features in any float type.
     """
-    wide = x.double()
-    mean = wide.mean(1, keepdim=True)
-    scale = wide.std(1, correction=0, keepdim=True)
-    tiny = scale <= 1e-6 * mean.abs().clamp_min(1e-6)
-    return mean.to(x.dtype), scale.masked_fill(tiny, float("inf")).to(x.dtype)
+    mean = torch.empty(train.shape[0], 1, train.shape[2], dtype=torch.float64, device=train.device)
+    scale = torch.empty_like(mean)
+    for i, one in enumerate(train):
+        exact = one.double()
+        mean[i] = exact.mean(0)
+        scale[i] = exact.std(0, correction=0)
+        scale[i][scale[i] <= CONSTANT * exact.square().mean(0).sqrt()] = math.inf
+    return mean, scale
 
 
 def fit_logistic(
     x: Tensor, y: Tensor, *, classes: int, c: Sequence[float], tol: float = 1e-6, max_iter: int = 1000
-) -> LinearPath:
-    """Return multinomial logistic regressions for every C: scikit-learn's objective, bias not penalised.
+) -> LogisticPath:
+    """Return multinomial logistic regressions that minimise ``mean cross-entropy + |W|^2 / (2 C n)``, bias free.
 
-    Minimises ``(1/n) sum cross-entropy + 1/(2 C n) |W|^2`` until no entry of its gradient exceeds `tol`.
+    The objective is that of scikit-learn's ``LogisticRegression(C=...)``; with two classes present that is the binomial
+    one, whose coefficients are ``weight[1] - weight[0]`` here. A class without training samples gets bias -inf: that is
+    where an unpenalised bias goes.
 
     Args:
-        x: (P, n, D) features, standardised or not.
-        y: (n,) class indices. A class without a sample keeps its row and is never predicted.
-        classes: number of classes K.
-        c: inverse penalties.
-        tol: largest absolute entry of the gradient at a solution.
-        max_iter: iterations for each C.
+        x: (P, n, D) standardised features.
+        y: (n,) classes 0..classes-1.
+        classes: K.
+        c: inverse strengths C.
+        tol: a problem is solved when no entry of the gradient is larger.
+        max_iter: iterations a strength; what is reached by then is returned with `converged` false.
 
     Raises:
-        Incompatible: the samples are all of one class.
+        BadSetting: a strength that is not positive, a class outside 0..K-1, or shapes that do not fit.
+        Incompatible: features that are not finite, or samples of one class only.
     """
+    _check(x, y, c, "c")
+    if y.dim() != 1 or y.is_floating_point() or int(y.min()) < 0 or int(y.max()) >= classes:
+        raise BadSetting(f"y must be (n,) classes 0..{classes - 1}; got {y.dtype} {tuple(y.shape)}")
     present = torch.unique(y)
     if len(present) < 2:
-        raise Incompatible(f"the training labels hold one class only ({present.tolist()}): nothing to tell apart")
-    target = functional.one_hot(y, classes)[:, present].T.double()
-    return _solve(x, target, present, classes, c, link="softmax", tol=tol, max_iter=max_iter)
+        raise Incompatible(f"a classifier needs two classes; all {len(y)} training samples are of class {int(present)}")
+    target = (y == present[:, None]).double()
+    if len(present) == 2:
+        path = _solve(x, target[1:], c, "sigmoid", tol, max_iter)
+        half = 0.5 * torch.tensor([-1.0, 1.0], dtype=torch.float64, device=x.device)
+        weight, bias = half[:, None] * path.weight, half * path.bias
+    else:
+        path = _solve(x, target, c, "softmax", tol, max_iter)
+        weight, bias = path.weight, path.bias
+    return _spread(path, weight, bias, present, torch.full((classes,), -math.inf), c, tol)
 
 
-def fit_sigmoid(x: Tensor, y: Tensor, *, c: Sequence[float], tol: float = 1e-6, max_iter: int = 1000) -> LinearPath:
-    """Return independent logistic regressions of K labels for every C, each as in `fit_logistic` with two classes.
+def fit_sigmoid(x: Tensor, y: Tensor, *, c: Sequence[float], tol: float = 1e-6, max_iter: int = 1000) -> LogisticPath:
+    """Return one binary logistic regression a label, each as in `fit_logistic`: scikit-learn's one-vs-rest.
+
+    A label that never (always) occurs in training gets bias -inf (+inf). All labels of a problem converge together.
 
     Args:
-        x: (P, n, D) features.
-        y: (n, K) multi-hot. A label that is always or never on gets a bias of +inf or -inf.
-        c: inverse penalties.
-        tol: largest absolute entry of the gradient at a solution.
-        max_iter: iterations for each C.
+        x: (P, n, D) standardised features.
+        y: (n, K) multi-hot.
+        c: inverse strengths C.
+        tol: see `fit_logistic`.
+        max_iter: see `fit_logistic`.
 
     Raises:
-        Incompatible: no label varies.
+        BadSetting: a strength that is not positive, values other than 0 and 1, or shapes that do not fit.
+        Incompatible: features that are not finite, or no label that both occurs and fails to.
     """
+    _check(x, y, c, "c")
+    if y.dim() != 2 or not bool(((y == 0) | (y == 1)).all()):
+        raise BadSetting(f"y must be (n, K) of zeros and ones; got {y.dtype} {tuple(y.shape)}")
     share = y.double().mean(0)
-    varied = torch.nonzero((share > 0) & (share < 1))[:, 0]
-    if not len(varied):
-        raise Incompatible("every training label is always on or always off: nothing to tell apart")
-    path = _solve(x, y[:, varied].T.double(), varied, y.shape[1], c, link="sigmoid", tol=tol, max_iter=max_iter)
-    path.bias[..., share == 1] = float("inf")
-    return path
+    learnable = ((share > 0) & (share < 1)).nonzero()[:, 0]
+    if not len(learnable):
+        raise Incompatible(f"no label both occurs and fails to occur in the {len(y)} training samples")
+    path = _solve(x, y[:, learnable].double().T.contiguous(), c, "sigmoid", tol, max_iter)
+    rest = torch.where(share > 0, math.inf, -math.inf)
+    return _spread(path, path.weight, path.bias, learnable, rest, c, tol)
 
 
-def _solve(
-    x: Tensor,
-    target: Tensor,
-    present: Tensor,
-    classes: int,
-    c: Sequence[float],
-    *,
-    link: Link,
-    tol: float,
-    max_iter: int,
-) -> LinearPath:
-    """Solve from the strongest penalty to the weakest, each start warm; put rows back where their classes belong."""
-    order = sorted(range(len(c)), key=lambda i: c[i])
-    penalties = [1 / (c[i] * x.shape[1]) for i in order]
-    found = solve_path(x, target, penalties, link=link, tol=tol, max_iter=max_iter)
-    back = torch.argsort(torch.tensor(order, device=x.device))
-    weight = torch.zeros(len(x), len(c), classes, x.shape[2], dtype=torch.float64, device=x.device)
-    bias = torch.full((len(x), len(c), classes), -float("inf"), dtype=torch.float64, device=x.device)
-    weight[:, :, present] = found.weight[:, back]
-    bias[:, :, present] = found.bias[:, back]
-    gradient, iterations = found.gradient[:, back], found.iterations[:, back]
-    return LinearPath(weight=weight, bias=bias, converged=gradient <= tol, iterations=iterations)
+def _check(x: Tensor, y: Tensor, strengths: Sequence[float], name: str) -> None:
+    if x.dim() != 3 or len(y) != x.shape[1]:
+        raise BadSetting(f"x must be (P, n, D) with the n of y; got {tuple(x.shape)} and {tuple(y.shape)}")
+    if not len(y):
+        raise Incompatible("nothing can be fitted to 0 training samples")
+    if not strengths or not all(0 < one < math.inf for one in strengths):
+        raise BadSetting(f"{name} must be one or more positive numbers; got {list(strengths)}")
+    sound = x.sum((1, 2), dtype=torch.float64).isfinite()  # one pass, no copy; a NaN or infinity survives a sum
+    if not bool(sound.all()):
+        raise Incompatible(f"features of problem {int((~sound).nonzero()[0])} of {len(x)} are not finite")
 
 
-def fit_ridge(x: Tensor, y: Tensor, *, alphas: Sequence[float]) -> LinearPath:
-    """Return ridge regressions for every alpha in closed form, in float64, bias not penalised.
+def _solve(x: Tensor, target: Tensor, c: Sequence[float], link: Link, tol: float, max_iter: int) -> Path:
+    """Return solutions in the caller's order of strengths; the path runs from the strongest penalty to the weakest."""
+    strengths = sorted(set(c))
+    penalties = [1 / (one * x.shape[1]) for one in strengths]
+    path = solve_path(x, target, penalties, link=link, tol=tol, max_iter=max_iter)
+    order = [strengths.index(one) for one in c]
+    if order == list(range(len(strengths))):
+        return path
+    return Path(
+        weight=path.weight[:, order],
+        bias=path.bias[:, order],
+        gradient=path.gradient[:, order],
+        iterations=path.iterations[:, order],
+    )
 
-    Minimises ``|y - x W' - b|^2 + alpha |W|^2`` (Hoerl & Kennard 1970), through one eigendecomposition a problem: of
-    X'X where D <= n, of XX' otherwise.
+
+def _spread(
+    path: Path, weight: Tensor, bias: Tensor, learnt: Tensor, rest: Tensor, c: Sequence[float], tol: float
+) -> LogisticPath:
+    """Return a path over all classes from one over those that could be learnt."""
+    problems, strengths, _, width = weight.shape
+    if len(learnt) < len(rest):
+        full = weight.new_zeros(problems, strengths, len(rest), width)
+        full[:, :, learnt] = weight
+        biases = rest.to(bias).expand(problems, strengths, -1).clone()
+        biases[:, :, learnt] = bias
+        weight, bias = full, biases
+    return LogisticPath(
+        c=tuple(c),
+        weight=weight,
+        bias=bias,
+        converged=path.gradient <= tol,
+        iterations=path.iterations,
+        gradient=path.gradient,
+    )
+
+
+def predict(path: LogisticPath | RidgePath, x: Tensor) -> Tensor:
+    """Return logits or values (P, S, n, K) of features (P, n, D) at all S strengths, in the type of x."""
+    shape = (len(x), x.shape[1], *path.bias.shape[1:])
+    flat = x @ path.weight.flatten(1, 2).mT.to(x.dtype)
+    return flat.view(shape).transpose(1, 2) + path.bias[:, :, None].to(x.dtype)
+
+
+def score(path: LogisticPath, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Return accuracy and mean cross-entropy (P, C) of every problem and strength, holding few logits at a time.
+
+    A sample whose class the training samples lacked counts as wrong, with loss `WORST_LOSS`.
 
     Args:
-        x: (P, n, D) features.
-        y: (n, q) targets.
-        alphas: penalties.
+        path: from `fit_logistic`.
+        x: (P, n, D) features, standardised as for training.
+        y: (n,) classes.
     """
-    x, y = x.double(), y.double()
-    centre, level = x.mean(1, keepdim=True), y.mean(0)
-    wide, aim = x - centre, y - level
-    penalty = torch.as_tensor(list(alphas), dtype=torch.float64, device=x.device)
-    count, width = x.shape[1:]
-    if width <= count:
-        values, axes = torch.linalg.eigh(wide.mT @ wide)
-        inner = axes.mT @ (wide.mT @ aim)  # (P, D, q)
-    else:
-        values, axes = torch.linalg.eigh(wide @ wide.mT)
-        inner = axes.mT @ aim  # (P, n, q)
-    shrink = 1 / (values.clamp_min(0)[:, None] + penalty[None, :, None])  # (P, A, R)
-    inner = shrink[..., None] * inner[:, None]
-    inner = axes[:, None] @ inner
-    weight = (inner if width <= count else wide.mT[:, None] @ inner).mT  # (P, A, q, D)
-    bias = level - (weight @ centre[:, None].mT)[..., 0]
-    exact = torch.ones(len(x), len(penalty), dtype=torch.bool)
-    return LinearPath(weight=weight, bias=bias, converged=exact, iterations=torch.zeros_like(exact, dtype=torch.int64))
+    problems, strengths, outputs = path.bias.shape
+    right = torch.zeros(problems, strengths, dtype=torch.float64, device=x.device)
+    lost = torch.zeros_like(right)
+    rows = max(1, CHUNK_BYTES // (8 * 3 * strengths * outputs))
+    for i in range(problems):
+        one = LogisticPath(**{name: value if name == "c" else value[i : i + 1] for name, value in vars(path).items()})
+        for part, truth in zip(torch.split(x[i], rows), torch.split(y, rows), strict=True):
+            logits = predict(one, part[None].double())[0]
+            true = logits.gather(2, truth.expand(strengths, -1)[..., None])[..., 0]
+            lost[i] += (logits.logsumexp(2) - true).clamp_max(WORST_LOSS).sum(1)
+            right[i] += (logits.argmax(2) == truth).sum(1)
+    return right / len(y), lost / len(y)
 
 
-def ridge_leave_one_out(x: Tensor, y: Tensor, *, alphas: Sequence[float]) -> Tensor:
-    """Return the leave-one-out residuals (P, A, n, q) of ridge regression without refitting (Allen's PRESS, 1974).
+def fit_ridge(x: Tensor, y: Tensor, *, alphas: Sequence[float] = ALPHAS) -> RidgePath:
+    """Return ridge regressions that minimise ``|y - XW' - b|^2 + alpha |W|^2``, bias free, in closed form.
 
-    The residual of a sample left out is ``e_i / (1 - h_ii)``, with h the hat matrix of the fit with its bias.
+    One eigendecomposition a problem, of the smaller Gram matrix, serves every alpha; float64. `alphas` count as in
+    scikit-learn's ``Ridge``.
 
     Args:
-        x: (P, n, D) features.
-        y: (n, q) targets.
+        x: (P, n, D) standardised features.
+        y: (n, q) values.
         alphas: penalties.
+
+    Raises:
+        BadSetting: a penalty that is not positive, or shapes that do not fit.
+        Incompatible: features or values that are not finite.
     """
-    x, y = x.double(), y.double()
-    path = fit_ridge(x, y, alphas=alphas)
-    residual = y - (x[:, None] @ path.weight.mT + path.bias[:, :, None])
-    wide = x - x.mean(1, keepdim=True)
-    rows, values, _ = torch.linalg.svd(wide, full_matrices=False)
-    penalty = torch.as_tensor(list(alphas), dtype=torch.float64, device=x.device)
-    kept = values[:, None] ** 2 / (values[:, None] ** 2 + penalty[None, :, None])  # (P, A, R)
-    leverage = (rows[:, None] ** 2 * kept[:, :, None]).sum(-1) + 1 / x.shape[1]
-    left_out: Tensor = residual / (1 - leverage)[..., None]
-    return left_out
+    centre, values = _values(x, y, alphas)
+    strength = torch.tensor(tuple(alphas), dtype=torch.float64, device=x.device)
+    weights, biases = [], []
+    for one in x:
+        middle = one.double().mean(0)
+        centred = one.double() - middle
+        size, vectors, primal = _eigen(centred)
+        shrunk = 1 / (size + strength[:, None])  # (A, r)
+        if primal:
+            weight = (shrunk[:, None] * (values.T @ (centred @ vectors))) @ vectors.T
+        else:
+            weight = ((shrunk[:, None] * (values.T @ vectors)) @ vectors.T) @ centred
+        weights.append(weight)
+        biases.append(centre - weight @ middle)
+    return RidgePath(alphas=tuple(alphas), weight=torch.stack(weights), bias=torch.stack(biases))
+
+
+def ridge_loo(x: Tensor, y: Tensor, *, alphas: Sequence[float] = ALPHAS) -> Tensor:
+    """Return leave-one-out residuals (P, A, n, q), truth minus prediction, of `fit_ridge` without refitting.
+
+    The residual of a sample over one minus its leverage (PRESS: Allen 1974, Technometrics 16, equation 2.6), with the
+    mean's share 1/n in the leverage. Arguments and errors as `fit_ridge`.
+    """
+    _, values = _values(x, y, alphas)
+    strength = torch.tensor(tuple(alphas), dtype=torch.float64, device=x.device)
+    parts = []
+    for one in x:
+        centred = one.double() - one.double().mean(0)
+        size, vectors, primal = _eigen(centred)
+        if primal:
+            scores, shrunk = centred @ vectors, 1 / (size + strength[:, None])
+            residual = values - (scores * shrunk[:, None]) @ (scores.T @ values)
+            room = 1 - shrunk @ scores.square().T
+        else:  # one minus the leverage as a sum of positive terms: no cancellation where it is small
+            kept = strength[:, None] / (size + strength[:, None])
+            residual = (vectors * kept[:, None]) @ (vectors.T @ values)
+            room = kept @ vectors.square().T
+        parts.append(residual / (room - 1 / len(one))[..., None])
+    return torch.stack(parts)
+
+
+def _values(x: Tensor, y: Tensor, alphas: Sequence[float]) -> tuple[Tensor, Tensor]:
+    """Return the mean (q,) of the values and the centred values (n, q), both float64."""
+    _check(x, y, alphas, "alphas")
+    if y.dim() != 2:
+        raise BadSetting(f"y must be (n, q) values; got {tuple(y.shape)}")
+    if not bool(y.isfinite().all()):
+        raise Incompatible("the values to predict are not all finite")
+    centre = y.double().mean(0)
+    return centre, y.double() - centre
+
+
+def _eigen(centred: Tensor) -> tuple[Tensor, Tensor, bool]:
+    """Return eigenvalues and vectors of the smaller of X'X (True) and XX' (False)."""
+    primal = centred.shape[1] <= centred.shape[0]
+    size, vectors = torch.linalg.eigh(centred.T @ centred if primal else centred @ centred.T)
+    return size.clamp_min(0), vectors, primal
 
 
 def knn(train: Tensor, y: Tensor, query: Tensor, *, k: Sequence[int], classes: int | None = None) -> Tensor:
-    """Return predictions of the k nearest training samples by cosine similarity, for every k from one sort.
+    """Return predictions of the k nearest training samples by cosine similarity, for every k from one search.
+
+    Classes go by plain majority; among equal counts the larger sum of similarities wins, then the lower class. Values
+    are averaged. Computed in float64 where features are float64, else in float32.
 
     Args:
         train: (P, n, D) features.
-        y: (n,) class indices with `classes`, else values (n, q), whose mean over neighbours is predicted.
+        y: (n,) classes when `classes` is given, else (n,) or (n, q) values.
         query: (P, m, D) features.
-        k: numbers of neighbours, each at most n.
-        classes: number of classes K; the most frequent class wins, ties go to the greater summed similarity.
+        k: numbers of neighbours.
+        classes: number of classes, or None for values.
 
     Returns:
-        (P, len(k), m) class indices, or (P, len(k), m, q) values.
+        (P, len(k), m) int64 classes, or (P, len(k), m) or (P, len(k), m, q) values.
+
+    Raises:
+        BadSetting: a k outside 1..n, or shapes that do not fit.
     """
-    known, asked = functional.normalize(train.float(), dim=-1), functional.normalize(query.float(), dim=-1)
-    step = max(1, CHUNK_BYTES // (4 * known.shape[0] * known.shape[1]))
-    parts = []
-    for start in range(0, asked.shape[1], step):
-        near = (asked[:, start : start + step] @ known.mT).topk(max(k), dim=-1)
-        parts.append(torch.stack([_vote(near.values[..., :n], y[near.indices[..., :n]], classes) for n in k], 1))
-    return torch.cat(parts, 2)
+    if train.dim() != 3 or query.shape[::2] != train.shape[::2] or len(y) != train.shape[1]:
+        raise BadSetting(
+            f"train (P, n, D), query (P, m, D) and y (n, ...) must fit; got {tuple(train.shape)}, "
+            f"{tuple(query.shape)} and {tuple(y.shape)}"
+        )
+    if not k or min(k) < 1 or max(k) > len(y):
+        raise BadSetting(f"k must lie in 1..{len(y)}, the number of training samples; got {list(k)}")
+    exact = torch.float64 if train.dtype == torch.float64 else torch.float32
+    rows = max(1, CHUNK_BYTES // (exact.itemsize * (len(y) + max(k) * max(1, y[0].numel()))))
+    problems = []
+    for one, other in zip(train, query, strict=True):
+        known = torch.nn.functional.normalize(one.to(exact), dim=-1)
+        parts = []
+        for part in torch.split(other, rows):
+            similarity = torch.nn.functional.normalize(part.to(exact), dim=-1) @ known.T
+            near, index = similarity.topk(max(k), dim=-1)
+            labels = y[index]
+            parts.append(torch.stack([_agree(labels[:, :count], near[:, :count], classes) for count in k]))
+        problems.append(torch.cat(parts, 1))
+    return torch.stack(problems)
 
 
-def _vote(similarity: Tensor, near: Tensor, classes: int | None) -> Tensor:
+def _agree(labels: Tensor, similarity: Tensor, classes: int | None) -> Tensor:
     if classes is None:
-        return near.double().mean(2).to(near.dtype)
-    said = functional.one_hot(near, classes).double()
-    # Similarities lie in -1..1, so their mean, shrunk below half a vote, can break ties and nothing else.
-    votes = said.sum(-2) + 0.25 * (said * similarity[..., None].double()).sum(-2) / near.shape[-1]
-    return votes.argmax(-1)
+        return labels.mean(1, dtype=labels.dtype if labels.is_floating_point() else torch.float32)
+    shape = (len(labels), classes)
+    votes = similarity.new_zeros(shape).scatter_add_(1, labels, torch.ones_like(similarity))
+    weight = similarity.new_zeros(shape).scatter_add_(1, labels, similarity)
+    return weight.masked_fill(votes < votes.amax(1, keepdim=True), -math.inf).argmax(1)

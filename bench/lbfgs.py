@@ -51,13 +51,13 @@ class Preconditioner:
 
     def solve(self, vector: Tensor) -> Tensor:
         """Return the preconditioned vectors (B, N)."""
-        parts = vector.unflatten(-1, (self.block.shape[1], -1))
+        parts = vector.view(len(vector), self.block.shape[1], -1)
         head = (parts[..., None, : self.lead] @ self.block)[..., 0, :]
         return torch.cat([head, parts[..., self.lead :] * self.tail], -1).flatten(1)
 
     def solve_many(self, problem: int, vectors: Tensor) -> Tensor:
         """Return the preconditioned vectors (m, N) of one problem."""
-        parts = vectors.unflatten(-1, (self.block.shape[1], -1))
+        parts = vectors.view(len(vectors), self.block.shape[1], -1)
         head = (parts[..., : self.lead].transpose(0, 1) @ self.block[problem]).transpose(0, 1)
         return torch.cat([head, parts[..., self.lead :] * self.tail[problem]], -1).flatten(1)
 
@@ -100,7 +100,7 @@ class History:
     def dots(self, vector: Tensor) -> Tensor:
         """Return products of every step and preconditioned change with a vector (B, N) of its problem: (B, m, 2)."""
         window = self.pairs[:, self.low : self.high].flatten(1, 2)
-        return torch.bmm(vector[:, None], window.mT)[:, 0].unflatten(1, (-1, 2))
+        return torch.bmm(vector[:, None], window.mT).view(len(vector), -1, 2)
 
     def push(self, step: Tensor, change: Tensor, full: Tensor, solved: Tensor, dots: Tensor) -> None:
         """Add a pair to every problem.
@@ -146,9 +146,7 @@ class History:
         upper = cross + torch.diag_embed((own == 0).double())  # an empty slot stays out, and solvable
         along, across = dots.double().unsqueeze(-1).unbind(2)
         first = torch.linalg.solve_triangular(upper, along, upper=True)
-        second = torch.linalg.solve_triangular(
-            upper.mT, own[..., None] * first + inner @ first - across, upper=False
-        )
+        second = torch.linalg.solve_triangular(upper.mT, own[..., None] * first + inner @ first - across, upper=False)
         weights = torch.cat([second, -first], -1).flatten(1).float()
         return -(solved + torch.bmm(weights[:, None], self.pairs[:, window].flatten(1, 2))[:, 0])
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from typing import Literal
 
@@ -34,7 +35,8 @@ ALIGN = 16  # coordinates are padded to a multiple of this: matrix products run 
 ACCEPT = (-0.1, 0.9)  # slope after an accepted step over the slope before it
 REACH = 10.0  # largest change of a logit that a first trial step may make
 TRIALS = 40
-BATCH_LOGITS = 200_000  # problems are taken together up to this many logits: more would fall out of cache
+BATCH_LOGITS = 100_000  # problems are taken together up to this many logits: more would fall out of cache
+SPLIT_LOGITS = 50_000  # fewer logits than this are not worth a second thread
 BATCH_BYTES = 1 << 30  # and up to this much memory
 
 
@@ -55,9 +57,7 @@ class Path:
     iterations: Tensor
 
 
-def solve_path(
-    x: Tensor, target: Tensor, penalties: Sequence[float], *, link: Link, tol: float, max_iter: int
-) -> Path:
+def solve_path(x: Tensor, target: Tensor, penalties: Sequence[float], *, link: Link, tol: float, max_iter: int) -> Path:
     """Return the minimisers of ``mean loss + penalty / 2 * |W|^2`` for every problem and penalty, bias free.
 
     Args:
@@ -72,12 +72,27 @@ def solve_path(
     classes = target.shape[0]
     size = _padded(min(n, width))
     each = 8 * n * size + 2 * MEMORY * (12 * classes * size + 32 * MEMORY) + 80 * classes * n
-    together = max(1, min(BATCH_LOGITS // (classes * n), BATCH_BYTES // each))
-    parts = [
-        _Sweep(part, target, penalties, link=link, tol=tol, max_iter=max_iter).run()
-        for part in x.split(math.ceil(problems / math.ceil(problems / together)))
-    ]
-    return Path(**{f.name: torch.cat([getattr(part, f.name) for part in parts]) for f in fields(Path)})
+    count = math.ceil(problems / max(1, min(BATCH_LOGITS // (classes * n), BATCH_BYTES // each)))
+    threads = torch.get_num_threads()
+    if problems * classes * n >= SPLIT_LOGITS and x.device.type == "cpu":
+        count = min(problems, math.ceil(count / threads) * threads)
+
+    def sweep(part: Tensor) -> Path:
+        if x.device.type == "cpu":
+            torch.set_num_threads(1)
+        return _Sweep(part, target, penalties, link=link, tol=tol, max_iter=max_iter).run()
+
+    parts = x.tensor_split(count)
+    if x.device.type == "cpu":
+        # One thread a part: threads inside each small product would spend their time waiting for one another.
+        try:
+            with ThreadPoolExecutor(threads) as pool:
+                paths = list(pool.map(sweep, parts))
+        finally:
+            torch.set_num_threads(threads)
+    else:
+        paths = [sweep(part) for part in parts]
+    return Path(**{f.name: torch.cat([getattr(path, f.name) for path in paths]) for f in fields(Path)})
 
 
 def rotate(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -159,23 +174,23 @@ class _Sweep:
         self.x, self.target, self.link, self.tol, self.max_iter = x, target, link, tol, max_iter
         problems, self.n, width = x.shape
         classes, device = target.shape[0], x.device
-        exact = {"dtype": torch.float64, "device": device}
         self.rank = min(self.n, width)
         size = _padded(self.rank)
         self.axes = slice(1, self.rank + 1)
-        self.basis = torch.empty(problems, width, self.rank, **exact)
+        self.basis = torch.empty(problems, width, self.rank, dtype=torch.float64, device=device)
         scores = torch.zeros(problems, self.n, size, device=device)
         scores[:, :, 0] = 1
         for i, one in enumerate(x):
             self.basis[i], scores[i, :, self.axes] = rotate(one.double())
-        self.penalties = torch.zeros(len(penalties), 1, size, **exact)
-        self.penalties[:, :, self.axes] = torch.tensor(penalties, **exact)[:, None, None]
-        logs = torch.tensor(penalties, **exact).log()
-        self.ahead = (logs.diff()[1:] / logs.diff()[:-1]).tolist() if len(penalties) > 2 else []
+        strength = torch.tensor(penalties, dtype=torch.float64, device=device)
+        self.penalties = strength.new_zeros(len(penalties), 1, size)
+        self.penalties[:, :, self.axes] = strength[:, None, None]
+        gaps = strength.log().diff()
+        self.ahead = (gaps[1:] / gaps[:-1]).tolist()  # the coming gap between penalties over the one behind
         self.path = Path(
-            weight=torch.zeros(problems, len(penalties), classes, width, **exact),
-            bias=torch.zeros(problems, len(penalties), classes, **exact),
-            gradient=torch.full((problems, len(penalties)), math.inf, **exact),
+            weight=strength.new_zeros(problems, len(penalties), classes, width),
+            bias=strength.new_zeros(problems, len(penalties), classes),
+            gradient=strength.new_full((problems, len(penalties)), math.inf),
             iterations=torch.zeros(problems, len(penalties), dtype=torch.int64, device=device),
         )
         self.history = History(problems, classes * size, MEMORY, device)
@@ -326,13 +341,13 @@ class _Sweep:
                 one.keep(index)
 
     def _largest(self, i: int) -> float:
-        """Return the largest absolute gradient entry of a problem in the caller's axes, as far as its state is exact."""
+        """Return the largest absolute gradient entry of a problem in the caller's axes, as its state says."""
         gradient = self.state.gradient[i]
         rotated = gradient[:, self.axes] @ self.basis[int(self.state.problem[i])].mT
         return max(float(rotated.abs().max()), float(gradient[:, 0].abs().max()))
 
     def _verify(self, i: int) -> float:
-        """Return the largest absolute gradient entry of a problem, recomputed; correct its state, store its solution."""
+        """Return a problem's largest absolute gradient entry, recomputed; correct its state, store its solution."""
         state = self.state
         problem, place = int(state.problem[i]), int(state.place[i])
         x, basis = self.x[problem].double(), self.basis[problem]

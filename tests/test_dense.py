@@ -118,3 +118,26 @@ def test_the_seed_decides_the_order_and_nothing_global_does(planted, tmp_path):
     np.save(tmp_path / "g.npy", grids)
     mapped = np.load(tmp_path / "g.npy", mmap_mode="r")
     assert torch.equal(one.weight, fit(mapped, masks, steps=20).weight)
+
+
+def test_a_crop_is_a_part_of_the_whole_upsampled_image():
+    from bench.dense import _crop, _logits
+
+    rng = np.random.default_rng(0)
+    grids, masks = (
+        rng.normal(size=(2, 3, 64, 64)).astype(np.float32),
+        rng.integers(0, 2, (2, 512, 512)).astype(np.int16),
+    )
+    weight, bias = torch.randn(2, 2, 3), torch.randn(2, 2)
+    whole = _logits(torch.from_numpy(grids), weight, bias, (512, 512))
+    generator = torch.Generator().manual_seed(0)
+    places = set()
+    for _ in range(20):
+        tokens, target, crop = _crop(grids, masks, np.array([0, 1]), generator)
+        part = _logits(tokens, weight, bias, crop.size)[..., crop.rows, crop.columns]
+        assert target.shape == (2, 128, 128) and part.shape[-2:] == (128, 128)
+        flat = np.lib.stride_tricks.sliding_window_view(masks[0], (128, 128))[::8, ::8]
+        top, left = np.argwhere((flat == target[0].numpy()).all((2, 3)))[0] * 8
+        places.add((int(top), int(left)))
+        torch.testing.assert_close(part, whole[..., top : top + 128, left : left + 128])
+    assert len(places) > 10
