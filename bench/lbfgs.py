@@ -17,11 +17,15 @@ class Preconditioner:
         classes: K.
         size: M, coordinates a class.
         lead: how many of them are taken in full.
+        centred: results sum to zero over the classes. A softmax does not see what moves all classes alike, so that
+            nothing but rounding would ever stop such a move.
         device: where tensors live.
     """
 
-    def __init__(self, problems: int, classes: int, size: int, lead: int, device: torch.device) -> None:
-        self.lead = lead
+    def __init__(
+        self, problems: int, classes: int, size: int, *, lead: int, centred: bool, device: torch.device
+    ) -> None:
+        self.lead, self.centred = lead, centred
         self.block = torch.zeros(problems, classes, lead, lead, device=device)
         self.tail = torch.zeros(problems, classes, size - lead, device=device)
 
@@ -53,13 +57,17 @@ class Preconditioner:
         """Return the preconditioned vectors (B, N)."""
         parts = vector.view(len(vector), self.block.shape[1], -1)
         head = (parts[..., None, : self.lead] @ self.block)[..., 0, :]
-        return torch.cat([head, parts[..., self.lead :] * self.tail], -1).flatten(1)
+        return self._joined(head, parts[..., self.lead :] * self.tail)
 
     def solve_many(self, problem: int, vectors: Tensor) -> Tensor:
         """Return the preconditioned vectors (m, N) of one problem."""
         parts = vectors.view(len(vectors), self.block.shape[1], -1)
         head = (parts[..., : self.lead].transpose(0, 1) @ self.block[problem]).transpose(0, 1)
-        return torch.cat([head, parts[..., self.lead :] * self.tail[problem]], -1).flatten(1)
+        return self._joined(head, parts[..., self.lead :] * self.tail[problem])
+
+    def _joined(self, head: Tensor, tail: Tensor) -> Tensor:
+        whole = torch.cat([head, tail], -1)
+        return (whole - whole.mean(1, keepdim=True) if self.centred else whole).flatten(1)
 
 
 class History:

@@ -29,11 +29,12 @@ from bench.lbfgs import History, Preconditioner
 
 Link = Literal["softmax", "sigmoid"]
 
-MEMORY = 100  # curvature pairs
+MEMORY = 30  # curvature pairs
 LEADING = 128  # axes whose Hessian is taken in full, bias included
 ALIGN = 16  # coordinates are padded to a multiple of this: matrix products run at full speed
 ACCEPT = (-0.1, 0.9)  # slope after an accepted step over the slope before it
 REACH = 10.0  # largest change of a logit that a first trial step may make
+FAR = 1e4  # and that any may make
 TRIALS = 40
 BATCH_LOGITS = 100_000  # problems are taken together up to this many logits: more would fall out of cache
 SPLIT_LOGITS = 50_000  # fewer logits than this are not worth a second thread
@@ -194,7 +195,9 @@ class _Sweep:
             iterations=torch.zeros(problems, len(penalties), dtype=torch.int64, device=device),
         )
         self.history = History(problems, classes * size, MEMORY, device)
-        self.preconditioner = Preconditioner(problems, classes, size, min(LEADING, size), device)
+        self.preconditioner = Preconditioner(
+            problems, classes, size, lead=min(LEADING, size), centred=link == "softmax", device=device
+        )
         self.state = self._start(scores)
 
     def _start(self, scores: Tensor) -> _State:
@@ -206,7 +209,7 @@ class _Sweep:
         coefficient[:, :, 0] = bias
         logits = bias[None, :, None].expand(problems, classes, n).clone()
         residual = probability(logits, self.link) - self.target
-        loss_gradient = (residual.float() @ scores).double() / n
+        loss_gradient = self._centred(residual.float() @ scores) / n
         zeros = torch.zeros(problems, dtype=torch.int64, device=device)
         state = _State(
             problem=torch.arange(problems, device=device),
@@ -237,6 +240,11 @@ class _Sweep:
             self._settle()
         return self.path
 
+    def _centred(self, vector: Tensor) -> Tensor:
+        """Return (B, K, M), in float64, without what rounding left where a softmax is blind: all classes alike."""
+        exact = vector.double()
+        return exact - exact.mean(1, keepdim=True) if self.link == "softmax" else exact
+
     def _aim(self) -> None:
         """Bring everything that follows from coefficients and loss gradient up to date."""
         state = self.state
@@ -258,7 +266,7 @@ class _Sweep:
     def _direction(self) -> Tensor:
         state = self.state
         direction = self.history.direction(state.solved, state.dots).view_as(state.coefficient)
-        uphill = ((state.gradient * direction).sum((1, 2)) > 0).nonzero()[:, 0]
+        uphill = (~((state.gradient * direction).sum((1, 2)) <= 0)).nonzero()[:, 0]
         if uphill.numel():  # what rounding can leave of a direction: start again from the preconditioner alone
             self.history.forget(uphill)
             state.dots[uphill] = 0
@@ -272,45 +280,50 @@ class _Sweep:
     def _step(self) -> None:
         """Move every problem along its direction, and remember what the move did to the gradient."""
         state = self.state
-        direction = self._direction()
-        along = direction.double()
-        shift = direction @ state.scores.mT
+        along = self._centred(self._direction())
+        shift = along.float() @ state.scores.mT
         reach = shift.flatten(1).norm(math.inf, dim=1).double()
         change = shift.double()
-        linear = (state.penalty * along * state.coefficient).sum((1, 2))
+        slope = (state.gradient * along).sum((1, 2))
         square = (state.penalty * along.square()).sum((1, 2))
-        length, state.logits, residual = self._search(change, reach, linear, square)
+        length, state.logits, gain = self._search(change, reach, slope, square)
         step = length[:, None, None] * along
-        moved = ((residual - state.residual).float() @ state.scores) / self.n
+        moved = self._centred(gain.float() @ state.scores) / self.n
         state.coefficient = state.coefficient + step
-        state.residual = residual
+        state.residual = state.residual + gain
         state.loss_gradient = state.loss_gradient + moved
         state.count = state.count + 1
         state.fresh = torch.zeros_like(state.fresh)
         gradient, solved, dots = state.gradient, state.solved, state.dots
         self._aim()
         full = (state.gradient - gradient).flatten(1).float()
-        self.history.push(step.flatten(1).float(), moved.flatten(1), full, state.solved - solved, state.dots - dots)
+        self.history.push(step.flatten(1).float(), moved.flatten(1).float(), full, state.solved - solved, state.dots - dots)
         newest = self.history.pairs[:, self.history.high - 1] @ state.gradient.flatten(1).float()[:, :, None]
         state.dots = torch.cat([state.dots, newest.mT], 1)[:, -len(self.history) :]
 
-    def _search(self, change: Tensor, reach: Tensor, linear: Tensor, square: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return step lengths (B,) with the logits and residuals there.
+    def _search(self, change: Tensor, reach: Tensor, slope: Tensor, square: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return step lengths (B,) with the logits there and what the residuals gain on the way.
 
         The objective is convex along a line, so its slope alone tells on which side of the minimum a trial lies
         (approximate Wolfe conditions: Hager & Zhang 2005, SIAM J. Optim. 16, equation 4.2).
+
+        Args:
+            change: (B, K, n) float64, what a step of length 1 adds to the logits.
+            reach: (B,) its largest entry.
+            slope: (B,) of the objective at the start.
+            square: (B,) second derivative of the penalty along the line.
         """
         state = self.state
-        slope = _dot(change, state.residual) / self.n + linear
         low, high = torch.zeros_like(slope), torch.full_like(slope, math.inf)
         at_low, at_high = slope, torch.zeros_like(slope)
+        chance = state.residual + self.target
         length = (REACH / reach.clamp_min(1e-30)).clamp_max(1.0)
         for _ in range(TRIALS):
             logits = torch.addcmul(state.logits, length[:, None, None], change)
-            residual = probability(logits, self.link) - self.target
-            here = _dot(change, residual) / self.n + linear + length * square
+            gain = probability(logits, self.link) - chance
+            here = slope + _dot(change, gain) / self.n + length * square
             ratio = torch.where(slope < 0, here / slope, 0.0)
-            over, under = ratio < ACCEPT[0], ratio > ACCEPT[1]
+            over, under = ratio < ACCEPT[0], (ratio > ACCEPT[1]) & (length * reach < FAR)
             if not (wrong := over | under).any():
                 break
             high, at_high = torch.where(over, length, high), torch.where(over, here, at_high)
@@ -319,7 +332,7 @@ class _Sweep:
             secant = low - at_low * gap / (at_high - at_low)
             inside = torch.minimum(torch.maximum(secant, low + 0.1 * gap), high - 0.1 * gap)
             length = torch.where(wrong, torch.where(high.isinf(), 4 * length, inside), length)
-        return length, logits, residual
+        return length, logits, gain
 
     def _settle(self) -> None:
         """Move problems whose gradient is small enough, in float64 and in the caller's axes, to the next penalty."""

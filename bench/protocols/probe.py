@@ -43,7 +43,7 @@ class Settings(Root):
     pools: tuple[str, ...] = POOLS
     c: tuple[float, ...] = tuple(float(f"{10**e:.6g}") for e in np.linspace(-6, 4, 21))
     alpha: tuple[float, ...] = tuple(float(f"{10**e:.6g}") for e in np.linspace(-4, 8, 25))
-    learning_rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2, 3e-2)
+    learning_rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
     steps: int = Field(200, ge=1)
     batch: int = Field(8, ge=1)
 
@@ -133,8 +133,9 @@ def _pooled(context: Context) -> Outcome:
         weight, bias, grid = _fit(context, (x - mean) / scale, train)
         v = (v - mean) / scale
         for place, (index, pool) in enumerate(members):
-            logits = (v[place].to(weight.dtype) @ weight[place].flatten(0, 1).T).unflatten(1, weight.shape[1:3])
-            outputs = (logits + bias[place]).transpose(0, 1).double().cpu().numpy()  # (settings, n, K)
+            flat = v[place].to(weight.dtype) @ weight[place].flatten(0, 1).T
+            logits = flat.reshape(len(flat), *weight.shape[1:3]) + bias[place]
+            outputs = logits.transpose(0, 1).double().cpu().numpy()  # (settings, n, K)
             scored = [_score(context.task, one, val.target) for one in outputs]
             mine = [
                 Candidate(layer=index, pool=pool, setting=grid[i], edge=i in (0, len(grid) - 1), score=s, loss=loss)
