@@ -84,23 +84,32 @@ def channel_statistics(grids: ArrayLike, rows: np.ndarray) -> tuple[Tensor, Tens
     return mean + shift, torch.where(deviation > 1e-6, deviation, torch.ones_like(deviation))
 
 
-def _logits(grid: Tensor, weight: Tensor, bias: Tensor, size: Sequence[int]) -> Tensor:
-    """Return logits (B, R, K, H, W) of normalised tokens (B, D, h, w); linear first, so few channels are upsampled."""
-    heads, classes, width = weight.shape
-    flat = weight.reshape(heads * classes, width, 1, 1)
-    small = functional.conv2d(grid, flat, bias.reshape(-1))
-    if tuple(small.shape[-2:]) != tuple(size):
-        small = functional.interpolate(small, tuple(size), mode="bilinear", align_corners=False)
-    return small.reshape(len(small), heads, classes, *small.shape[-2:])
+def _logits(tokens: Tensor, weight: Tensor, bias: Tensor, size: Sequence[int]) -> Tensor:
+    """Return logits (B, L, R, K, H, W); linear first, so that few channels are upsampled.
+
+    Args:
+        tokens: normalised (L, B, D, h, w).
+        weight: (L, R, K, D).
+        bias: (L, R, K).
+        size: (H, W).
+    """
+    layers, heads, classes, width = weight.shape
+    batch, *small = tokens.shape[1], *tokens.shape[-2:]
+    columns = tokens.transpose(1, 2).reshape(layers, width, -1)
+    flat = torch.baddbmm(bias.reshape(layers, -1, 1), weight.reshape(layers, -1, width), columns)
+    grid = flat.reshape(layers * heads * classes, batch, *small).transpose(0, 1)
+    if tuple(small) != tuple(size):
+        grid = functional.interpolate(grid, tuple(size), mode="bilinear", align_corners=False)
+    return grid.reshape(batch, layers, heads, classes, *size)
 
 
-def _take(grids: ArrayLike, rows: np.ndarray, mean: Tensor, scale: Tensor) -> Tensor:
-    values = torch.from_numpy(np.asarray(grids[rows], np.float32)).to(mean.device)
-    return (values - mean[:, None, None]) / scale[:, None, None]
+def _take(grids: ArrayLike, rows: np.ndarray, fit: DenseFit) -> Tensor:
+    values = torch.from_numpy(np.asarray(grids[rows], np.float32)).to(fit.mean.device)
+    return ((values - fit.mean[:, None, None]) / fit.scale[:, None, None])[None]
 
 
 def fit_dense(
-    grids: ArrayLike,
+    grids: Sequence[ArrayLike],
     masks: ArrayLike,
     *,
     rows: np.ndarray,
@@ -111,14 +120,14 @@ def fit_dense(
     batch: int,
     generator: torch.Generator,
     device: str = "cpu",
-) -> DenseFit:
-    """Return linear heads trained with Adam on cross-entropy over valid pixels, one a learning rate.
+) -> list[DenseFit]:
+    """Return linear heads trained with Adam on cross-entropy over valid pixels: for each layer, one a learning rate.
 
     Every learning rate takes the same `steps` over the same batches, with a cosine decay; weights start at zero. Of an
     image larger than `CROP` a step sees a random part.
 
     Args:
-        grids: tokens (n, D, h, w), read in batches.
+        grids: tokens (n, D, h, w) of L layers of one shape, read in batches; each layer is trained as if alone.
         masks: labels (n, H, W).
         rows: (m,) positions to train on.
         classes: number of classes K.
@@ -129,25 +138,28 @@ def fit_dense(
         generator: of the order of images.
         device: torch device.
     """
-    mean, scale = (part.float().to(device) for part in channel_statistics(grids, rows))
+    statistics = [channel_statistics(layer, rows) for layer in grids]
+    mean, scale = (torch.stack(part).float().to(device) for part in zip(*statistics, strict=True))
     rates = torch.tensor(list(learning_rates), device=device)
+    shape = (len(grids), len(rates), classes)
     parameters = [
-        torch.zeros(len(rates), classes, grids.shape[1], device=device, requires_grad=True),
-        torch.zeros(len(rates), classes, device=device, requires_grad=True),
+        torch.zeros(*shape, grids[0].shape[1], device=device, requires_grad=True),
+        torch.zeros(*shape, device=device, requires_grad=True),
     ]
     moments = [(torch.zeros_like(one), torch.zeros_like(one)) for one in parameters]
     order = _batches(len(rows), batch, generator)
     for step in range(steps):
-        chosen = np.sort(rows[next(order)])
-        tokens, target, crop = _crop(grids, masks, chosen, generator)
-        tokens = (tokens.to(device) - mean[:, None, None]) / scale[:, None, None]
+        tokens, target, crop = _crop(grids, masks, np.sort(rows[next(order)]), generator)
+        tokens = (tokens.to(device) - mean[:, None, :, None, None]) / scale[:, None, :, None, None]
         logits = _logits(tokens, parameters[0], parameters[1], crop.size)[..., crop.rows, crop.columns]
-        loss = _loss(logits, target.to(device), ignore)
+        loss = _loss(logits.flatten(1, 2), target.to(device), ignore)
         gradients = torch.autograd.grad(loss, parameters)
         decay = 0.5 * (1 + np.cos(np.pi * step / steps))
         _adam(parameters, gradients, moments, rates * decay, step + 1)
     weight, bias = (one.detach() for one in parameters)
-    return DenseFit(mean=mean, scale=scale, weight=weight, bias=bias, ignore=ignore)
+    return [
+        DenseFit(mean=mean[i], scale=scale[i], weight=weight[i], bias=bias[i], ignore=ignore) for i in range(len(grids))
+    ]
 
 
 class Crop(NamedTuple):
@@ -159,7 +171,7 @@ class Crop(NamedTuple):
 
 
 def _crop(
-    grids: ArrayLike, masks: ArrayLike, chosen: np.ndarray, generator: torch.Generator
+    grids: Sequence[ArrayLike], masks: ArrayLike, chosen: np.ndarray, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Crop]:
     """Return tokens and labels of one place in some images, at most `CROP` pixels a side, and how to match them.
 
@@ -167,9 +179,11 @@ def _crop(
     that upsampling inside the crop is that of the whole image. Where a token is no whole number of pixels the image is
     taken whole.
     """
-    token_rows, rows, top, high = _part(grids.shape[2], masks.shape[1], generator)
-    token_columns, columns, left, wide = _part(grids.shape[3], masks.shape[2], generator)
-    tokens = torch.from_numpy(np.asarray(grids[chosen][:, :, token_rows, token_columns], np.float32))
+    tall, broad = grids[0].shape[2:]
+    token_rows, rows, top, high = _part(tall, masks.shape[1], generator)
+    token_columns, columns, left, wide = _part(broad, masks.shape[2], generator)
+    parts = [np.asarray(layer[chosen][:, :, token_rows, token_columns], np.float32) for layer in grids]
+    tokens = torch.from_numpy(np.stack(parts))
     target = torch.from_numpy(np.asarray(masks[chosen][:, rows, columns], np.int64))
     inside = Crop((high, wide), slice(top, top + target.shape[1]), slice(left, left + target.shape[2]))
     return tokens, target, inside
@@ -218,7 +232,7 @@ def _adam(
         for one, gradient, (first, second) in zip(parameters, gradients, moments, strict=True):
             first.lerp_(gradient, 1 - BETAS[0])
             second.lerp_(gradient**2, 1 - BETAS[1])
-            size = rates.reshape(-1, *(1 for _ in one.shape[1:]))
+            size = rates.reshape(-1, *(1 for _ in one.shape[2:]))
             one -= size * (first / (1 - BETAS[0] ** step)) / ((second / (1 - BETAS[1] ** step)).sqrt() + EPSILON)
 
 
@@ -243,7 +257,8 @@ def dense_confusion(
         for place, row in enumerate(rows):
             one = np.array([row])
             target = torch.from_numpy(np.asarray(masks[one], np.int64)).to(device)
-            said = _logits(_take(grids, one, fit.mean, fit.scale), fit.weight, fit.bias, target.shape[1:]).argmax(2)[0]
+            logits = _logits(_take(grids, one, fit), fit.weight[None], fit.bias[None], target.shape[1:])
+            said = logits[0, 0].argmax(1)
             valid = target[0] >= 0 if fit.ignore is None else target[0] != fit.ignore
             codes = target[0][valid] * classes + said[:, valid]
             for head in range(heads):

@@ -28,7 +28,9 @@ def planted():
 
 def fit(grids, masks, rows=None, seed=0, **changes):
     rows = np.arange(len(grids)) if rows is None else rows
-    return fit_dense(grids, masks, rows=rows, generator=torch.Generator().manual_seed(seed), **{**WORDS, **changes})
+    return fit_dense([grids], masks, rows=rows, generator=torch.Generator().manual_seed(seed), **{**WORDS, **changes})[
+        0
+    ]
 
 
 def test_recovers_a_planted_map_on_other_images(planted):
@@ -128,12 +130,12 @@ def test_a_crop_is_a_part_of_the_whole_upsampled_image():
         rng.normal(size=(2, 3, 64, 64)).astype(np.float32),
         rng.integers(0, 2, (2, 512, 512)).astype(np.int16),
     )
-    weight, bias = torch.randn(2, 2, 3), torch.randn(2, 2)
-    whole = _logits(torch.from_numpy(grids), weight, bias, (512, 512))
+    weight, bias = torch.randn(1, 2, 2, 3), torch.randn(1, 2, 2)
+    whole = _logits(torch.from_numpy(grids)[None], weight, bias, (512, 512))
     generator = torch.Generator().manual_seed(0)
     places = set()
     for _ in range(20):
-        tokens, target, crop = _crop(grids, masks, np.array([0, 1]), generator)
+        tokens, target, crop = _crop([grids], masks, np.array([0, 1]), generator)
         part = _logits(tokens, weight, bias, crop.size)[..., crop.rows, crop.columns]
         assert target.shape == (2, 128, 128) and part.shape[-2:] == (128, 128)
         flat = np.lib.stride_tricks.sliding_window_view(masks[0], (128, 128))[::8, ::8]
@@ -141,3 +143,13 @@ def test_a_crop_is_a_part_of_the_whole_upsampled_image():
         places.add((int(top), int(left)))
         torch.testing.assert_close(part, whole[..., top : top + 128, left : left + 128])
     assert len(places) > 10
+
+
+def test_layers_trained_together_are_trained_as_if_alone(planted):
+    grids, masks = planted
+    words = {**WORDS, "rows": np.arange(12), "steps": 20}
+    other = (grids[:, ::-1] * 2).astype(np.float16)
+    both = fit_dense([grids, other], masks, generator=torch.Generator().manual_seed(0), **words)
+    alone = [fit_dense([one], masks, generator=torch.Generator().manual_seed(0), **words)[0] for one in (grids, other)]
+    for one, two in zip(both, alone, strict=True):
+        torch.testing.assert_close(one.weight, two.weight, rtol=1e-4, atol=1e-6)

@@ -67,9 +67,9 @@ def test_missing_weights_are_listed_or_an_error_when_asked_for_by_name():
 def test_only_what_differs_from_the_defaults_is_in_a_key():
     plain = plan().runs[0].key
     assert plain.settings == {}
-    assert plan(settings={"probe": {"steps": 200}}).runs[0].key == plain
-    assert plan(settings={"probe": {"steps": 201}}).runs[0].key.settings == {"steps": 201}
-    assert plan(settings={"probe": {"steps": "200.0"}}).runs[0].key == plain
+    assert plan(settings={"probe": {"steps": 100}}).runs[0].key == plain
+    assert plan(settings={"probe": {"steps": 101}}).runs[0].key.settings == {"steps": 101}
+    assert plan(settings={"probe": {"steps": "100.0"}}).runs[0].key == plain
     assert plan(device="cpu", batch=7, workers=9).runs[0].key == plain
     assert plan(layers=("block_2",)).runs[0].key.settings == {"layers": ["block_2"]}
     assert plan(storage="float32").runs[0].key.settings == {"storage": "float32"}

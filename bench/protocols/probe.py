@@ -24,6 +24,8 @@ from bench.metrics import METRICS, classification, multilabel, regression, segme
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from bench.dense import DenseFit
+
 VERSION = 1
 GROUP_BYTES = 1 << 30  # features of this size are fitted in one batch
 
@@ -43,8 +45,8 @@ class Settings(Root):
     pools: tuple[str, ...] = POOLS
     c: tuple[float, ...] = tuple(float(f"{10**e:.6g}") for e in np.linspace(-6, 4, 21))
     alpha: tuple[float, ...] = tuple(float(f"{10**e:.6g}") for e in np.linspace(-4, 8, 25))
-    learning_rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
-    steps: int = Field(200, ge=1)
+    learning_rates: tuple[float, ...] = (3e-3, 1e-2, 3e-2, 1e-1)
+    steps: int = Field(100, ge=1)
     batch: int = Field(8, ge=1)
 
     @field_validator("pools", "c", "alpha", "learning_rates", mode="before")
@@ -223,6 +225,17 @@ def _absent(task: Task, train: Labelled) -> list[str]:
     return [f"train: no sample of {', '.join(missing)}"] if missing else []
 
 
+def _alike(context: Context, train: Labelled) -> Iterator[list[int]]:
+    """Yield the layers of one grid shape, as many at a time as a step's tokens fit in memory."""
+    shapes: dict[tuple[int, ...], list[int]] = {}
+    for index, layer in enumerate(context.layers):
+        shapes.setdefault(train.features[f"{layer.name}.grid"].shape[1:], []).append(index)
+    for shape, members in shapes.items():
+        most = max(1, GROUP_BYTES // (8 * context.settings.batch * int(np.prod(shape))))
+        for start in range(0, len(members), most):
+            yield members[start : start + most]
+
+
 def _dense(context: Context) -> Outcome:
     import torch
 
@@ -233,13 +246,11 @@ def _dense(context: Context) -> Outcome:
     train, val = context.open("train"), context.open("val")
     classes, ignore = len(context.task.classes), context.task.ignore
     candidates: list[Candidate] = []
-    fits = {}
-    for index, layer in enumerate(context.layers):
-        grids, masks = train.features[f"{layer.name}.grid"], train.features["mask"]
-        # Every layer sees the same batches in the same order.
-        generator = torch.Generator().manual_seed(context.seed)
-        fit = fit_dense(
-            grids,
+    fits: dict[int, DenseFit] = {}
+    masks = train.features["mask"]
+    for indices in _alike(context, train):
+        made = fit_dense(
+            [train.features[f"{context.layers[i].name}.grid"] for i in indices],
             masks,
             rows=train.rows,
             classes=classes,
@@ -247,17 +258,18 @@ def _dense(context: Context) -> Outcome:
             learning_rates=settings.learning_rates,
             steps=settings.steps,
             batch=settings.batch,
-            generator=generator,
+            # Every layer sees the same batches in the same order.
+            generator=torch.Generator().manual_seed(context.seed),
             device=context.device,
         )
-        matrices = dense_confusion(
-            fit, val.features[f"{layer.name}.grid"], val.features["mask"], rows=val.rows, device=context.device
-        )
+        fits.update(zip(indices, made, strict=True))
+    for index, fit in sorted(fits.items()):
+        grids = val.features[f"{context.layers[index].name}.grid"]
+        matrices = dense_confusion(fit, grids, val.features["mask"], rows=val.rows, device=context.device)
         for i, rate in enumerate(settings.learning_rates):
             edge = i in (0, len(settings.learning_rates) - 1)
             value = segmentation(matrices[i])[context.task.metric]
             candidates.append(Candidate(layer=index, pool="grid", setting=rate, edge=edge, score=value))
-        fits[index] = fit
     choice = choose(candidates, len(context.layers))
     seconds = time.perf_counter() - start
 
