@@ -182,7 +182,8 @@ def make() -> None:
         if module is None:
             raise UnknownName("recipe", name, recipes, "Write recipe=pretrain")
         known = [*module.Settings.model_fields, "recipe", "data", "out", "device"]
-        options = read_words(words, known)
+        nested = [key for key, field in module.Settings.model_fields.items() if hasattr(field.default, "model_fields")]
+        options = read_words(words, known, nested)
         own: dict[str, Any] = {key: value for key, value in options.items() if key in module.Settings.model_fields}
         out = console()
         path = module.run(

@@ -33,25 +33,23 @@ class Preconditioner:
         """Keep only these problems."""
         self.block, self.tail = self.block[index], self.tail[index]
 
-    def refresh(self, index: Tensor, scores: Tensor, curvature: Tensor, penalty: Tensor) -> None:
-        """Rebuild the inverses of some problems.
+    def refresh(self, problem: int, scores: Tensor, curvature: Tensor, penalty: Tensor) -> None:
+        """Rebuild the inverses of one problem.
 
         Args:
-            index: (b,) problems.
-            scores: (b, n, M) float32 coordinates of the samples.
-            curvature: (b, K, n) float32 second derivatives of the mean loss in the logits.
-            penalty: (b, M) float64 second derivatives of the penalty.
+            problem: which.
+            scores: (M, n) float32 coordinates of the samples.
+            curvature: (K, n) float32 second derivatives of the mean loss in the logits.
+            penalty: (M,) float64 second derivatives of the penalty.
         """
-        head, rest = scores[:, :, : self.lead], scores[:, :, self.lead :]
-        for place, problem in enumerate(index.tolist()):
-            one = head[place].expand(curvature.shape[1], -1, -1)
-            gram = torch.bmm((one * curvature[place, :, :, None]).mT, one).double() + penalty[place, : self.lead].diag()
-            own = gram.diagonal(dim1=-2, dim2=-1)
-            # Padding columns get 1; the margin on the others is what a float32 Gram matrix can have lost.
-            gram += torch.diag_embed(torch.where(own > 0, 1e-6 * own, 1.0))
-            self.block[problem] = torch.cholesky_inverse(torch.linalg.cholesky(gram)).float()
-        diagonal = curvature @ rest.square() + penalty[:, None, self.lead :]
-        self.tail[index] = torch.where(diagonal > 0, 1 / diagonal, 0.0).float()
+        head, rest = scores[: self.lead], scores[self.lead :]
+        gram = torch.stack([(head * one) @ head.T for one in curvature]).double() + penalty[: self.lead].diag()
+        own = gram.diagonal(dim1=-2, dim2=-1)
+        # Padding columns get 1; the margin on the others is what a float32 Gram matrix can have lost.
+        gram += torch.diag_embed(torch.where(own > 0, 1e-6 * own, 1.0))
+        self.block[problem] = torch.cholesky_inverse(torch.linalg.cholesky(gram)).float()
+        diagonal = curvature @ rest.square().T + penalty[self.lead :]
+        self.tail[problem] = torch.where(diagonal > 0, 1 / diagonal, 0.0).float()
 
     def solve(self, vector: Tensor) -> Tensor:
         """Return the preconditioned vectors (B, N)."""

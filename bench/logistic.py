@@ -36,7 +36,7 @@ ACCEPT = (-0.1, 0.9)  # slope after an accepted step over the slope before it
 REACH = 10.0  # largest change of a logit that a first trial step may make
 FAR = 1e4  # and that any may make
 TRIALS = 40
-BATCH_LOGITS = 100_000  # problems are taken together up to this many logits: more would fall out of cache
+BATCH_LOGITS = 60_000  # problems are taken together up to this many logits: more would fall out of cache
 SPLIT_LOGITS = 50_000  # fewer logits than this are not worth a second thread
 BATCH_BYTES = 1 << 30  # and up to this much memory
 
@@ -72,7 +72,7 @@ def solve_path(x: Tensor, target: Tensor, penalties: Sequence[float], *, link: L
     problems, n, width = x.shape
     classes = target.shape[0]
     size = _padded(min(n, width))
-    each = 8 * n * size + 2 * MEMORY * (12 * classes * size + 32 * MEMORY) + 80 * classes * n
+    each = 16 * n * size + 2 * MEMORY * (12 * classes * size + 32 * MEMORY) + 80 * classes * n
     count = math.ceil(problems / max(1, min(BATCH_LOGITS // (classes * n), BATCH_BYTES // each)))
     threads = torch.get_num_threads()
     if problems * classes * n >= SPLIT_LOGITS and x.device.type == "cpu":
@@ -81,6 +81,7 @@ def solve_path(x: Tensor, target: Tensor, penalties: Sequence[float], *, link: L
     def sweep(part: Tensor) -> Path:
         if x.device.type == "cpu":
             torch.set_num_threads(1)
+            torch.set_flush_denormal(True)
         return _Sweep(part, target, penalties, link=link, tol=tol, max_iter=max_iter).run()
 
     parts = x.tensor_split(count)
@@ -132,6 +133,7 @@ class _State:
         place: (B,) which penalty it is at.
         count: (B,) iterations at that penalty.
         scores: (B, n, M) float32, samples in coordinates.
+        columns: (B, M, n) float32, the same transposed: products from either side run on rows.
         penalty: (B, 1, M) float64, 0 for bias and padding.
         coefficient: (B, K, M) float64.
         before: (B, K, M) float64, solution for the penalty before.
@@ -149,6 +151,7 @@ class _State:
     place: Tensor
     count: Tensor
     scores: Tensor
+    columns: Tensor
     penalty: Tensor
     coefficient: Tensor
     before: Tensor
@@ -216,6 +219,7 @@ class _Sweep:
             place=zeros,
             count=zeros.clone(),
             scores=scores,
+            columns=scores.mT.contiguous(),
             penalty=self.penalties[zeros],
             coefficient=coefficient,
             before=coefficient.clone(),
@@ -229,7 +233,8 @@ class _Sweep:
             fresh=torch.zeros(problems, dtype=torch.bool, device=device),
         )
         self.state = state
-        self._adapt(state.problem)
+        for i in range(problems):
+            self._adapt(i)
         self._aim()
         return state
 
@@ -253,15 +258,14 @@ class _Sweep:
         state.solved = self.preconditioner.solve(flat)
         state.dots = self.history.dots(flat)
 
-    def _adapt(self, index: Tensor) -> None:
-        """Build preconditioner and history of some problems for the penalty they are at."""
+    def _adapt(self, i: int) -> None:
+        """Build preconditioner and history of a problem for the penalty it is at."""
         state = self.state
-        chance = state.residual[index] + self.target
+        chance = state.residual[i] + self.target
         curvature = (chance * (1 - chance) / self.n).float()
-        penalty = state.penalty[index, 0]
-        self.preconditioner.refresh(index, state.scores[index], curvature, penalty)
-        for one, by_class in zip(index.tolist(), penalty.float().repeat(1, chance.shape[1]), strict=True):
-            self.history.rebase(one, by_class, self.preconditioner)
+        penalty = state.penalty[i, 0]
+        self.preconditioner.refresh(i, state.columns[i], curvature, penalty)
+        self.history.rebase(i, penalty.float().repeat(len(chance)), self.preconditioner)
 
     def _direction(self) -> Tensor:
         state = self.state
@@ -281,7 +285,7 @@ class _Sweep:
         """Move every problem along its direction, and remember what the move did to the gradient."""
         state = self.state
         along = self._centred(self._direction())
-        shift = along.float() @ state.scores.mT
+        shift = along.float() @ state.columns
         reach = shift.flatten(1).norm(math.inf, dim=1).double()
         change = shift.double()
         slope = (state.gradient * along).sum((1, 2))
@@ -345,8 +349,8 @@ class _Sweep:
             return
         solved = [i for i in ready if self._verify(i) <= self.tol or spent[i]]
         moved = [i for i in solved if self._advance(i)]
-        if moved:
-            self._adapt(torch.tensor(moved, device=state.problem.device))
+        for i in moved:
+            self._adapt(i)
         self._aim()
         if len(moved) < len(solved):
             index = (state.place < len(self.penalties)).nonzero()[:, 0]

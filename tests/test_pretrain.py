@@ -338,14 +338,20 @@ def test_the_recipe_leaves_weights_that_load_and_a_card_that_says_how(suite, tmp
     assert {value.dtype for value in state.values()} == {torch.float16}
     assert card["parameters"] == sum(value.numel() for value in state.values())
     assert (card["seed"], card["epochs"], len(card["losses"])) == (5, 2, 2)
-    assert card["data"] | {"bands": 14} == {
+    moments = [card["data"].pop(f"normalised_{name}") for name in ("mean", "deviation")]
+    bands = [band.name for band in (*tiny.S2, *tiny.S1)]
+    assert card["data"].pop("bands") == bands
+    pool = pretrain.read_pool(ENTRIES["tiny_croma"], suite, wanted, tmp_path)
+    joined = torch.cat([pool["s2"], pool["s1"]], 1).double().numpy()
+    assert moments[0] == pytest.approx(joined.mean((0, 2, 3)), abs=1e-4)
+    assert moments[1] == pytest.approx(joined.std((0, 2, 3)), abs=1e-4)
+    assert card["data"] == {
         "suite": "noise",
         "version": 7,
         "generated": True,
         "task": "unlabelled",
         "split": "train",
         "images": 16,
-        "bands": 14,
     }
     assert pretrain.Settings(**card["settings"]).learning_rate == wanted.learning_rate
     backbone = ENTRIES["tiny_croma"].load(ENTRIES["tiny_croma"], path, 0, (*tiny.S2, *tiny.S1))

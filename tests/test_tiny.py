@@ -82,7 +82,6 @@ def test_facts_card_and_file_agree(name):
 
 @pytest.mark.parametrize("name", ENTRIES)
 def test_bands_are_standardised_with_the_statistics_of_the_pool(name):
-    """The card holds mean and deviation of the whole pool after normalisation; here some scenes are read again."""
     entry = ENTRIES[name]
     data = card_of(entry)["data"]
     assert data["bands"] == [band.name for band in entry.bands]

@@ -29,7 +29,7 @@ class CROMASettings(Settings):
         decoder_depth: its blocks.
     """
 
-    epochs: int = Field(default=60, ge=1)
+    epochs: int = Field(default=20, ge=1)
     hidden: float = Field(default=0.75, gt=0, lt=1)
     temperature: float = Field(default=0.1, gt=0)
     decoder_width: int = Field(default=64, ge=4)

@@ -37,14 +37,14 @@ class DINOSettings(Settings):
         centre_momentum: of the running mean that is taken off the teacher's outputs.
     """
 
-    epochs: int = Field(default=20, ge=1)
-    global_size: int = Field(default=64, ge=8)
+    epochs: int = Field(default=8, ge=1)
+    global_size: int = Field(default=48, ge=8)
     global_area: tuple[float, float] = (0.5, 1.0)
     local_views: int = Field(default=4, ge=0)
-    local_size: int = Field(default=32, ge=8)
+    local_size: int = Field(default=24, ge=8)
     local_area: tuple[float, float] = (0.1, 0.4)
-    gain: float = Field(default=0.2, ge=0)
-    offset: float = Field(default=0.2, ge=0)
+    gain: float = Field(default=0.3, ge=0)
+    offset: float = Field(default=0.5, ge=0)
     noise: float = Field(default=0.2, ge=0)
     prototypes: int = Field(default=512, ge=2)
     student_temperature: float = Field(default=0.1, gt=0)

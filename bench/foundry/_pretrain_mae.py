@@ -25,7 +25,7 @@ class MAESettings(Settings):
         decoder_depth: its blocks.
     """
 
-    epochs: int = Field(default=100, ge=1)
+    epochs: int = Field(default=25, ge=1)
     hidden: float = Field(default=0.75, gt=0, lt=1)
     decoder_width: int = Field(default=64, ge=4)
     decoder_depth: int = Field(default=2, ge=1)

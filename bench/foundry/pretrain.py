@@ -141,6 +141,20 @@ def read_pool(entry: ModelEntry, suite: Suite, settings: Settings, data: Path) -
     return {sensor: torch.cat(values) for sensor, values in parts.items()}
 
 
+def moments(images: Mapping[str, Tensor]) -> dict[str, list[float]]:
+    """Return each band's mean and standard deviation over all images, near 0 and 1 if the entry's statistics fit them.
+
+    Args:
+        images: sensor -> (n, C, H, W), as `read_pool` gives them; bands in that order.
+    """
+    # A band at a time: the whole pool in double precision would be several gigabytes.
+    pairs = [torch.var_mean(band.double()) for values in images.values() for band in values.unbind(1)]
+    return {
+        "normalised_mean": [round(float(mean), 5) for _, mean in pairs],
+        "normalised_deviation": [round(float(variance.sqrt()), 5) for variance, _ in pairs],
+    }
+
+
 def learning_rate_factor(share: float, warmup: float) -> float:
     """Return the factor on the learning rate when `share` of the steps is done: a linear rise, then half a cosine."""
     if share < warmup:
@@ -255,6 +269,7 @@ def run(
             "split": settings.split,
             "images": len(next(iter(images.values()))),
             "bands": [band.name for band in entry.bands],
+            **moments(images),
         },
         "seed": settings.seed,
         "epochs": epochs,

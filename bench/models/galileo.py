@@ -145,6 +145,7 @@ def _entry(size: str, *, depth: int, width: int, parameters: int, weights: Weigh
         temporal=True,
         parameters=parameters,
         weights=weights,
+        trained_on=("galileo-pretraining",),
         reference=REFERENCE,
         load=load_galileo,
     )

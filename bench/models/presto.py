@@ -115,6 +115,7 @@ ENTRIES: tuple[ModelEntry, ...] = (
             how="fetch data/default_model.pt of github.com/nasaharvest/presto",
             source=f"{REPOSITORY}/tree/{COMMIT}",
         ),
+        trained_on=("presto-pretraining",),
         reference=(
             "Tseng et al. 2023, Lightweight, Pre-trained Transformers for Remote Sensing Timeseries, arXiv:2304.14065"
         ),
