@@ -15,6 +15,7 @@ from torch import Tensor
 
 from bench.errors import BadSetting, Incompatible
 from bench.logistic import Link, Path, solve_path
+from bench.threads import each, stacked
 
 ALPHAS = tuple(10.0 ** (-4 + i / 2) for i in range(25))
 CONSTANT = 1e-6  # spread over root mean square below which a feature is rounding
@@ -239,8 +240,8 @@ def fit_ridge(x: Tensor, y: Tensor, *, alphas: Sequence[float] = ALPHAS) -> Ridg
     """
     centre, values = _values(x, y, alphas)
     strength = torch.tensor(tuple(alphas), dtype=torch.float64, device=x.device)
-    weights, biases = [], []
-    for one in x:
+
+    def fit(one: Tensor) -> tuple[Tensor, Tensor]:
         middle = one.double().mean(0)
         centred = one.double() - middle
         size, vectors, primal = _eigen(centred)
@@ -249,8 +250,9 @@ def fit_ridge(x: Tensor, y: Tensor, *, alphas: Sequence[float] = ALPHAS) -> Ridg
             weight = (shrunk[:, None] * (values.T @ (centred @ vectors))) @ vectors.T
         else:
             weight = ((shrunk[:, None] * (values.T @ vectors)) @ vectors.T) @ centred
-        weights.append(weight)
-        biases.append(centre - weight @ middle)
+        return weight, centre - weight @ middle
+
+    weights, biases = zip(*each(fit, x, x.device), strict=True)
     return RidgePath(alphas=tuple(alphas), weight=torch.stack(weights), bias=torch.stack(biases))
 
 
@@ -262,8 +264,8 @@ def ridge_loo(x: Tensor, y: Tensor, *, alphas: Sequence[float] = ALPHAS) -> Tens
     """
     _, values = _values(x, y, alphas)
     strength = torch.tensor(tuple(alphas), dtype=torch.float64, device=x.device)
-    parts = []
-    for one in x:
+
+    def residuals(one: Tensor) -> Tensor:
         centred = one.double() - one.double().mean(0)
         size, vectors, primal = _eigen(centred)
         if primal:
@@ -274,8 +276,9 @@ def ridge_loo(x: Tensor, y: Tensor, *, alphas: Sequence[float] = ALPHAS) -> Tens
             kept = strength[:, None] / (size + strength[:, None])
             residual = (vectors * kept[:, None]) @ (vectors.T @ values)
             room = kept @ vectors.square().T
-        parts.append(residual / (room - 1 / len(one))[..., None])
-    return torch.stack(parts)
+        return residual / (room - 1 / len(one))[..., None]
+
+    return stacked(residuals, x, x.device)
 
 
 def _values(x: Tensor, y: Tensor, alphas: Sequence[float]) -> tuple[Tensor, Tensor]:
@@ -324,17 +327,18 @@ def knn(train: Tensor, y: Tensor, query: Tensor, *, k: Sequence[int], classes: i
         raise BadSetting(f"k must lie in 1..{len(y)}, the number of training samples; got {list(k)}")
     exact = torch.float64 if train.dtype == torch.float64 else torch.float32
     rows = max(1, CHUNK_BYTES // (exact.itemsize * (len(y) + max(k) * max(1, y[0].numel()))))
-    problems = []
-    for one, other in zip(train, query, strict=True):
-        known = torch.nn.functional.normalize(one.to(exact), dim=-1)
+
+    def search(pair: tuple[Tensor, Tensor]) -> Tensor:
+        known = torch.nn.functional.normalize(pair[0].to(exact), dim=-1)
         parts = []
-        for part in torch.split(other, rows):
+        for part in torch.split(pair[1], rows):
             similarity = torch.nn.functional.normalize(part.to(exact), dim=-1) @ known.T
             near, index = similarity.topk(max(k), dim=-1)
             labels = y[index]
             parts.append(torch.stack([_agree(labels[:, :count], near[:, :count], classes) for count in k]))
-        problems.append(torch.cat(parts, 1))
-    return torch.stack(problems)
+        return torch.cat(parts, 1)
+
+    return stacked(search, zip(train, query, strict=True), train.device)
 
 
 def _agree(labels: Tensor, similarity: Tensor, classes: int | None) -> Tensor:

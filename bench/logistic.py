@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from typing import Literal
 
@@ -26,6 +25,7 @@ import torch
 from torch import Tensor
 
 from bench.lbfgs import History, Preconditioner
+from bench.threads import each
 
 Link = Literal["softmax", "sigmoid"]
 
@@ -72,28 +72,16 @@ def solve_path(x: Tensor, target: Tensor, penalties: Sequence[float], *, link: L
     problems, n, width = x.shape
     classes = target.shape[0]
     size = _padded(min(n, width))
-    each = 16 * n * size + 2 * MEMORY * (12 * classes * size + 32 * MEMORY) + 80 * classes * n
-    count = math.ceil(problems / max(1, min(BATCH_LOGITS // (classes * n), BATCH_BYTES // each)))
+    bytes_each = 16 * n * size + 2 * MEMORY * (12 * classes * size + 32 * MEMORY) + 80 * classes * n
+    count = math.ceil(problems / max(1, min(BATCH_LOGITS // (classes * n), BATCH_BYTES // bytes_each)))
     threads = torch.get_num_threads()
     if problems * classes * n >= SPLIT_LOGITS and x.device.type == "cpu":
         count = min(problems, math.ceil(count / threads) * threads)
 
     def sweep(part: Tensor) -> Path:
-        if x.device.type == "cpu":
-            torch.set_num_threads(1)
-            torch.set_flush_denormal(True)
         return _Sweep(part, target, penalties, link=link, tol=tol, max_iter=max_iter).run()
 
-    parts = x.tensor_split(count)
-    if x.device.type == "cpu":
-        # One thread a part: threads inside each small product would spend their time waiting for one another.
-        try:
-            with ThreadPoolExecutor(threads) as pool:
-                paths = list(pool.map(sweep, parts))
-        finally:
-            torch.set_num_threads(threads)
-    else:
-        paths = [sweep(part) for part in parts]
+    paths = each(sweep, x.tensor_split(count), x.device)
     return Path(**{f.name: torch.cat([getattr(path, f.name) for path in paths]) for f in fields(Path)})
 
 
@@ -301,7 +289,8 @@ class _Sweep:
         gradient, solved, dots = state.gradient, state.solved, state.dots
         self._aim()
         full = (state.gradient - gradient).flatten(1).float()
-        self.history.push(step.flatten(1).float(), moved.flatten(1).float(), full, state.solved - solved, state.dots - dots)
+        small = step.flatten(1).float(), moved.flatten(1).float()
+        self.history.push(*small, full, state.solved - solved, state.dots - dots)
         newest = self.history.pairs[:, self.history.high - 1] @ state.gradient.flatten(1).float()[:, :, None]
         state.dots = torch.cat([state.dots, newest.mT], 1)[:, -len(self.history) :]
 

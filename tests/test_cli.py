@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.toy import coloured_images
+
 FOLDER = Path(sys.executable).parent
 ROOT = Path(__file__).parents[1]
 
@@ -23,22 +25,7 @@ def call(command: str, *words: str, cache: Path | None = None, **more) -> subpro
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
     """EuroSAT RGB in its layout: two classes that differ in colour, 12 images each."""
-    import numpy as np
-    from PIL import Image
-
-    folder = tmp_path_factory.mktemp("data")
-    rng = np.random.default_rng(0)
-    rows = [("class", "file", "split")]
-    for name, level in (("Forest", 60), ("River", 140)):
-        place = folder / "eurosat_rgb" / "EuroSAT_RGB" / name
-        place.mkdir(parents=True)
-        for number in range(24):
-            values = np.clip(rng.normal(level, 50, (64, 64, 3)), 0, 255).astype(np.uint8)
-            Image.fromarray(values).save(place / f"{name}_{number}.jpg")
-            rows.append((name, f"{name}_{number}.jpg", ("train", "train", "val", "test")[number % 4]))
-    with (folder / "eurosat_rgb" / "split.csv").open("w", newline="") as stream:
-        csv.writer(stream).writerows(rows)
-    return folder
+    return coloured_images(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")

@@ -68,7 +68,7 @@ def recoloured(images: Tensor, *, gain: float, offset: float, noise: float, gene
     log_gain, shift = shared + own
     level = noise * torch.rand(batch, 1, 1, 1, generator=generator)
     grain = torch.randn(images.shape, generator=generator) if noise else torch.zeros(())
-    changed = images * (gain * log_gain).exp().to(images) + (offset * shift).to(images)
+    changed: Tensor = images * (gain * log_gain).exp().to(images) + (offset * shift).to(images)
     return changed + (level * grain).to(images)
 
 

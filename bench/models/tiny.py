@@ -118,6 +118,7 @@ def _entry(
     parameters: int,
     size: int,
     sha256: str,
+    words: str,
     reference: str,
 ) -> ModelEntry:
     return ModelEntry(
@@ -140,7 +141,7 @@ def _entry(
             sha256=sha256,
             size=size,
             licence="Apache-2.0",
-            how=f"run: geobench-make recipe=pretrain model={name}",
+            how=f"run: geobench-make recipe=pretrain model={name} {words}",
         ),
         trained_on=("geobench-demo-unlabelled",),
         reference=reference,
@@ -155,8 +156,9 @@ ENTRIES: tuple[ModelEntry, ...] = (
         S2,
         width=72,
         parameters=439_128,
-        size=0,
-        sha256="",
+        size=884_928,
+        sha256="b8177c144c466cb61d3424cc09bed446ee4071f5b575b378cf735b3b8a2138f4",
+        words="learning_rate=3e-3",
         reference="He et al. 2022, Masked Autoencoders Are Scalable Vision Learners, arXiv:2111.06377",
     ),
     _entry(
@@ -165,8 +167,9 @@ ENTRIES: tuple[ModelEntry, ...] = (
         S2,
         width=72,
         parameters=439_128,
-        size=0,
-        sha256="",
+        size=884_928,
+        sha256="4f3e99a83eb7f53338e7191fa993efa6e3c555d1ce19d5a9a1d2eac5512e2aec",
+        words="batch=32",
         reference="Caron et al. 2021, Emerging Properties in Self-Supervised Vision Transformers, arXiv:2104.14294",
     ),
     _entry(
@@ -177,6 +180,7 @@ ENTRIES: tuple[ModelEntry, ...] = (
         parameters=433_800,
         size=0,
         sha256="",
+        words="learning_rate=3e-3",
         reference="Fuller et al. 2023, CROMA: Remote Sensing Representations with Contrastive Radar-Optical Masked "
         "Autoencoders, arXiv:2311.00566",
     ),
