@@ -1,12 +1,18 @@
-"""Limited-memory BFGS for many problems at once: curvature pairs in compact form over a per-class preconditioner.
+"""Limited-memory BFGS for many problems at once: curvature pairs in compact form, preconditioner, line search.
 
 Vectors are (B, N) float32 with N = K * M: K classes of M coordinates, of which the first `lead` are the widest axes.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
+
+ACCEPT = (-0.1, 0.9)  # slope after an accepted step over the slope before it
+TRIALS = 40
 
 
 class Preconditioner:
@@ -167,3 +173,35 @@ class History:
         self.pairs[problem, window, 1] = solved
         self.cross[problem, window, window] = torch.triu((step @ full.mT).double())
         self.inner[problem, window, window] = (full @ solved.mT).double()
+
+
+def line_search(slope_at: Callable[[Tensor], Tensor], slope: Tensor, *, first: Tensor, far: Tensor) -> Tensor:
+    """Return step lengths (B,) along lines on which the objectives are convex; `slope_at` saw them last.
+
+    The slope alone tells on which side of the minimum a trial lies (approximate Wolfe conditions: Hager & Zhang 2005,
+    SIAM J. Optim. 16, equation 4.2), so that no objective is evaluated.
+
+    Args:
+        slope_at: step lengths (B,) -> slopes (B,).
+        slope: (B,) at the start, negative; where it is not the first trial stands.
+        first: (B,) first trial.
+        far: (B,) length from which any step that goes down is accepted.
+    """
+    low, high = torch.zeros_like(slope), torch.full_like(slope, math.inf)
+    at_low, at_high = slope, torch.zeros_like(slope)
+    length = first
+    for _ in range(TRIALS):
+        here = slope_at(length)
+        ratio = torch.where(slope < 0, here / slope, 0.0)
+        over, under = ratio < ACCEPT[0], (ratio > ACCEPT[1]) & (length < far)
+        if not (wrong := over | under).any():
+            break
+        high, at_high = torch.where(over, length, high), torch.where(over, here, at_high)
+        low, at_low = torch.where(under, length, low), torch.where(under, here, at_low)
+        gap = high - low
+        secant = low - at_low * gap / (at_high - at_low)
+        inside = torch.minimum(torch.maximum(secant, low + 0.1 * gap), high - 0.1 * gap)
+        length = torch.where(wrong, torch.where(high.isinf(), 4 * length, inside), length)
+    else:
+        slope_at(length)
+    return length

@@ -24,7 +24,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from bench.lbfgs import History, Preconditioner
+from bench.lbfgs import History, Preconditioner, line_search
 from bench.threads import each
 
 Link = Literal["softmax", "sigmoid"]
@@ -32,10 +32,8 @@ Link = Literal["softmax", "sigmoid"]
 MEMORY = 30  # curvature pairs
 LEADING = 128  # axes whose Hessian is taken in full, bias included
 ALIGN = 16  # coordinates are padded to a multiple of this: matrix products run at full speed
-ACCEPT = (-0.1, 0.9)  # slope after an accepted step over the slope before it
 REACH = 10.0  # largest change of a logit that a first trial step may make
 FAR = 1e4  # and that any may make
-TRIALS = 40
 BATCH_LOGITS = 60_000  # problems are taken together up to this many logits: more would fall out of cache
 SPLIT_LOGITS = 50_000  # fewer logits than this are not worth a second thread
 BATCH_BYTES = 1 << 30  # and up to this much memory
@@ -72,7 +70,8 @@ def solve_path(x: Tensor, target: Tensor, penalties: Sequence[float], *, link: L
     problems, n, width = x.shape
     classes = target.shape[0]
     size = _padded(min(n, width))
-    bytes_each = 16 * n * size + 2 * MEMORY * (12 * classes * size + 32 * MEMORY) + 80 * classes * n
+    curved = 2 * MEMORY * (12 * classes * size + 32 * MEMORY) + 4 * classes * LEADING**2
+    bytes_each = 16 * n * size + 8 * width * size + 80 * classes * n + curved
     count = math.ceil(problems / max(1, min(BATCH_LOGITS // (classes * n), BATCH_BYTES // bytes_each)))
     threads = torch.get_num_threads()
     if problems * classes * n >= SPLIT_LOGITS and x.device.type == "cpu":
@@ -189,9 +188,9 @@ class _Sweep:
         self.preconditioner = Preconditioner(
             problems, classes, size, lead=min(LEADING, size), centred=link == "softmax", device=device
         )
-        self.state = self._start(scores)
+        self._start(scores)
 
-    def _start(self, scores: Tensor) -> _State:
+    def _start(self, scores: Tensor) -> None:
         problems, n, size = scores.shape
         classes, device = self.target.shape[0], scores.device
         prior = self.target.mean(1)
@@ -202,7 +201,7 @@ class _Sweep:
         residual = probability(logits, self.link) - self.target
         loss_gradient = self._centred(residual.float() @ scores) / n
         zeros = torch.zeros(problems, dtype=torch.int64, device=device)
-        state = _State(
+        self.state = _State(
             problem=torch.arange(problems, device=device),
             place=zeros,
             count=zeros.clone(),
@@ -220,11 +219,9 @@ class _Sweep:
             dots=torch.zeros(problems, 0, 2, device=device),
             fresh=torch.zeros(problems, dtype=torch.bool, device=device),
         )
-        self.state = state
         for i in range(problems):
             self._adapt(i)
         self._aim()
-        return state
 
     def run(self) -> Path:
         """Return the path of every problem."""
@@ -297,9 +294,6 @@ class _Sweep:
     def _search(self, change: Tensor, reach: Tensor, slope: Tensor, square: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return step lengths (B,) with the logits there and what the residuals gain on the way.
 
-        The objective is convex along a line, so its slope alone tells on which side of the minimum a trial lies
-        (approximate Wolfe conditions: Hager & Zhang 2005, SIAM J. Optim. 16, equation 4.2).
-
         Args:
             change: (B, K, n) float64, what a step of length 1 adds to the logits.
             reach: (B,) its largest entry.
@@ -307,24 +301,17 @@ class _Sweep:
             square: (B,) second derivative of the penalty along the line.
         """
         state = self.state
-        low, high = torch.zeros_like(slope), torch.full_like(slope, math.inf)
-        at_low, at_high = slope, torch.zeros_like(slope)
         chance = state.residual + self.target
-        length = (REACH / reach.clamp_min(1e-30)).clamp_max(1.0)
-        for _ in range(TRIALS):
+        logits, gain = state.logits, torch.zeros_like(chance)
+
+        def slope_at(length: Tensor) -> Tensor:
+            nonlocal logits, gain
             logits = torch.addcmul(state.logits, length[:, None, None], change)
             gain = probability(logits, self.link) - chance
-            here = slope + _dot(change, gain) / self.n + length * square
-            ratio = torch.where(slope < 0, here / slope, 0.0)
-            over, under = ratio < ACCEPT[0], (ratio > ACCEPT[1]) & (length * reach < FAR)
-            if not (wrong := over | under).any():
-                break
-            high, at_high = torch.where(over, length, high), torch.where(over, here, at_high)
-            low, at_low = torch.where(under, length, low), torch.where(under, here, at_low)
-            gap = high - low
-            secant = low - at_low * gap / (at_high - at_low)
-            inside = torch.minimum(torch.maximum(secant, low + 0.1 * gap), high - 0.1 * gap)
-            length = torch.where(wrong, torch.where(high.isinf(), 4 * length, inside), length)
+            return slope + _dot(change, gain) / self.n + length * square
+
+        reach = reach.clamp_min(1e-30)
+        length = line_search(slope_at, slope, first=(REACH / reach).clamp_max(1.0), far=FAR / reach)
         return length, logits, gain
 
     def _settle(self) -> None:

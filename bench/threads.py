@@ -16,9 +16,9 @@ Result = TypeVar("Result")
 def each(work: Callable[[Part], Result], parts: Iterable[Part], device: torch.device) -> list[Result]:
     """Return ``work(part)`` for every part, in order; on a CPU with as many parts at a time as torch has threads.
 
-    A product of one probe is too small to share out: threads inside it spend their time waiting for one another, and on
-    a machine that others use too they wait a hundred times longer than they work. So each part has one thread to itself,
-    with denormal numbers flushed to zero: probabilities near 0 are many, and slow the processor down twentyfold.
+    The matrix products of a probe are too small to share out: threads inside them mostly wait for one another, which
+    was measured to cost seven times the work itself on a machine that others use too. So each part has one thread to
+    itself. Denormal numbers are flushed to zero there: probabilities near 0 are full of them, and they slow products.
     """
     if device.type != "cpu":
         return [work(part) for part in parts]

@@ -362,3 +362,21 @@ def test_knn_breaks_ties_by_similarity_then_by_class():
 def test_knn_refuses_impossible_counts(k):
     with pytest.raises(BadSetting, match=r"1\.\.4"):
         knn(torch.ones(1, 4, 2), torch.zeros(4, dtype=torch.long), torch.ones(1, 1, 2), k=k, classes=2)
+
+
+def test_line_search_finds_steps_that_flatten_the_slope_from_either_side():
+    curve = torch.tensor([1e-4, 1.0, 1e3, 50.0, 1.0], dtype=torch.float64)
+    seen = []
+
+    def slope_at(length):
+        seen.append(length)
+        return torch.where(torch.arange(5) == 4, torch.ones(()), -1 + curve * length)
+
+    slope = torch.tensor([-1.0, -1.0, -1.0, -1.0, 1.0], dtype=torch.float64)
+    far = torch.tensor([1e9, 1e9, 1e9, 1e9, 1e9], dtype=torch.float64)
+    length = lbfgs.line_search(slope_at, slope, first=torch.ones(5, dtype=torch.float64), far=far)
+    assert torch.equal(seen[-1], length) and length[4] == 1
+    left = (1 - curve * length)[:4]
+    assert (left >= lbfgs.ACCEPT[0]).all() and (left <= lbfgs.ACCEPT[1]).all()
+    near = lbfgs.line_search(slope_at, slope, first=torch.ones(5, dtype=torch.float64), far=torch.full_like(far, 8.0))
+    assert near[0] == 16  # still going down, but far enough

@@ -44,8 +44,8 @@ class Settings(BaseSettings):
         split: split of that task.
         images: how many images of the split, evenly spaced; 0 for all.
         epochs: passes over the images; 0 for the method's own number.
+        batch: images a step, 0 for the method's own; what is left over at the end of an epoch waits for the next.
         seed: of the init, the order of the images and their views.
-        batch: images a step; what is left over at the end of an epoch waits for the next.
         learning_rate: of AdamW at its highest, after the warm-up; then a cosine down to 0.
         warmup: share of the steps in which the learning rate rises.
         weight_decay: on matrices; biases, norms and tokens have none.
@@ -61,8 +61,8 @@ class Settings(BaseSettings):
     split: str = "train"
     images: int = Field(default=0, ge=0)
     epochs: int = Field(default=0, ge=0)
+    batch: int = Field(default=0, ge=0)
     seed: int = Field(default=0, ge=0)
-    batch: int = Field(default=64, ge=2)
     learning_rate: float = Field(default=1e-3, gt=0)
     warmup: float = Field(default=0.1, ge=0, le=1)
     weight_decay: float = Field(default=0.05, ge=0)
@@ -89,30 +89,25 @@ class Method(Protocol):
         ...
 
 
-def method_of(entry: ModelEntry, settings: Settings) -> tuple[Any, MAESettings | DINOSettings | CROMASettings]:
-    """Return the method for an entry's objective around its network, drawn at ``settings.seed``, and its settings.
-
-    Raises:
-        BadSetting: the entry is none that can be pretrained here.
-    """
-    kinds: dict[str, tuple[Any, Any]] = {
-        "reconstruction": (MaskedAutoencoder, settings.mae),
-        "joint-embedding": (SelfDistillation, settings.dino),
-        "multimodal": (CrossModal, settings.croma),
-    }
-    if entry not in tiny.ENTRIES:
-        able = " ".join(one.name for one in tiny.ENTRIES)
-        raise BadSetting(f"model={entry.name} cannot be pretrained here; {able} can")
-    kind, own = kinds[entry.objective]
+def method_of(entry: ModelEntry, settings: Settings) -> Any:
+    """Return the `Method` for an entry's objective around the entry's network, drawn at ``settings.seed``."""
+    kinds = {"reconstruction": MaskedAutoencoder, "joint-embedding": SelfDistillation, "multimodal": CrossModal}
+    kind: Any = kinds[entry.objective]
 
     def build() -> nn.Module:
-        made: nn.Module = kind(tiny.network(entry, entry.bands), own)
+        made: nn.Module = kind(tiny.network(entry, entry.bands), own_settings(entry, settings))
         return made
 
     method: Any = seeded(build, settings.seed).train()
     for name, weight in method.named_parameters():
         weight.requires_grad_(not name.startswith(method.fixed))
-    return method, own
+    return method
+
+
+def own_settings(entry: ModelEntry, settings: Settings) -> MAESettings | DINOSettings | CROMASettings:
+    """Return the settings of the method for an entry's objective."""
+    own = {"reconstruction": settings.mae, "joint-embedding": settings.dino, "multimodal": settings.croma}
+    return own[entry.objective]
 
 
 def read_pool(entry: ModelEntry, suite: Suite, settings: Settings, data: Path) -> dict[str, Tensor]:
@@ -120,7 +115,7 @@ def read_pool(entry: ModelEntry, suite: Suite, settings: Settings, data: Path) -
 
     Raises:
         UnknownName: the suite has no such task or split.
-        BadSetting: the suite gives several dates, or fewer images than a batch.
+        BadSetting: the suite gives several dates a sample.
         Incompatible: see `bench.bands.match`.
     """
     if suite.dates != 1:
@@ -130,8 +125,6 @@ def read_pool(entry: ModelEntry, suite: Suite, settings: Settings, data: Path) -
     recipe = match(entry, suite, task, [band for band in suite.bands if band.name in wanted])
     split = suite.open(data, task.name, settings.split, recipe.reads)
     count = min(settings.images or len(split), len(split))
-    if count < settings.batch:
-        raise BadSetting(f"batch={settings.batch} is more than the {count} images of {suite.name}")
     parts: dict[str, list[Tensor]] = {}
     for chosen in np.array_split(np.linspace(0, len(split) - 1, count).round().astype(int), max(1, count // 64)):
         samples = [split[int(index)].images for index in chosen]
@@ -177,6 +170,7 @@ def train(
     settings: Settings,
     *,
     epochs: int,
+    batch: int,
     progress: Callable[[str], None] | None = None,
 ) -> list[float]:
     """Train a method in place and return the mean loss of each epoch.
@@ -186,6 +180,7 @@ def train(
         images: sensor -> (n, C, H, W).
         settings: see `Settings`.
         epochs: passes over the images.
+        batch: images a step.
         progress: told a line an epoch.
 
     Raises:
@@ -199,14 +194,14 @@ def train(
         {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
     ]
     optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.95))
-    steps, done = epochs * (len(next(iter(images.values()))) // settings.batch), 0
+    steps, done = epochs * (len(next(iter(images.values()))) // batch), 0
     losses: list[float] = []
     for epoch in range(epochs):
         total, before = 0.0, done
-        for batch in batches(images, settings.batch, generator):
+        for chosen in batches(images, batch, generator):
             for group in optimiser.param_groups:
                 group["lr"] = settings.learning_rate * learning_rate_factor((done + 1) / steps, settings.warmup)
-            loss = method.loss(batch, generator)
+            loss = method.loss(chosen, generator)
             optimiser.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(weights, settings.clip)
@@ -244,35 +239,31 @@ def run(
         raise UnknownName("model that can be pretrained", settings.model, known)
     entry = known[settings.model]
     suite: Suite = lookup.module("suites", settings.suite, kind="suite").SUITE
+    own = own_settings(entry, settings)
+    epochs, batch = settings.epochs or own.epochs, settings.batch or own.batch
     began = time.monotonic()
     images = {sensor: values.to(device) for sensor, values in read_pool(entry, suite, settings, data).items()}
-    method, own = method_of(entry, settings)
-    method.to(device)
-    epochs = settings.epochs or own.epochs
-    losses = train(method, images, settings, epochs=epochs, progress=progress)
+    method = method_of(entry, settings).to(device)
+    losses = train(method, images, settings, epochs=epochs, batch=batch, progress=progress)
     state = {name: value.detach().cpu().half().contiguous() for name, value in method.encoder.state_dict().items()}
     content = save(state)
     assert entry.weights is not None
-    path = out / entry.weights.file
     card = {
         "name": entry.name,
         "origin": entry.origin,
         "objective": entry.objective,
         "recipe": "pretrain",
-        "settings": settings.model_dump(mode="json", exclude={"mae", "dino", "croma"}),
-        "method": {"name": type(method).__name__, **own.model_dump(mode="json")},
+        "settings": settings.model_dump(mode="json", exclude={"mae", "dino", "croma"}) | {own.key: own.model_dump()},
         "data": {
             "suite": suite.name,
             "version": suite.version,
             "generated": suite.generated,
-            "task": settings.task,
-            "split": settings.split,
             "images": len(next(iter(images.values()))),
             "bands": [band.name for band in entry.bands],
             **moments(images),
         },
-        "seed": settings.seed,
         "epochs": epochs,
+        "batch": batch,
         "losses": [round(loss, 5) for loss in losses],
         "final_loss": round(losses[-1], 5),
         "seconds": round(time.monotonic() - began, 1),
@@ -285,6 +276,7 @@ def run(
         "licence": entry.weights.licence,
         "reference": entry.reference,
     }
+    path = out / entry.weights.file
     write_atomic(path, content)
     write_atomic(path.with_suffix(".json"), json.dumps(card, indent=1).encode() + b"\n")
     return path

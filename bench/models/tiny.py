@@ -178,9 +178,9 @@ ENTRIES: tuple[ModelEntry, ...] = (
         (*S2, *S1),
         width=60,
         parameters=433_800,
-        size=0,
-        sha256="",
-        words="learning_rate=3e-3",
+        size=997_448,
+        sha256="4a4b62e6b50a91c940e8b2023a785c50aeec34dcaa2e07d6617ee5122331df24",
+        words="learning_rate=3e-3 epochs=10",
         reference="Fuller et al. 2023, CROMA: Remote Sensing Representations with Contrastive Radar-Optical Masked "
         "Autoencoders, arXiv:2311.00566",
     ),

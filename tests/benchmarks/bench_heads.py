@@ -122,9 +122,7 @@ def against_sklearn(x: torch.Tensor, y: torch.Tensor, strengths: tuple[float, ..
     assert isinstance(path, LogisticPath) and isinstance(models, list)
     print(f"\n{label}: one problem, n={x.shape[0]}, D={x.shape[1]}, K={CLASSES}, {len(strengths)} strengths")
     print("  scikit-learn, one fit at C=0.01: " + ", ".join(f"{t} thread(s) {s:.2f} s" for t, s in trial.items()))
-    print(
-        "        C   scikit-learn  iterations | ours  iterations | objective: ours / theirs - 1 | coefficients differ by"
-    )
+    print("        C   scikit-learn  iterations | ours  iterations | objective, ours / theirs - 1 | coefficients apart")
     worst, apart, solved = -np.inf, 0.0, 0
     for i, (c, model) in enumerate(zip(strengths, models, strict=True)):
         weight, bias = torch.from_numpy(model.coef_), torch.from_numpy(model.intercept_)
