@@ -17,7 +17,7 @@ $(VENV)/.dev: $(VENV)/.installed
 	touch $@
 
 demo: $(VENV)/.installed  ## the main job on the embedded suite with the embedded models
-	$(BIN)/geobench-run suite=demo models=[tiny_*,tiny_*.random,image_stats,rcf] fractions=[0.1,1] subsets=3
+	$(BIN)/geobench-run suite=demo models=[tiny_*,tiny_*.random,image_stats,rcf]
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2

@@ -42,12 +42,12 @@ def settings(name, **changes):
 
 
 def trained(name, *, epochs=1, count=24, **changes):
-    wanted = settings(name, **changes)
-    method, _ = pretrain.method_of(ENTRIES[name], wanted)
+    wanted = pretrain.completed(ENTRIES[name], settings(name, epochs=epochs, **changes))
+    method = pretrain.method_of(ENTRIES[name], wanted)
     images = landscapes(count)
     if name != "tiny_croma":
         del images["s1"]
-    losses = pretrain.train(method, images, wanted, epochs=epochs)
+    losses = pretrain.train(method, images, wanted)
     return method, losses
 
 
@@ -160,7 +160,7 @@ def test_error_counts_hidden_patches_alone():
 
 
 def test_the_encoder_sees_no_hidden_patch():
-    method, _ = pretrain.method_of(ENTRIES["tiny_mae"], settings("tiny_mae"))
+    method = pretrain.method_of(ENTRIES["tiny_mae"], settings("tiny_mae"))
     pixels = torch.randn(2, 12, 64, 64, generator=generator())
     indices = _pretrain_views.visible_tokens(2, 64, 0.75, generator())
     mask = _pretrain_views.hidden_mask(indices, 64).reshape(2, 1, 8, 8)
@@ -175,7 +175,7 @@ def test_the_encoder_sees_no_hidden_patch():
 
 
 def test_the_decoder_puts_tokens_back_in_their_places():
-    method, _ = pretrain.method_of(ENTRIES["tiny_mae"], settings("tiny_mae"))
+    method = pretrain.method_of(ENTRIES["tiny_mae"], settings("tiny_mae"))
     tokens = torch.randn(1, 16, 72, generator=generator())
     indices = _pretrain_views.visible_tokens(1, 64, 0.75, generator())
     order = torch.randperm(16, generator=generator())
@@ -187,7 +187,7 @@ def test_the_decoder_puts_tokens_back_in_their_places():
 
 def test_the_position_embedding_of_the_autoencoder_stays():
     method, _ = trained("tiny_mae")
-    start, _ = pretrain.method_of(ENTRIES["tiny_mae"], settings("tiny_mae"))
+    start = pretrain.method_of(ENTRIES["tiny_mae"], settings("tiny_mae"))
     assert torch.equal(method.encoder.pos_embed, start.encoder.pos_embed)
     assert not torch.equal(method.encoder.patch_embed.proj.weight, start.encoder.patch_embed.proj.weight)
 
@@ -196,7 +196,7 @@ def test_the_position_embedding_of_the_autoencoder_stays():
 
 
 def test_the_teacher_is_the_moving_average_of_the_student():
-    method, _ = pretrain.method_of(ENTRIES["tiny_dino"], settings("tiny_dino"))
+    method = pretrain.method_of(ENTRIES["tiny_dino"], settings("tiny_dino"))
     pairs = list(zip(method.teacher.parameters(), method.student.parameters(), strict=True))
     assert all(torch.equal(old, new) and old.data_ptr() != new.data_ptr() for old, new in pairs)
     loss = method.loss({"s2": torch.randn(4, 12, 64, 64, generator=generator())}, generator())
@@ -235,7 +235,7 @@ def test_distillation_loss_is_the_published_sum():
 
 
 def test_the_centre_follows_the_teachers_outputs():
-    method, _ = pretrain.method_of(ENTRIES["tiny_dino"], settings("tiny_dino"))
+    method = pretrain.method_of(ENTRIES["tiny_dino"], settings("tiny_dino"))
     pixels = torch.randn(4, 12, 64, 64, generator=generator())
     views = method.views(pixels, generator(5))
     assert [view.shape[-1] for view in views] == [32, 32, 16, 16]
@@ -261,7 +261,7 @@ def test_contrast_is_cross_entropy_both_ways():
 
 
 def test_masked_croma_with_everything_visible_is_torchgeos_own_pass():
-    method, _ = pretrain.method_of(ENTRIES["tiny_croma"], settings("tiny_croma"))
+    method = pretrain.method_of(ENTRIES["tiny_croma"], settings("tiny_croma"))
     images = {sensor: values.float() for sensor, values in landscapes(2).items()}
     everything = torch.arange(64).expand(2, -1)
     patches = [_pretrain_views.patches_of(images[sensor], 8) for sensor in ("s1", "s2")]
@@ -275,7 +275,7 @@ def test_masked_croma_with_everything_visible_is_torchgeos_own_pass():
 
 
 def test_masked_croma_measures_distance_between_visible_places():
-    method, _ = pretrain.method_of(ENTRIES["tiny_croma"], settings("tiny_croma"))
+    method = pretrain.method_of(ENTRIES["tiny_croma"], settings("tiny_croma"))
     here = torch.tensor([[0, 9], [63, 5]])
     there = torch.tensor([[1, 2, 63], [7, 8, 0]])
     found = method._bias(here, there)
@@ -337,7 +337,7 @@ def test_the_recipe_leaves_weights_that_load_and_a_card_that_says_how(suite, tmp
     state = read_state(path)
     assert {value.dtype for value in state.values()} == {torch.float16}
     assert card["parameters"] == sum(value.numel() for value in state.values())
-    assert (card["seed"], card["epochs"], len(card["losses"])) == (5, 2, 2)
+    assert (card["settings"]["seed"], card["settings"]["epochs"], len(card["losses"])) == (5, 2, 2)
     moments = [card["data"].pop(f"normalised_{name}") for name in ("mean", "deviation")]
     bands = [band.name for band in (*tiny.S2, *tiny.S1)]
     assert card["data"].pop("bands") == bands
@@ -349,17 +349,20 @@ def test_the_recipe_leaves_weights_that_load_and_a_card_that_says_how(suite, tmp
         "suite": "noise",
         "version": 7,
         "generated": True,
-        "task": "unlabelled",
-        "split": "train",
         "images": 16,
     }
-    assert pretrain.Settings(**card["settings"]).learning_rate == wanted.learning_rate
+    assert pretrain.Settings(**card["settings"]) == wanted.model_copy(update={"dino": pretrain.DINOSettings()})
     backbone = ENTRIES["tiny_croma"].load(ENTRIES["tiny_croma"], path, 0, (*tiny.S2, *tiny.S1))
     kept = {f"network.{name}": value.float() for name, value in state.items() if "GAP_FFN" not in name}
     assert kept.keys() == backbone.state_dict().keys()
     assert all(torch.equal(value, kept[name]) for name, value in backbone.state_dict().items())
     again = pretrain.run(wanted, data=tmp_path, out=tmp_path / "again")
     assert again.read_bytes() == path.read_bytes()
+
+
+def test_numbers_left_out_are_the_methods_own():
+    own = pretrain.completed(ENTRIES["tiny_dino"], pretrain.Settings(model="tiny_dino", batch=7))
+    assert (own.epochs, own.batch) == (pretrain.DINOSettings().epochs, 7)
 
 
 def test_images_are_normalised_as_the_entry_says(suite, tmp_path):

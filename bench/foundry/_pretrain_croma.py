@@ -23,6 +23,7 @@ class CROMASettings(Settings):
 
     Attributes:
         epochs: passes over the pool.
+        batch: images a step.
         hidden: share of patches hidden, in each sensor on its own.
         temperature: of the contrast.
         decoder_width: channels of the decoder, which is thrown away afterwards; a multiple of 4 and of its heads.
@@ -30,6 +31,7 @@ class CROMASettings(Settings):
     """
 
     epochs: int = Field(default=20, ge=1)
+    batch: int = Field(default=64, ge=2)
     hidden: float = Field(default=0.75, gt=0, lt=1)
     temperature: float = Field(default=0.1, gt=0)
     decoder_width: int = Field(default=64, ge=4)

@@ -22,6 +22,7 @@ class DINOSettings(Settings):
 
     Attributes:
         epochs: passes over the pool.
+        batch: images a step.
         global_size: side in pixels of the two global views, which student and teacher see.
         global_area: smallest and largest share of the image they cover.
         local_views: number of small views, which the student alone sees.
@@ -38,6 +39,7 @@ class DINOSettings(Settings):
     """
 
     epochs: int = Field(default=8, ge=1)
+    batch: int = Field(default=32, ge=2)
     global_size: int = Field(default=48, ge=8)
     global_area: tuple[float, float] = (0.5, 1.0)
     local_views: int = Field(default=4, ge=0)

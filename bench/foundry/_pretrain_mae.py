@@ -20,12 +20,14 @@ class MAESettings(Settings):
 
     Attributes:
         epochs: passes over the pool.
+        batch: images a step.
         hidden: share of patches hidden.
         decoder_width: channels of the decoder, which is thrown away afterwards; a multiple of 4 and of its heads.
         decoder_depth: its blocks.
     """
 
     epochs: int = Field(default=25, ge=1)
+    batch: int = Field(default=64, ge=2)
     hidden: float = Field(default=0.75, gt=0, lt=1)
     decoder_width: int = Field(default=64, ge=4)
     decoder_depth: int = Field(default=2, ge=1)

@@ -89,25 +89,32 @@ class Method(Protocol):
         ...
 
 
+METHODS: dict[str, tuple[str, Any]] = {
+    "reconstruction": ("mae", MaskedAutoencoder),
+    "joint-embedding": ("dino", SelfDistillation),
+    "multimodal": ("croma", CrossModal),
+}
+"""Objective -> the name of a method's settings, and the method."""
+
+
 def method_of(entry: ModelEntry, settings: Settings) -> Any:
     """Return the `Method` for an entry's objective around the entry's network, drawn at ``settings.seed``."""
-    kinds = {"reconstruction": MaskedAutoencoder, "joint-embedding": SelfDistillation, "multimodal": CrossModal}
-    kind: Any = kinds[entry.objective]
+    name, kind = METHODS[entry.objective]
 
     def build() -> nn.Module:
-        made: nn.Module = kind(tiny.network(entry, entry.bands), own_settings(entry, settings))
+        made: nn.Module = kind(tiny.network(entry, entry.bands), getattr(settings, name))
         return made
 
     method: Any = seeded(build, settings.seed).train()
-    for name, weight in method.named_parameters():
-        weight.requires_grad_(not name.startswith(method.fixed))
+    for path, weight in method.named_parameters():
+        weight.requires_grad_(not path.startswith(method.fixed))
     return method
 
 
-def own_settings(entry: ModelEntry, settings: Settings) -> MAESettings | DINOSettings | CROMASettings:
-    """Return the settings of the method for an entry's objective."""
-    own = {"reconstruction": settings.mae, "joint-embedding": settings.dino, "multimodal": settings.croma}
-    return own[entry.objective]
+def completed(entry: ModelEntry, settings: Settings) -> Settings:
+    """Return settings in which numbers left at 0 have become the method's own."""
+    own = getattr(settings, METHODS[entry.objective][0])
+    return settings.model_copy(update={"epochs": settings.epochs or own.epochs, "batch": settings.batch or own.batch})
 
 
 def read_pool(entry: ModelEntry, suite: Suite, settings: Settings, data: Path) -> dict[str, Tensor]:
@@ -115,7 +122,7 @@ def read_pool(entry: ModelEntry, suite: Suite, settings: Settings, data: Path) -
 
     Raises:
         UnknownName: the suite has no such task or split.
-        BadSetting: the suite gives several dates a sample.
+        BadSetting: the suite gives several dates, or fewer images than a batch.
         Incompatible: see `bench.bands.match`.
     """
     if suite.dates != 1:
@@ -125,6 +132,8 @@ def read_pool(entry: ModelEntry, suite: Suite, settings: Settings, data: Path) -
     recipe = match(entry, suite, task, [band for band in suite.bands if band.name in wanted])
     split = suite.open(data, task.name, settings.split, recipe.reads)
     count = min(settings.images or len(split), len(split))
+    if count < settings.batch:
+        raise BadSetting(f"batch={settings.batch} is more than the {count} images of {suite.name}")
     parts: dict[str, list[Tensor]] = {}
     for chosen in np.array_split(np.linspace(0, len(split) - 1, count).round().astype(int), max(1, count // 64)):
         samples = [split[int(index)].images for index in chosen]
@@ -168,9 +177,6 @@ def train(
     method: Any,
     images: Mapping[str, Tensor],
     settings: Settings,
-    *,
-    epochs: int,
-    batch: int,
     progress: Callable[[str], None] | None = None,
 ) -> list[float]:
     """Train a method in place and return the mean loss of each epoch.
@@ -178,9 +184,7 @@ def train(
     Args:
         method: see `Method`; on the device of the images.
         images: sensor -> (n, C, H, W).
-        settings: see `Settings`.
-        epochs: passes over the images.
-        batch: images a step.
+        settings: see `completed`.
         progress: told a line an epoch.
 
     Raises:
@@ -194,11 +198,11 @@ def train(
         {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
     ]
     optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.95))
-    steps, done = epochs * (len(next(iter(images.values()))) // batch), 0
+    steps, done = settings.epochs * (len(next(iter(images.values()))) // settings.batch), 0
     losses: list[float] = []
-    for epoch in range(epochs):
+    for epoch in range(settings.epochs):
         total, before = 0.0, done
-        for chosen in batches(images, batch, generator):
+        for chosen in batches(images, settings.batch, generator):
             for group in optimiser.param_groups:
                 group["lr"] = settings.learning_rate * learning_rate_factor((done + 1) / steps, settings.warmup)
             loss = method.loss(chosen, generator)
@@ -213,7 +217,7 @@ def train(
         if not math.isfinite(losses[-1]):
             raise BadSetting(f"loss not finite in epoch {epoch + 1}; lower learning_rate={settings.learning_rate:g}")
         if progress:
-            progress(f"epoch {epoch + 1} of {epochs}: loss {losses[-1]:.4f}")
+            progress(f"epoch {epoch + 1} of {settings.epochs}: loss {losses[-1]:.4f}")
     return losses
 
 
@@ -239,21 +243,21 @@ def run(
         raise UnknownName("model that can be pretrained", settings.model, known)
     entry = known[settings.model]
     suite: Suite = lookup.module("suites", settings.suite, kind="suite").SUITE
-    own = own_settings(entry, settings)
-    epochs, batch = settings.epochs or own.epochs, settings.batch or own.batch
+    settings = completed(entry, settings)
     began = time.monotonic()
     images = {sensor: values.to(device) for sensor, values in read_pool(entry, suite, settings, data).items()}
     method = method_of(entry, settings).to(device)
-    losses = train(method, images, settings, epochs=epochs, batch=batch, progress=progress)
+    losses = train(method, images, settings, progress)
     state = {name: value.detach().cpu().half().contiguous() for name, value in method.encoder.state_dict().items()}
     content = save(state)
     assert entry.weights is not None
+    others = {name for objective, (name, _) in METHODS.items() if objective != entry.objective}
     card = {
         "name": entry.name,
         "origin": entry.origin,
         "objective": entry.objective,
         "recipe": "pretrain",
-        "settings": settings.model_dump(mode="json", exclude={"mae", "dino", "croma"}) | {own.key: own.model_dump()},
+        "settings": settings.model_dump(mode="json", exclude=others),
         "data": {
             "suite": suite.name,
             "version": suite.version,
@@ -262,8 +266,6 @@ def run(
             "bands": [band.name for band in entry.bands],
             **moments(images),
         },
-        "epochs": epochs,
-        "batch": batch,
         "losses": [round(loss, 5) for loss in losses],
         "final_loss": round(losses[-1], 5),
         "seconds": round(time.monotonic() - began, 1),
