@@ -85,8 +85,7 @@ def suites(options: Mapping[str, Any]) -> Rows:
                 "tasks": ", ".join(f"{task.name} ({task.kind})" for task in suite.tasks),
                 "sensors": " ".join(dict.fromkeys(band.sensor for band in suite.bands)),
                 "bands": len(suite.bands),
-                "size": f"{suite.image_size[0]}x{suite.image_size[1]}"
-                + (f"x{suite.dates}" if suite.dates != 1 else ""),
+                "size": f"{suite.image_size[0]}x{suite.image_size[1]}{dates}",
                 "splits": " ".join(f"{split}:{count}" for split, count in suite.splits.items()),
                 "licence": suite.licence,
                 "title": suite.title + (" [generated data]" if suite.generated else ""),

@@ -349,9 +349,13 @@ def test_the_recipe_leaves_weights_that_load_and_a_card_that_says_how(suite, tmp
         "suite": "noise",
         "version": 7,
         "generated": True,
+        "task": "unlabelled",
+        "split": "train",
         "images": 16,
     }
-    assert pretrain.Settings(**card["settings"]) == wanted.model_copy(update={"dino": pretrain.DINOSettings()})
+    assert card["method"].pop("name") == "CrossModal"
+    again = pretrain.Settings(**card["settings"], croma=card["method"])
+    assert again == wanted.model_copy(update={"dino": pretrain.DINOSettings()})
     backbone = ENTRIES["tiny_croma"].load(ENTRIES["tiny_croma"], path, 0, (*tiny.S2, *tiny.S1))
     kept = {f"network.{name}": value.float() for name, value in state.items() if "GAP_FFN" not in name}
     assert kept.keys() == backbone.state_dict().keys()

@@ -251,21 +251,26 @@ def run(
     state = {name: value.detach().cpu().half().contiguous() for name, value in method.encoder.state_dict().items()}
     content = save(state)
     assert entry.weights is not None
-    others = {name for objective, (name, _) in METHODS.items() if objective != entry.objective}
+    own = getattr(settings, METHODS[entry.objective][0])
     card = {
         "name": entry.name,
         "origin": entry.origin,
         "objective": entry.objective,
         "recipe": "pretrain",
-        "settings": settings.model_dump(mode="json", exclude=others),
+        "settings": settings.model_dump(mode="json", exclude={"mae", "dino", "croma"}),
+        "method": {"name": type(method).__name__, **own.model_dump(mode="json")},
         "data": {
             "suite": suite.name,
             "version": suite.version,
             "generated": suite.generated,
+            "task": settings.task,
+            "split": settings.split,
             "images": len(next(iter(images.values()))),
             "bands": [band.name for band in entry.bands],
             **moments(images),
         },
+        "seed": settings.seed,
+        "epochs": settings.epochs,
         "losses": [round(loss, 5) for loss in losses],
         "final_loss": round(losses[-1], 5),
         "seconds": round(time.monotonic() - began, 1),
