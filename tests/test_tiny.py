@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -192,48 +192,59 @@ def test_weights_of_another_model_are_refused():
 
 @pytest.fixture(scope="module")
 def tiles():
-    """Land cover of the first twelve scenes of train and of test: 192 tiles each."""
-    splits = {name: SUITE.open(Path(), "landcover", name, SUITE.bands) for name in ("train", "test")}
-    read = {name: [split[index] for index in range(192)] for name, split in splits.items()}
-    return {
-        name: (
-            {s: torch.from_numpy(np.stack([sample.images[s] for sample in samples])) for s in ("s2", "s1")},
-            np.array([sample.target for sample in samples]),
+    """The first twelve scenes of train and of test, 192 tiles each: images, land cover and biomass."""
+    made = {}
+    for name in ("train", "test"):
+        split = SUITE.open(Path(), "landcover", name, SUITE.bands)
+        samples = [split[index] for index in range(192)]
+        images = {s: torch.from_numpy(np.stack([sample.images[s] for sample in samples])) for s in ("s2", "s1")}
+        biomass = SUITE.open(Path(), "biomass", name, SUITE.bands)
+        made[name] = (
+            images,
+            [sample.target for sample in samples],
+            [biomass[index].target[0] for index in range(192)],
         )
-        for name, samples in read.items()
-    }
+    return made
 
 
-def best_accuracy(entry, tiles, bands, path, seed=0):
-    """Return the highest test accuracy over layers of a plain logistic regression, for both arms alike."""
+def scores(entry, tiles, bands, path, seed=0):
+    """Return accuracy on land cover and R2 on biomass, each a mean over the layers, which is steadier than a best."""
     recipe = match(entry, SUITE, SUITE.tasks[0], bands)
     backbone = entry.load(entry, path, seed, recipe.bands)
     sensors = {band.sensor for band in bands}
     layers = range(1, len(backbone.layers))
-    features = {
+    taps = {
         name: backbone(prepare({s: v for s, v in given.items() if s in sensors}, recipe, {}), layers)
-        for name, (given, _) in tiles.items()
+        for name, (given, *_) in tiles.items()
     }
-    scores = []
+    found = []
     for index in range(len(layers)):
-        x = {name: taps[index].grid.mean((-2, -1)).numpy() for name, taps in features.items()}
-        probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=500))
-        scores.append(probe.fit(x["train"], tiles["train"][1]).score(x["test"], tiles["test"][1]))
-    return max(scores)
+        train, test = (taps[name][index].grid.mean((-2, -1)).numpy() for name in ("train", "test"))
+        probes = (LogisticRegression(C=0.1, max_iter=500), Ridge(30.0))
+        found.append(
+            [
+                make_pipeline(StandardScaler(), probe).fit(train, tiles["train"][task]).score(test, tiles["test"][task])
+                for task, probe in enumerate(probes, start=1)
+            ]
+        )
+    return np.mean(found, 0)
 
 
+# Half or less of the difference seen to the best of three random twins; 192 tiles are few.
 @pytest.mark.parametrize(
-    ("name", "bands", "margin"),
+    ("name", "bands", "margins"),
     [
-        ("tiny_mae", tiny.S2, 0.05),
-        ("tiny_dino", tiny.S2, 0.05),
-        ("tiny_croma", tiny.S2, 0.05),
-        ("tiny_croma", (*tiny.S2, *tiny.S1), 0.05),
+        ("tiny_mae", tiny.S2, (0.05, 0.08)),
+        ("tiny_dino", tiny.S2, (0.01, 0.06)),
+        ("tiny_croma", tiny.S2, (0.02, 0.08)),
+        ("tiny_croma", tiny.S1, (0.05, 0.07)),
+        ("tiny_croma", (*tiny.S2, *tiny.S1), (0.02, 0.07)),
     ],
 )
-def test_pretraining_beats_random_weights_on_land_cover(name, bands, margin, tiles):
+def test_pretraining_beats_random_weights(name, bands, margins, tiles):
     entry = ENTRIES[name]
-    wanted = [band for band in SUITE.bands if band.name in {own.name for own in bands}]
-    trained = best_accuracy(entry, tiles, wanted, file_of(entry))
-    random = max(best_accuracy(entry, tiles, wanted, None, seed) for seed in (0, 1))
-    assert trained > random + margin
+    names = {band.name for band in bands}
+    wanted = [band for band in SUITE.bands if band.name in names]
+    trained = scores(entry, tiles, wanted, file_of(entry))
+    random = np.max([scores(entry, tiles, wanted, None, seed) for seed in (0, 1)], 0)
+    assert (trained > random + margins).all(), f"trained {trained}, best random twin {random}"
