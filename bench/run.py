@@ -21,7 +21,7 @@ from bench.config import RunConfig
 from bench.core import Backbone, Band, Outcome, Record, Split, Suite, Task, sha256_of
 from bench.doctor import SAMPLES, Finding, examine_input, examine_samples, identical_models
 from bench.errors import BadSetting, BenchError, Incompatible, MissingData
-from bench.features import Pass, extract, statistics
+from bench.features import Pass, extract, health, statistics
 from bench.labelled import Context, Labelled, select_layers, usable_rows
 from bench.metrics import metric
 from bench.plan import Plan, Run
@@ -362,6 +362,8 @@ def label(run: Run, session: Session, features: Features, name: str) -> Labelled
         notes.append(
             f"{name}: left out {len(dropped)} of {len(subset.rows)}, a band without one valid pixel: {_some(dropped)}"
         )
+    if name == "train":
+        notes += [f"unhealthy features: {fault}" for fault in health(features)]
     if run.task.kind == "segmentation":
         masks = features["mask"]
         blank = [split.ids[i] for i in rows if bool((masks[i] == run.task.ignore).all())]

@@ -264,3 +264,16 @@ def test_classification_and_regression_scores_equal_scikit_learn():
     found = score(task, {"prediction": chance, "target": labels})
     assert found["map"] == pytest.approx(reference.average_precision_score(labels, chance, average="micro"), abs=1e-4)
     assert found["macro_map"] == pytest.approx(reference.average_precision_score(labels, chance), abs=1e-4)
+
+
+def test_a_layer_that_says_the_same_of_every_image_stands_in_the_record(tmp_path):
+    def load(*arguments):
+        backbone = load_toy(*arguments)
+        inner = backbone.forward
+        backbone.forward = lambda *a, **k: [
+            type(t)(*(part * 0 + 1 for part in t)) if i == 1 else t for i, t in enumerate(inner(*a, **k))
+        ]
+        return backbone
+
+    record = carry_out(a_run(0, knn, entry=toy_entry(load=load)), new_session(tmp_path))
+    assert record.status == "ok" and "unhealthy features: block_1.mean is the same for every image" in record.notes
