@@ -8,11 +8,11 @@ from typing import Any
 from bench.bands import match
 from bench.config import RunConfig
 from bench.core import ModelEntry, Split, Suite, Task
+from bench.data import some_samples
 from bench.doctor import Finding, examine_features, examine_input, examine_samples
 from bench.errors import BenchError, Incompatible, MissingWeights
 from bench.features import statistics
 from bench.plan import select_bands, select_tasks
-from bench.run import some_samples
 from bench.store import FeatureCache
 from bench.weights import Shelf
 

@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import functools
-import platform
 import resource
-import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
-import bench
+from bench import provenance
 from bench.config import RunConfig
-from bench.core import Backbone, Band, Outcome, Record, Split, Suite, Task, sha256_of
-from bench.doctor import SAMPLES, Finding, examine_input, examine_samples, identical_models
+from bench.core import Backbone, Outcome, Record
+from bench.data import Data, label, some_samples
+from bench.doctor import Finding, examine_input, examine_samples, identical_models
 from bench.errors import BadSetting, BenchError, Incompatible, MissingData
-from bench.features import Pass, extract, health, statistics
-from bench.labelled import Context, Labelled, select_layers, usable_rows
-from bench.metrics import metric
+from bench.features import Pass, extract, statistics
+from bench.labelled import Context, Labelled, select_layers
 from bench.plan import Plan, Run
-from bench.store import FeatureCache, Features, Store, write_atomic
-from bench.subsets import SCHEME, Subset, draw
+from bench.store import FeatureCache, Features, Store
 from bench.weights import Shelf
-
-LEARNING = ("train", "val")
 
 
 class Watcher(Protocol):
@@ -57,72 +48,6 @@ class Silent:
 
     def finished(self, run: Run, record: Record) -> None:
         """Say nothing."""
-
-
-@dataclass
-class Data:
-    """A suite's opened splits, each opened once for each set of bands.
-
-    Attributes:
-        suite: its facts.
-        root: folder of its files.
-    """
-
-    suite: Suite
-    root: Path
-    _open: dict[tuple[str, str, tuple[Band, ...]], Split] = field(default_factory=dict)
-    _drawn: dict[tuple[str, str, float, int], Subset] = field(default_factory=dict)
-
-    def split(self, task: Task, name: str, bands: tuple[Band, ...]) -> Split:
-        """Return an opened split.
-
-        Raises:
-            MissingData: its files are not there.
-        """
-        key = (task.name, name, bands)
-        if key not in self._open:
-            self._open[key] = self.suite.open(self.root, task.name, name, bands)
-        return self._open[key]
-
-    def test_names(self, task: Task, bands: tuple[Band, ...]) -> tuple[str, ...]:
-        """Return the test splits that are there: ``test``, and out-of-region ones whose files are at hand."""
-        names = [name for name in self.suite.splits if name not in LEARNING]
-        there = []
-        for name in names:
-            try:
-                self.split(task, name, bands)
-            except MissingData:
-                if name == "test":
-                    raise
-                continue
-            there.append(name)
-        return tuple(there)
-
-    def split_hash(self, task: Task, bands: tuple[Band, ...]) -> str:
-        """Return the hash over the ids of every split, and of the subset scheme.
-
-        Raises:
-            MissingData: one id lies in two splits.
-        """
-        names = (*LEARNING, *self.test_names(task, bands))
-        ids = {name: list(self.split(task, name, bands).ids) for name in names}
-        seen: dict[str, str] = {}
-        for name, members in ids.items():
-            for one in members:
-                if one in seen:
-                    raise MissingData(
-                        f"{self.suite.name}: sample {one} is in {seen[one]} and in {name}; splits must be disjoint"
-                    )
-                seen[one] = name
-        return sha256_of({"ids": ids, "subsets": SCHEME})
-
-    def subset(self, task: Task, name: str, bands: tuple[Band, ...], fraction: float, number: int) -> Subset:
-        """Return the label subset of a split, drawn once."""
-        key = (task.name, name, fraction, number)
-        if key not in self._drawn:
-            split = self.split(task, name, bands)
-            self._drawn[key] = draw(task, list(split.ids), split.targets(), fraction, number)
-        return self._drawn[key]
 
 
 @dataclass
@@ -219,12 +144,6 @@ class Session:
         self._examined.add(key)
 
 
-def some_samples(split: Split) -> list[Any]:
-    """Return a few samples spread over a split."""
-    places = sorted({int(i) for i in np.linspace(0, len(split) - 1, min(SAMPLES, len(split)))})
-    return [split[i] for i in places]
-
-
 def _seed(run: Run) -> int:
     return run.key.seed if run.key.weights in ("random", "none") else 0
 
@@ -278,9 +197,9 @@ def carry_out(run: Run, session: Session) -> Record:
     costs: dict[str, float] = {"passes": 0.0, "extraction_seconds": 0.0}
     outcome: Outcome | None = None
     error = ""
-    facts = _facts(run, session.data)
+    about = provenance.facts(run, session.data.suite)
     try:
-        outcome = run.protocol.run(_context(run, session, costs, facts))
+        outcome = run.protocol.run(_context(run, session, costs, about))
     except BenchError as problem:
         error = f"{type(problem).__name__}: {problem}"
     except (Exception, MemoryError) as problem:
@@ -294,14 +213,14 @@ def carry_out(run: Run, session: Session) -> Record:
     record = Record(
         key=run.key,
         status="ok" if outcome else "failed",
-        facts=facts,
+        facts=about,
         scores=outcome.scores if outcome else {},
         choices=outcome.choices if outcome else {},
         curves=outcome.curves if outcome else (),
         notes=outcome.notes if outcome else (),
         arrays=sorted(outcome.arrays) if outcome else (),
         cost={name: round(value, 4) for name, value in costs.items()},
-        environment=environment() | {"command": session.config.replay(), "device": session.device},
+        environment=provenance.environment() | {"command": session.config.replay(), "device": session.device},
         error=error,
     )
     session.store.put(record, outcome.arrays if outcome else {})
@@ -323,7 +242,7 @@ def _context(run: Run, session: Session, costs: dict[str, float], facts: dict[st
         features, cost = session.features(run, name)
         costs["passes"] += cost["passes"]
         costs["extraction_seconds"] += cost["seconds"]
-        labelled = label(run, session, features, name)
+        labelled = label(run, session.data, session.store, features, name)
         facts[f"n_{name}"] = len(labelled.rows)
         return labelled
 
@@ -339,117 +258,6 @@ def _context(run: Run, session: Session, costs: dict[str, float], facts: dict[st
         seed=run.key.seed,
         device=session.device,
     )
-
-
-def label(run: Run, session: Session, features: Features, name: str) -> Labelled:
-    """Return a split's features joined with its labels: the subset of a learning split, usable rows only.
-
-    Raises:
-        Incompatible: the rows of the features are not those of the split, or none is usable.
-    """
-    bands = run.recipe.reads
-    split = session.data.split(run.task, name, bands)
-    if list(split.ids) != features.ids:
-        raise Incompatible(f"{run.key.suite} {name}: the features' rows are not the split's samples")
-    subset = Subset(rows=np.arange(len(split)))
-    if name in LEARNING:
-        subset = session.data.subset(run.task, name, bands, run.key.fraction, run.key.subset)
-        _save_subset(run, session, name, [split.ids[i] for i in subset.rows])
-    usable = usable_rows(features)
-    rows = subset.rows[usable[subset.rows]]
-    notes = [f"{name}: {note}" for note in subset.notes]
-    if dropped := [split.ids[i] for i in subset.rows if not usable[i]]:
-        notes.append(
-            f"{name}: left out {len(dropped)} of {len(subset.rows)}, a band without one valid pixel: {_some(dropped)}"
-        )
-    if name == "train":
-        notes += [f"unhealthy features: {fault}" for fault in health(features)]
-    if run.task.kind == "segmentation":
-        masks = features["mask"]
-        blank = [split.ids[i] for i in rows if bool((masks[i] == run.task.ignore).all())]
-        if blank:
-            notes.append(f"{name}: {len(blank)} of {len(rows)} have every label ignored: {_some(blank)}")
-    if not len(rows):
-        raise Incompatible(f"{run.key.suite} {name}: no usable sample; {'; '.join(notes)}")
-    target = None if run.task.kind == "segmentation" else np.asarray(split.targets())[rows]
-    return Labelled(
-        features=features,
-        rows=rows,
-        ids=[split.ids[i] for i in rows],
-        blocks=[split.blocks[i] for i in rows],
-        target=target,
-        notes=tuple(notes),
-    )
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-
-
-def _save_subset(run: Run, session: Session, name: str, ids: list[str]) -> None:
-    """Keep the ids of a drawn subset beside the records, with their hash, so that others can use the same."""
-    if run.key.fraction >= 1:
-        return
-    stem = f"{run.task.name}_{name}_{run.key.fraction:g}_{run.key.subset}.txt"
-    path = session.store.root / run.key.suite / "subsets" / stem
-    text = f"# sha256 {sha256_of(ids)}\n" + "\n".join(ids) + "\n"
-    if not path.exists() or path.read_text() != text:
-        write_atomic(path, text.encode())
-
-
-def _facts(run: Run, data: Data) -> dict[str, Any]:
-    suite, task, entry = data.suite, run.task, run.entry
-    measure = metric(task.metric)
-    exposed = "yes" if suite.dataset and suite.dataset in entry.trained_on else "no"
-    if entry.origin not in ("random", "baseline") and not entry.trained_on:
-        exposed = "unknown"
-    return {
-        "title": suite.title,
-        "generated": suite.generated,
-        "suite_licence": suite.licence,
-        "suite_notes": suite.notes,
-        "kind": task.kind,
-        "metric": task.metric,
-        "metric_label": measure.label,
-        "direction": measure.direction,
-        "classes": list(task.classes),
-        "quantity": task.quantity,
-        "unit": task.unit,
-        "origin": entry.origin,
-        "objective": entry.objective,
-        "parent": entry.parent,
-        "parameters": entry.parameters,
-        "depth": entry.depth,
-        "reference": entry.reference,
-        "licence": entry.weights.licence if entry.weights else "",
-        "trained_on_this": exposed,
-        "input": run.recipe.summary(),
-    }
-
-
-@functools.lru_cache(maxsize=1)
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version(), "geobench_run": bench.__version__}
-    for package in ("torch", "torchvision", "torchgeo", "timm", "numpy", "scikit-learn", "torchmetrics", "rasterio"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    try:
-        here = Path(__file__).parent
-        answer = subprocess.run(
-            ["git", "-C", str(here), "describe", "--always", "--dirty"], capture_output=True, text=True, timeout=10
-        )
-        if answer.returncode == 0:
-            found["commit"] = answer.stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        pass
-    return found
-
-
-def environment() -> dict[str, Any]:
-    """Return what a record says of the machine and the software that made it."""
-    return {**_versions(), "platform": platform.platform(), "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
 
 
 def resolve_device(word: str) -> str:

@@ -12,10 +12,11 @@ from bench import lookup, registry
 from bench.config import RunConfig
 from bench.console import RATES, LiveWatcher, show_plan
 from bench.core import ModelEntry, Suite, Task
+from bench.data import Data
 from bench.download import fetch
 from bench.errors import BadSetting, MissingData
 from bench.plan import TO_BE_FETCHED, Plan, make, passes, select_bands
-from bench.run import Data, Session, execute, resolve_device
+from bench.run import Session, execute, resolve_device
 from bench.store import FeatureCache, Store, default_cache
 from bench.weights import Shelf
 

@@ -10,15 +10,16 @@ import pytest
 
 from bench.choice import Candidate, choose
 from bench.core import RunKey
+from bench.data import Data
 from bench.errors import Incompatible, UnknownName
 from bench.labelled import select_layers
 from bench.metrics import METRICS, score, segmentation
 from bench.plan import Run
 from bench.protocols import knn, probe
-from bench.run import Data, Session, carry_out
+from bench.run import Session, carry_out
 from bench.store import FeatureCache, Store
 from bench.weights import Shelf
-from tests.toy import BANDS, DEPTH, load_toy, toy_entry, toy_suite
+from tests.toy import BANDS, DEPTH, ToySplit, load_toy, toy_entry, toy_suite
 
 SUITE, ENTRY = toy_suite(), toy_entry()
 
@@ -277,3 +278,30 @@ def test_a_layer_that_says_the_same_of_every_image_stands_in_the_record(tmp_path
 
     record = carry_out(a_run(0, knn, entry=toy_entry(load=load)), new_session(tmp_path))
     assert record.status == "ok" and "unhealthy features: block_1.mean is the same for every image" in record.notes
+
+
+@pytest.mark.parametrize(("task", "code"), [(0, 3), (0, -1), (2, 2), (2, -2)])
+@pytest.mark.parametrize("where", ["train", "val", "test"])
+def test_a_label_that_is_no_class_is_named(tmp_path, task, code, where):
+    def open_split(root, name, split, bands):
+        return strange if split == where else SUITE.open(root, name, split, bands)
+
+    class Strange(ToySplit):
+        def __getitem__(self, index):
+            sample = super().__getitem__(index)
+            if self.task == "mask" and index == 7:
+                sample.target[3, 3] = code
+            return sample
+
+        def targets(self):
+            labels = super().targets()
+            if self.task == "kind":
+                labels[7] = code
+            return labels
+
+    strange = Strange(SUITE.tasks[task].name, where, 20, BANDS)
+    suite = dataclasses.replace(SUITE, open=open_split)
+    record = carry_out(a_run(task, suite=suite), new_session(tmp_path, suite))
+    assert record.status == "failed"
+    assert f"{where}_" in record.error
+    assert f"label {code} is none of the" in record.error

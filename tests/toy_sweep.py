@@ -8,8 +8,9 @@ from pathlib import Path
 
 from bench import plan as planning
 from bench.config import RunConfig
+from bench.data import Data
 from bench.protocols import knn, probe
-from bench.run import Data, Session, execute
+from bench.run import Session, execute
 from bench.store import FeatureCache, Store
 from bench.weights import Shelf
 from tests.toy import BANDS, toy_entry, toy_suite

@@ -22,10 +22,10 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from bench import plan as planning
 from bench import registry
 from bench.core import Layer, Record, Sample, Tap
+from bench.data import Data
 from bench.features import Pass, extract
 from bench.plan import select_bands
 from bench.protocols import knn, probe
-from bench.run import Data
 from bench.store import FeatureCache, Store
 from bench.sweep import load_suite
 from suites._read import Samples
@@ -86,7 +86,7 @@ def again() -> None:
 
 
 def made_up(run, data: Data, rng: np.random.Generator) -> tuple[Record, dict[str, np.ndarray]]:
-    from bench.run import _facts
+    from bench.provenance import facts
 
     split = data.split(run.task, "test", run.recipe.reads)
     target = split.targets()
@@ -102,7 +102,7 @@ def made_up(run, data: Data, rng: np.random.Generator) -> tuple[Record, dict[str
     record = Record(
         key=run.key,
         status="ok",
-        facts={**_facts(run, data), "n_test": len(target), "n_train": 64},
+        facts={**facts(run, data.suite), "n_test": len(target), "n_train": 64},
         scores={"test": {rule: {run.task.metric: 0.5} for rule in ("last", "best-on-val")}},
         choices={rule: {"index": 0, **row} for rule in ("last", "best-on-val")},
         curves=[row],

@@ -26,9 +26,10 @@ from bench import registry
 from bench.bands import match, prepare
 from bench.config import RunConfig
 from bench.core import Suite
+from bench.data import Data
 from bench.plan import select_bands
 from bench.protocols import probe
-from bench.run import Data, Session, execute
+from bench.run import Session, execute
 from bench.store import FeatureCache, Store
 from bench.sweep import load_suite
 from bench.weights import Shelf

@@ -1,0 +1,169 @@
+"""A suite's splits, opened once each; their identity, their label subsets, and features joined with their labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.core import Band, Split, Suite, Task, sha256_of
+from bench.doctor import SAMPLES
+from bench.errors import Incompatible, MissingData
+from bench.features import health
+from bench.labelled import Labelled, usable_rows
+from bench.plan import Run
+from bench.store import Features, Store, write_atomic
+from bench.subsets import SCHEME, Subset, draw
+
+LEARNING = ("train", "val")
+
+
+@dataclass
+class Data:
+    """A suite's opened splits, each opened once for each set of bands.
+
+    Attributes:
+        suite: its facts.
+        root: folder of its files.
+    """
+
+    suite: Suite
+    root: Path
+    _open: dict[tuple[str, str, tuple[Band, ...]], Split] = field(default_factory=dict)
+    _drawn: dict[tuple[str, str, float, int], Subset] = field(default_factory=dict)
+
+    def split(self, task: Task, name: str, bands: tuple[Band, ...]) -> Split:
+        """Return an opened split.
+
+        Raises:
+            MissingData: its files are not there.
+        """
+        key = (task.name, name, bands)
+        if key not in self._open:
+            self._open[key] = self.suite.open(self.root, task.name, name, bands)
+        return self._open[key]
+
+    def test_names(self, task: Task, bands: tuple[Band, ...]) -> tuple[str, ...]:
+        """Return the test splits that are there: ``test``, and out-of-region ones whose files are at hand."""
+        names = [name for name in self.suite.splits if name not in LEARNING]
+        there = []
+        for name in names:
+            try:
+                self.split(task, name, bands)
+            except MissingData:
+                if name == "test":
+                    raise
+                continue
+            there.append(name)
+        return tuple(there)
+
+    def split_hash(self, task: Task, bands: tuple[Band, ...]) -> str:
+        """Return the hash over the ids of every split, and of the subset scheme.
+
+        Raises:
+            MissingData: one id lies in two splits.
+        """
+        names = (*LEARNING, *self.test_names(task, bands))
+        ids = {name: list(self.split(task, name, bands).ids) for name in names}
+        seen: dict[str, str] = {}
+        for name, members in ids.items():
+            for one in members:
+                if one in seen:
+                    raise MissingData(
+                        f"{self.suite.name}: sample {one} is in {seen[one]} and in {name}; splits must be disjoint"
+                    )
+                seen[one] = name
+        return sha256_of({"ids": ids, "subsets": SCHEME})
+
+    def subset(self, task: Task, name: str, bands: tuple[Band, ...], fraction: float, number: int) -> Subset:
+        """Return the label subset of a split, drawn once."""
+        key = (task.name, name, fraction, number)
+        if key not in self._drawn:
+            split = self.split(task, name, bands)
+            self._drawn[key] = draw(task, list(split.ids), split.targets(), fraction, number)
+        return self._drawn[key]
+
+
+def some_samples(split: Split) -> list[Any]:
+    """Return a few samples spread over a split."""
+    places = sorted({int(i) for i in np.linspace(0, len(split) - 1, min(SAMPLES, len(split)))})
+    return [split[i] for i in places]
+
+
+def label(run: Run, data: Data, store: Store, features: Features, name: str) -> Labelled:
+    """Return a split's features joined with its labels: the subset of a learning split, usable rows only.
+
+    Raises:
+        Incompatible: the rows of the features are not those of the split, or none is usable.
+        MissingData: a label that is none of the task's classes.
+    """
+    bands = run.recipe.reads
+    split = data.split(run.task, name, bands)
+    if list(split.ids) != features.ids:
+        raise Incompatible(f"{run.key.suite} {name}: the features' rows are not the split's samples")
+    subset = Subset(rows=np.arange(len(split)))
+    if name in LEARNING:
+        subset = data.subset(run.task, name, bands, run.key.fraction, run.key.subset)
+        _save_subset(run, store, name, [split.ids[i] for i in subset.rows])
+    usable = usable_rows(features)
+    rows = subset.rows[usable[subset.rows]]
+    notes = [f"{name}: {note}" for note in subset.notes]
+    if dropped := [split.ids[i] for i in subset.rows if not usable[i]]:
+        notes.append(
+            f"{name}: left out {len(dropped)} of {len(subset.rows)}, a band without one valid pixel: {_some(dropped)}"
+        )
+    if name == "train":
+        notes += [f"unhealthy features: {fault}" for fault in health(features)]
+    if run.task.kind == "segmentation":
+        blank = [split.ids[i] for i in rows if not _codes(run.task, features["mask"][i], split.ids[i])]
+        if blank:
+            notes.append(f"{name}: {len(blank)} of {len(rows)} have every label ignored: {_some(blank)}")
+    if not len(rows):
+        raise Incompatible(f"{run.key.suite} {name}: no usable sample; {'; '.join(notes)}")
+    target = None if run.task.kind == "segmentation" else np.asarray(split.targets())[rows]
+    if run.task.kind == "classification" and target is not None:
+        first = np.unique(target, return_index=True)[1]  # one sample of each label is enough to look at
+        for place in first:
+            _codes(run.task, target[place], split.ids[rows[place]])
+    return Labelled(
+        features=features,
+        rows=rows,
+        ids=[split.ids[i] for i in rows],
+        blocks=[split.blocks[i] for i in rows],
+        target=target,
+        notes=tuple(notes),
+    )
+
+
+def _codes(task: Task, label: np.ndarray, where: str) -> set[int]:
+    """Return the class codes a label holds, the ignored one left out.
+
+    Raises:
+        MissingData: one of them is no class of the task.
+    """
+    found = {int(code) for code in np.unique(label)} - {task.ignore}
+    if strange := sorted(code for code in found if not 0 <= code < len(task.classes)):
+        ignored = "" if task.ignore is None else f" and {task.ignore} (ignored)"
+        raise MissingData(
+            f"{where}: label {strange[0]} is none of the {len(task.classes)} classes of {task.name}; "
+            f"known are 0..{len(task.classes) - 1}{ignored}"
+        )
+    return found
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def _save_subset(run: Run, store: Store, name: str, ids: list[str]) -> None:
+    """Keep the ids of a drawn subset beside the records, with their hash, so that others can use the same."""
+    if run.key.fraction >= 1:
+        return
+    stem = f"{run.task.name}_{name}_{run.key.fraction:g}_{run.key.subset}.txt"
+    path = store.root / run.key.suite / "subsets" / stem
+    text = f"# sha256 {sha256_of(ids)}\n" + "\n".join(ids) + "\n"
+    if not path.exists() or path.read_text() != text:
+        write_atomic(path, text.encode())
