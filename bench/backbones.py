@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import torch
@@ -51,6 +52,53 @@ def seeded(build: Callable[[], M], seed: int) -> M:
         # torch.manual_seed would move the generators of every GPU too, which the fork does not bring back.
         torch.default_generator.manual_seed(seed)
         return frozen(build())
+
+
+def built(
+    build: Callable[[], M],
+    weights: Path | None,
+    *,
+    seed: int,
+    entry: str,
+    rename: Callable[[str], str | None] | None = None,
+    prefix: str = "",
+) -> M:
+    """Return what `build` makes, frozen: with the weights of a file, or at random init where there is none.
+
+    With a file, the network is built without memory of its own and takes over the file's tensors, so that no more than
+    one copy of the weights is held. Where `build` computes what the file does not hold (buffers that are not saved), or
+    cannot run without memory, it is built as usual and filled.
+
+    Args:
+        build: makes the network.
+        weights: its file, or None.
+        seed: of the random init.
+        entry: the model's name, for messages.
+        rename: see `bench.checkpoints.load_state`.
+        prefix: see `bench.checkpoints.load_state`.
+
+    Raises:
+        MissingWeights: see `bench.checkpoints.load_state`.
+    """
+    from bench.checkpoints import load_state
+
+    if weights is None:
+        return seeded(build, seed)
+    network = _hollow(build) or seeded(build, seed)
+    load_state(network, weights, entry=entry, rename=rename, prefix=prefix)
+    return frozen(network)
+
+
+def _hollow(build: Callable[[], M]) -> M | None:
+    """Return what `build` makes on the meta device, or None where a state dict would not fill all of it."""
+    try:
+        with torch.device("meta"):
+            network = build()
+    except (RuntimeError, NotImplementedError):
+        return None
+    saved = network.state_dict(keep_vars=True)
+    parts = [*network.named_parameters(), *network.named_buffers()]
+    return network if all(name in saved and value.is_meta for name, value in parts) else None
 
 
 def frozen(module: M) -> M:
@@ -312,19 +360,21 @@ def alibi(size: tuple[int, int], heads: int) -> Tensor:
 
 
 class PyramidBackbone(nn.Module):
-    """A convolutional network tapped at its stem (``embedding``) and each stage (``block_1`` ...).
+    """A network whose grid shrinks on the way (convolutional, or a Swin), tapped at its embedding and each block.
 
     Args:
-        network: the parts of its stem and its stages are attributes.
+        network: the modules of its steps can be had by path.
         bands: as given at load.
-        stem: names of the modules before the first stage, in order.
-        stages: names of the stages.
-        channels: of the stem's output and of each stage's.
+        steps: paths of the modules that lead from one layer to the next, in order: to the ``embedding`` first, then to
+            ``block_1`` and so on.
+        channels: of each layer.
         strides: likewise, input pixels a cell.
+        norm: path of a norm after the last block, which becomes the layer ``norm``.
+        channels_last: the network's maps are (B, h, w, D); taps are (B, D, h, w) all the same.
+        modules_map: see `ModulesMap`; empty for a convolutional network, whose blocks have no such parts.
 
     Attributes:
         layers: see `bench.core.Layer`.
-        modules_map: empty: a convolutional block has none of a transformer's parts.
     """
 
     def __init__(
@@ -332,25 +382,32 @@ class PyramidBackbone(nn.Module):
         network: nn.Module,
         bands: Sequence[Band],
         *,
-        stem: Sequence[str],
-        stages: Sequence[str],
+        steps: Sequence[Sequence[str]],
         channels: Sequence[int],
         strides: Sequence[int],
+        norm: str = "",
+        channels_last: bool = False,
+        modules_map: ModulesMap | None = None,
     ) -> None:
         super().__init__()
         self.network = network
         self.bands = tuple(bands)
-        self.steps = [tuple(stem), *((stage,) for stage in stages)]
-        names = ["embedding", *(f"block_{index}" for index in range(1, len(stages) + 1))]
-        self.layers = tuple(
-            Layer(name=name, channels=width, stride=stride, depth=index / len(stages))
+        self.channels_last = channels_last
+        self.steps = [*(tuple(step) for step in steps), *([(norm,)] if norm else [])]
+        blocks = len(steps) - 1
+        names = ["embedding", *(f"block_{index}" for index in range(1, blocks + 1))]
+        layers = [
+            Layer(name=name, channels=width, stride=stride, depth=index / blocks)
             for index, (name, width, stride) in enumerate(zip(names, channels, strides, strict=True))
-        )
-        self.modules_map: ModulesMap = {}
+        ]
+        if norm:
+            layers.append(Layer(name="norm", channels=channels[-1], stride=strides[-1], depth=1.0))
+        self.layers = tuple(layers)
+        self.modules_map: ModulesMap = modules_map or {}
         frozen(self)
 
     def states(self, values: Tensor) -> Iterator[Tensor]:
-        """Yield the feature maps (B, D, h, w) at each layer in turn."""
+        """Yield the feature maps, in the network's own layout, at each layer in turn."""
         for names in self.steps:
             for name in names:
                 values = self.network.get_submodule(name)(values)
@@ -360,5 +417,9 @@ class PyramidBackbone(nn.Module):
         self, images: Images, layers: Sequence[int], *, when: Tensor | None = None, where: Tensor | None = None
     ) -> list[Tap]:
         """Return one `Tap` a layer asked for; the vector is the mean over the grid. Dates and places are not used."""
-        states = self.states(stack_sensors(images, self.bands))
-        return tap_along(states, layers, self.layers, lambda _, values: Tap(values, values.mean((-2, -1))))
+
+        def tap(index: int, values: Tensor) -> Tap:
+            grid = values.permute(0, 3, 1, 2) if self.channels_last else values
+            return Tap(grid, grid.mean((-2, -1)))
+
+        return tap_along(self.states(stack_sensors(images, self.bands)), layers, self.layers, tap)

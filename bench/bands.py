@@ -7,20 +7,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from bench.core import UNITS, Band, ModelEntry, Suite, Task
+from bench.core import UNITS, Absent, Band, ModelEntry, Suite, Task
 from bench.errors import Incompatible
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 # A network trained on photographs may look at true-colour bands of a satellite; never the other way round.
+# Harmonised Landsat-Sentinel bands are Sentinel-2's or Landsat's own, at 30 m; the doctor names the level.
 STANDS_FOR: dict[str, tuple[str, ...]] = {
-    "rgb.red": ("s2.b04", "landsat.b4", "naip.red"),
-    "rgb.green": ("s2.b03", "landsat.b3", "naip.green"),
-    "rgb.blue": ("s2.b02", "landsat.b2", "naip.blue"),
+    "hls.blue": ("s2.b02", "landsat.blue"),
+    "hls.green": ("s2.b03", "landsat.green"),
+    "hls.red": ("s2.b04", "landsat.red"),
+    "hls.nir": ("s2.b8a", "s2.b08", "landsat.nir"),
+    "hls.swir1": ("s2.b11", "landsat.swir1"),
+    "hls.swir2": ("s2.b12", "landsat.swir2"),
+    "rgb.red": ("s2.b04", "hls.red", "landsat.red", "naip.red"),
+    "rgb.green": ("s2.b03", "hls.green", "landsat.green", "naip.green"),
+    "rgb.blue": ("s2.b02", "hls.blue", "landsat.blue", "naip.blue"),
 }
 # derived band: (a, b) gives (a - b) / (a + b)
 NORMALISED_DIFFERENCE: dict[str, tuple[str, str]] = {"s2.ndvi": ("s2.b08", "s2.b04")}
@@ -35,12 +42,14 @@ class Channel:
         source: the suite's bands it is made of: one, two for a normalised difference, none where it is absent.
         shift: subtracted, after unit conversion.
         scale: divided by.
+        stand_in: the source is another band, the nearest in wavelength.
     """
 
     band: Band
     source: tuple[Band, ...]
     shift: float = 0.0
     scale: float = 1.0
+    stand_in: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +58,7 @@ class Recipe:
 
     Attributes:
         channels: in the order the backbone wants them.
-        absent: policy that filled channels without a source (``zero``, ``mean``), or what was masked.
+        absent: what was done about bands the suite lacks (``refuse`` where none was).
         masked: model bands the suite lacks and the network is told to do without.
         normalise: kind of normalisation, see `bench.core.Normalise`.
         clip: bounds on normalised values, or None.
@@ -57,6 +66,8 @@ class Recipe:
         windows: images are larger than `size` and are covered by overlapping windows at native resolution.
         patch: token stride in pixels.
         fold_dates: dates are encoded one by one and their features averaged.
+        gsd_m: ground size of a pixel as fed, where the suite's is known.
+        precision: of the network's arithmetic, ``fp32`` or ``bf16`` (autocast).
     """
 
     channels: tuple[Channel, ...]
@@ -68,11 +79,14 @@ class Recipe:
     windows: bool
     patch: int
     fold_dates: bool
+    gsd_m: float | None = None
+    precision: str = "fp32"
 
     @property
     def bands(self) -> tuple[Band, ...]:
-        """The bands the backbone receives, in order."""
-        return tuple(channel.band for channel in self.channels)
+        """The bands the backbone receives, in order, with the ground sampling distance as fed where it is known."""
+        bands = (channel.band for channel in self.channels)
+        return tuple(replace(band, gsd_m=self.gsd_m) if self.gsd_m else band for band in bands)
 
     @property
     def reads(self) -> tuple[Band, ...]:
@@ -89,7 +103,8 @@ class Recipe:
             ],
             "shift": [c.shift for c in self.channels],
             "scale": [c.scale for c in self.channels],
-            **{k: v for k, v in asdict(self).items() if k not in ("channels", "clip")},
+            **{k: v for k, v in asdict(self).items() if k not in ("channels", "clip", "gsd_m", "precision")},
+            **({"precision": self.precision} if self.precision != "fp32" else {}),
             "clip": list(self.clip) if self.clip else None,
         }
 
@@ -100,8 +115,9 @@ class Recipe:
             by_sensor.setdefault(channel.band.sensor, []).append(channel.band.name.partition(".")[2])
         bands = "; ".join(f"{sensor}: {' '.join(names)}" for sensor, names in by_sensor.items())
         size = f"{self.size[0]}x{self.size[1]}" + (" windows" if self.windows else "")
-        missing = [c.band.name for c in self.channels if not c.source]
-        filled = f", {self.absent} for {' '.join(missing)}" if missing else ""
+        stand_ins = [c.band.name for c in self.channels if not c.source or c.stand_in]
+        filled = f", {self.absent} for {' '.join(stand_ins)}" if stand_ins else ""
+        filled += ", bf16" if self.precision == "bf16" else ""
         masked = f", masked {len(self.masked)} bands" if self.masked else ""
         return f"{bands} at {size}, {self.normalise}{filled}{masked}"
 
@@ -147,14 +163,28 @@ def _any_channels(entry: ModelEntry, offered: Mapping[str, Band], suite: str) ->
     return channels
 
 
-def _fixed_channels(entry: ModelEntry, offered: Mapping[str, Band], suite: str) -> tuple[list[Channel], list[str]]:
+def _nearest(band: Band, entry: ModelEntry, sources: Mapping[str, tuple[Band, ...]]) -> tuple[Band, ...]:
+    """Return the source of the entry's band of the same sensor that is nearest in wavelength; none if none has one."""
+    near = [
+        (abs(other.wavelength_um - band.wavelength_um), sources[other.name])
+        for other in entry.bands
+        if other.sensor == band.sensor and band.wavelength_um and other.wavelength_um and len(sources[other.name]) == 1
+    ]
+    return min(near, key=lambda pair: pair[0])[1] if near else ()
+
+
+def _fixed_channels(
+    entry: ModelEntry, offered: Mapping[str, Band], suite: str, absent: Absent
+) -> tuple[list[Channel], list[str]]:
     affine = entry.normalise.kind == "affine"
     sources = {band.name: _source(band.name, offered) for band in entry.bands}
     present = {band.sensor for band in entry.bands if sources[band.name]}
     channels, missing = [], []
     for index, band in enumerate(entry.bands):
         source = sources[band.name]
-        if band.sensor not in present or (not source and entry.absent in ("refuse", "mask")):
+        stand_in = not source and absent == "nearest"
+        source = _nearest(band, entry, sources) if stand_in else source
+        if band.sensor not in present or (not source and absent in ("refuse", "nearest", "mask")):
             missing.append(band.name)
             continue
         channels.append(
@@ -163,13 +193,16 @@ def _fixed_channels(entry: ModelEntry, offered: Mapping[str, Band], suite: str) 
                 source=source,
                 shift=entry.normalise.shift[index] if affine else 0.0,
                 scale=entry.normalise.scale[index] if affine else 1.0,
+                stand_in=stand_in,
             )
         )
     lacking = [name for name in missing if name.partition(".")[0] in present]
-    if not present or (lacking and entry.absent == "refuse"):
+    if not present or (lacking and absent in ("refuse", "nearest")):
         wanted = lacking or [band.name for band in entry.bands]
-        raise Incompatible(f"{entry.name} needs {' '.join(wanted)}; {suite} has {' '.join(offered)}")
-    return channels, missing if entry.absent == "mask" else []
+        others = [policy for policy in entry.absent if policy not in ("refuse", absent)]
+        way = f"; absent={others[0]} would stand in for what is absent" if present and others else ""
+        raise Incompatible(f"{entry.name} needs {' '.join(wanted)}; {suite} has {' '.join(offered)}{way}")
+    return channels, missing if absent == "mask" else []
 
 
 def _geometry(entry: ModelEntry, image: tuple[int, int], dense: bool, suite: str) -> tuple[tuple[int, int], bool]:
@@ -190,7 +223,15 @@ def _geometry(entry: ModelEntry, image: tuple[int, int], dense: bool, suite: str
     return (entry.image_size, entry.image_size), False
 
 
-def match(entry: ModelEntry, suite: Suite, task: Task, bands: Sequence[Band]) -> Recipe:
+def match(
+    entry: ModelEntry,
+    suite: Suite,
+    task: Task,
+    bands: Sequence[Band],
+    *,
+    absent: Absent | None = None,
+    precision: str = "fp32",
+) -> Recipe:
     """Return how `bands` of `suite` become the input of `entry`.
 
     Args:
@@ -198,15 +239,19 @@ def match(entry: ModelEntry, suite: Suite, task: Task, bands: Sequence[Band]) ->
         suite: gives image size and dates.
         task: dense kinds keep native resolution and are covered by windows; others are resized as a whole.
         bands: the suite's bands to use.
+        absent: what to do about bands the suite lacks, among what the entry accepts; its own first choice if None.
+        precision: of the network's arithmetic.
 
     Raises:
         Incompatible: a band it cannot do without, a unit that cannot be converted, or a size that makes no sense.
     """
     offered = {band.name: band for band in bands}
+    # What an entry does not accept is not asked of it: it keeps its own way, and the recipe says which.
+    policy = absent if absent in entry.absent else entry.absent[0]
     if entry.any_bands:
         channels, masked = _any_channels(entry, offered, suite.name), list[str]()
     else:
-        channels, masked = _fixed_channels(entry, offered, suite.name)
+        channels, masked = _fixed_channels(entry, offered, suite.name, policy)
     for channel in channels:
         if not _convertible(channel.band, channel.source):
             raise Incompatible(
@@ -216,7 +261,7 @@ def match(entry: ModelEntry, suite: Suite, task: Task, bands: Sequence[Band]) ->
     size, windows = _geometry(entry, suite.image_size, task.kind == "segmentation", suite.name)
     return Recipe(
         channels=tuple(channels),
-        absent=entry.absent,
+        absent=policy if masked or any(c.stand_in or not c.source for c in channels) else entry.absent[0],
         masked=tuple(masked),
         normalise=entry.normalise.kind,
         clip=entry.normalise.clip,
@@ -224,6 +269,8 @@ def match(entry: ModelEntry, suite: Suite, task: Task, bands: Sequence[Band]) ->
         windows=windows,
         patch=entry.patch,
         fold_dates=suite.dates != 1 and not entry.temporal,
+        gsd_m=suite.gsd_m and round(suite.gsd_m * (1 if windows else suite.image_size[0] / size[0]), 6),
+        precision=precision,
     )
 
 

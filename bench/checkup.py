@@ -50,7 +50,14 @@ def checkup(suite: Suite, entries: Sequence[ModelEntry], config: RunConfig, shel
 def _examine(
     suite: Suite, task: Task, entry: ModelEntry, config: RunConfig, shelf: Shelf, cache: FeatureCache
 ) -> list[Finding]:
-    recipe = match(entry, suite, task, select_bands(suite, config.bands))
+    recipe = match(
+        entry,
+        suite,
+        task,
+        select_bands(suite, config.bands),
+        absent=config.absent,
+        precision=config.precision,
+    )
     split: Split = suite.open(config.data, task.name, "train", recipe.reads)
     stats: dict[str, tuple[float, float]] = {}
     if recipe.normalise == "dataset":

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from bench.core import Absent
 from bench.errors import BadSetting, UnknownName
 
 S = TypeVar("S", bound="Settings")
@@ -36,6 +37,7 @@ class RunConfig(Settings):
         tasks: task names of the suite or globs; empty for all.
         protocols: file names in ``bench/protocols/``.
         bands: bands of the suite to use, as names or globs (``s1.*``, ``s2``); empty for the suite's default.
+        absent: what stands in for bands a suite lacks, where an entry accepts it; an entry's own way if not given.
         layers: layer names or globs to probe (``block_*``, ``last``); empty for every layer.
         fractions: shares of the train and validation labels, in (0, 1].
         subsets: nested subsets drawn a fraction; the full set is one subset.
@@ -48,6 +50,9 @@ class RunConfig(Settings):
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``. Never part of a run's identity.
         batch: images a forward pass. Never part of a run's identity.
         workers: threads that read samples. Never part of a run's identity.
+        precision: arithmetic of the network, ``fp32`` or ``bf16`` (autocast); part of a run's identity.
+        channels_last: memory layout of convolutions; recorded. Never part of a run's identity.
+        compile: compile the network first; recorded. Never part of a run's identity.
         storage: how features are kept; float32 for a model whose activations exceed float16.
         retry: run again what failed before.
         settings: protocol name -> its own settings, written ``probe.pools=[mean]``.
@@ -58,6 +63,7 @@ class RunConfig(Settings):
     tasks: tuple[str, ...] = ()
     protocols: tuple[str, ...] = ("probe", "knn")
     bands: tuple[str, ...] = ()
+    absent: Absent | None = None
     layers: tuple[str, ...] = ()
     fractions: tuple[float, ...] = (1.0,)
     subsets: int = Field(5, ge=1)
@@ -70,6 +76,9 @@ class RunConfig(Settings):
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     batch: int = Field(32, ge=1)
     workers: int = Field(2, ge=1)
+    precision: Literal["fp32", "bf16"] = "fp32"
+    channels_last: bool = False
+    compile: bool = False
     storage: Literal["float16", "float32"] = "float16"
     retry: bool = True
     settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -101,8 +110,9 @@ class RunConfig(Settings):
             value = getattr(self, name)
             if value != RunConfig.model_fields[name].default:
                 words.append(f"{name}=[{','.join(f'{item}' for item in value)}]")
-        if self.subsets != RunConfig.model_fields["subsets"].default:
-            words.append(f"subsets={self.subsets}")
+        for name in ("subsets", "absent", "precision", "storage"):
+            if getattr(self, name) != RunConfig.model_fields[name].default:
+                words.append(f"{name}={getattr(self, name)}")
         words += [f"{name}.{key}={_word(value)}" for name, own in self.settings.items() for key, value in own.items()]
         return "geobench-run " + " ".join(words)
 

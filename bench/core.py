@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Kind = Literal["classification", "multilabel", "regression", "segmentation"]
 Origin = Literal["pretrained", "generated", "pruned", "distilled", "merged", "imagenet", "random", "baseline"]
 Objective = Literal["joint-embedding", "reconstruction", "multimodal", "supervised", "none"]
-Absent = Literal["refuse", "zero", "mean", "mask"]
+Absent = Literal["refuse", "zero", "mean", "nearest", "mask"]
 Images = Mapping[str, "Tensor"]
 """Sensor name -> float32 tensor (B, T, C, H, W)."""
 
@@ -36,6 +36,8 @@ class Unit(NamedTuple):
 UNITS: dict[str, Unit] = {
     "reflectance": Unit("reflectance", low=-0.2, high=3.0),
     "dn": Unit("reflectance", 1e-4, low=-2000.0, high=65535.0),
+    # Sentinel-2 products of processing baseline 04.00 and later (January 2022) carry an offset of 1000.
+    "dn_offset": Unit("reflectance", 1e-4, -0.1, low=0.0, high=65535.0),
     "uint8": Unit("reflectance", 0.275 / 255, low=0.0, high=255.0),
     "db": Unit("backscatter", low=-100.0, high=60.0),
     "power": Unit("power", low=0.0, high=1e4),
@@ -56,7 +58,8 @@ class Band:
         name: canonical name, e.g. ``"s2.b04"``, ``"s2.b8a"``, ``"s1.vv"``, ``"rgb.red"``, ``"srtm.elevation"``.
         unit: a key of `UNITS`.
         wavelength_um: centre wavelength in micrometres, where the band has one.
-        gsd_m: ground sampling distance in metres, as delivered by the sensor.
+        gsd_m: ground sampling distance in metres: of the sensor in facts of suites and models, of the pixels as fed in
+            the bands a loader is given.
     """
 
     name: str
@@ -146,7 +149,8 @@ class Weights:
     Attributes:
         file: path below the weights folder, e.g. ``"galileo_nano/encoder.pt"``.
         url: where to fetch it, or ``""`` where no direct link is known (then `how` says what to do).
-        sha256: hex digest; ``""`` where its publisher states none: recorded on first download, enforced after.
+        sha256: hex digest, or its first digits (8 or more) where the publisher states those (in the file's name);
+            ``""`` where none is stated: recorded on first download, enforced after.
         size: bytes, 0 where unknown.
         licence: SPDX identifier or the licence's name.
         how: what a person does to get the file when no download works.
@@ -179,8 +183,11 @@ class ModelEntry:
             sensor that is there falls under `absent`.
         any_bands: takes whatever bands of `sensors` a suite offers (by wavelength, or by their number).
         sensors: with `any_bands`, the sensors accepted (``("*",)`` for all); otherwise derived from `bands`.
-        absent: what happens to a missing band: ``refuse`` the pair, feed ``zero`` or the ``mean`` after normalisation,
-            or ``mask`` (the network is told which bands it gets and has its own way).
+        absent: what may be done about a missing band, the first unless ``absent=`` asks for another: ``refuse`` the
+            pair; feed raw ``zero``; feed the ``mean`` (0 after normalisation); feed the present band of the sensor that
+            is ``nearest`` in wavelength; or ``mask`` (the network is told which bands it gets and has its own way).
+        levels: processing levels it was trained on, ``"s2:L1C"``, one sensor may have several. A suite of another
+            level is run with a warning.
         normalise: see `Normalise`.
         image_size: side in pixels of the input it was trained at; 1 for pixel time series.
         any_size: accepts other sides that are multiples of `patch` (up to `image_size` at a time).
@@ -190,6 +197,7 @@ class ModelEntry:
         parameters: parameters of the loaded encoder.
         width: channels of the last layer.
         weights: None for entries that have none (controls, random twins).
+        requires: extra of this package that its network comes from (``"terratorch"``), or ``""``.
         trained_on: datasets whose images or labels it has seen, by suite dataset name, for exposure flags.
         reference: paper, with arXiv id or DOI.
         parent: entry it derives from.
@@ -203,7 +211,8 @@ class ModelEntry:
     bands: tuple[Band, ...] = ()
     any_bands: bool = False
     sensors: tuple[str, ...] = ()
-    absent: Absent = "refuse"
+    absent: tuple[Absent, ...] = ("refuse",)
+    levels: tuple[str, ...] = ()
     normalise: Normalise = Normalise()
     image_size: int
     any_size: bool = False
@@ -213,6 +222,7 @@ class ModelEntry:
     temporal: bool = False
     parameters: int
     weights: Weights | None = None
+    requires: str = ""
     trained_on: tuple[str, ...] = ()
     reference: str = ""
     parent: str = ""
@@ -300,6 +310,8 @@ class Suite:
         bands: every band it can give, with units.
         default_bands: patterns over band names used when `bands=` is not given (``("s1.*",)``); empty for all.
         image_size: (H, W) in pixels.
+        gsd_m: ground size of a pixel in metres, or None where it varies or is not known.
+        levels: processing level by sensor, ``"s2:L2A"``; see `ModelEntry.levels`.
         dates: number of dates T; 0 where it varies.
         tasks: see `Task`.
         splits: official sample counts, e.g. ``{"train": 16200, "val": 5400, "test": 5400}``; further splits beyond
@@ -319,6 +331,8 @@ class Suite:
     bands: tuple[Band, ...]
     default_bands: tuple[str, ...] = ()
     image_size: tuple[int, int]
+    gsd_m: float | None = None
+    levels: tuple[str, ...] = ()
     dates: int = 1
     tasks: tuple[Task, ...]
     splits: Mapping[str, int]

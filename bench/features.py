@@ -305,10 +305,11 @@ def run_backbone(
         when = None if when is None else when.flatten(0, 1).unsqueeze(1)
         where = None if where is None else where.repeat_interleave(dates, 0)
     indices = range(len(backbone.layers))
-    if not recipe.windows:
-        taps = backbone(ready, indices, when=when, where=where)
-    else:
-        taps = _windowed(recipe, backbone, ready, when, where)
+    with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=recipe.precision == "bf16"):
+        if not recipe.windows:
+            taps = backbone(ready, indices, when=when, where=where)
+        else:
+            taps = _windowed(recipe, backbone, ready, when, where)
     if recipe.fold_dates and dates > 1:
         taps = [_over_dates(tap, dates) for tap in taps]
     return taps

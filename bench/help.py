@@ -18,6 +18,7 @@ Words (key=value; lists as [a,b] or a,b; * in names):
   tasks=       tasks of the suite                                                       [all of them]
   protocols=   see geobench-list protocols                                              [probe,knn]
   bands=       bands or sensors of the suite: s1, s2, s2.b04                            [the suite's default]
+  absent=      stand-in for bands the suite lacks, where a model accepts it: zero, mean, nearest    [the model's way]
   layers=      layers to probe: embedding, block_3, block_*, last                       [all]
   fractions=   shares of train and validation labels: [0.01,0.1,1]                      [1]
   subsets=     nested, stratified subsets drawn a fraction below 1                      [5]
@@ -28,7 +29,8 @@ Words (key=value; lists as [a,b] or a,b; * in names):
   cache=       folder for features and downloads                [$GEOBENCH_CACHE or ~/.cache/geobench]
   download=    fetch missing data and weights                                           [true]
   device=      auto, cpu, cuda, cuda:1, mps (never part of a result's identity)         [auto]
-  batch= workers= storage= retry=                                                       [32, 2, float16, true]
+  precision=   fp32 or bf16 (autocast); part of a result's identity                     [fp32]
+  batch= workers= storage= retry= channels_last= compile=                  [32, 2, float16, true, false, false]
   config=      a YAML file of these words; words on the command line win
   probe.c= probe.pools= ...   settings of a protocol, under its name
 
@@ -77,7 +79,21 @@ See geobench-list recipes for recipes and their settings.
 
 KEYS = (
     *("suite", "models", "tasks", "protocols", "bands", "layers", "fractions", "subsets", "seeds", "data", "weights"),
-    *("cache", "results", "download", "device", "batch", "workers", "storage", "retry", "config"),
+    *(
+        "cache",
+        "results",
+        "download",
+        "device",
+        "batch",
+        "workers",
+        "storage",
+        "retry",
+        "config",
+        "absent",
+        "precision",
+        "channels_last",
+        "compile",
+    ),
 )
 
 

@@ -123,7 +123,7 @@ def make(
         for task in tasks:
             for name, module in protocols.items():
                 try:
-                    recipe = match(entry, suite, task, bands)
+                    recipe = match(entry, suite, task, bands, absent=config.absent, precision=config.precision)
                 except Incompatible as error:
                     refused.append(Refusal(model=entry.name, task=task.name, protocol=name, reason=str(error)))
                     continue

@@ -79,8 +79,19 @@ class Session:
         if self._loaded is None or self._loaded[0] != key:
             self._loaded = None  # let the last one go before the next comes
             path = self.shelf.find(run.entry)
-            self._loaded = (key, run.entry.load(run.entry, path, _seed(run), run.recipe.bands))
+            self._loaded = (key, self._tuned(run.entry.load(run.entry, path, _seed(run), run.recipe.bands)))
         return self._loaded[1]
+
+    def _tuned(self, backbone: Backbone) -> Backbone:
+        """Return the backbone laid out and compiled as asked for."""
+        import torch
+
+        if isinstance(backbone, torch.nn.Module):
+            if self.config.channels_last:
+                backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            if self.config.compile:
+                backbone.compile()
+        return backbone
 
     def features(self, run: Run, name: str) -> tuple[Features, dict[str, float]]:
         """Return the features of one split for a run, and what they cost now."""
@@ -220,7 +231,13 @@ def carry_out(run: Run, session: Session) -> Record:
         notes=outcome.notes if outcome else (),
         arrays=sorted(outcome.arrays) if outcome else (),
         cost={name: round(value, 4) for name, value in costs.items()},
-        environment=provenance.environment() | {"command": session.config.replay(), "device": session.device},
+        environment=provenance.environment()
+        | {
+            "command": session.config.replay(),
+            "device": session.device,
+            "channels_last": session.config.channels_last,
+            "compile": session.config.compile,
+        },
         error=error,
     )
     session.store.put(record, outcome.arrays if outcome else {})

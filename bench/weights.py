@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +16,11 @@ from bench.store import write_atomic
 
 State = Literal["present", "downloadable", "missing", "none"]
 PACKAGED = Path(__file__).parent / "models"
+
+
+def lacks(entry: ModelEntry) -> bool:
+    """Return whether an entry's network needs a package that is not installed."""
+    return bool(entry.requires) and find_spec(entry.requires) is None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +46,8 @@ class Shelf:
 
     def state(self, entry: ModelEntry) -> State:
         """Return whether the weights are at hand, without fetching anything."""
+        if lacks(entry):
+            return "missing"
         if entry.weights is None:
             return "none"
         if any(path.exists() for path in self.places(entry)):
@@ -47,7 +55,9 @@ class Shelf:
         return "downloadable" if entry.weights.url and self.download else "missing"
 
     def remedy(self, entry: ModelEntry) -> str:
-        """Return what a person does to get an entry's weights."""
+        """Return what a person does to get an entry's weights, or the package its network comes from."""
+        if lacks(entry):
+            return f"pip install 'geobench-run[{entry.requires}]'"
         assert entry.weights is not None
         where = self.folder or self.cache / "weights"
         how = entry.weights.how or (f"fetch {entry.weights.url}" if entry.weights.url else "see its reference")
@@ -59,6 +69,8 @@ class Shelf:
         Raises:
             MissingWeights: not at hand and not to be had, or not the file its publisher names.
         """
+        if lacks(entry):
+            raise MissingWeights(f"{entry.name}: its network is of another package; {self.remedy(entry)}")
         if entry.weights is None:
             return None
         for path in self.places(entry):
@@ -83,6 +95,8 @@ class Shelf:
         Raises:
             MissingWeights: the file is not the one stated or recorded, or is not at hand.
         """
+        if lacks(entry):
+            raise MissingWeights(f"{entry.name}: its network is of another package; {self.remedy(entry)}")
         if entry.weights is None:
             return "random" if entry.origin == "random" else "none"
         path = path or next((place for place in self.places(entry) if place.exists()), None)
@@ -96,7 +110,7 @@ class Shelf:
             expected, said = recorded.setdefault(entry.weights.file, found), f"recorded in {ledger} at first sight"
             if expected == found:
                 write_atomic(ledger, json.dumps(recorded, indent=1, sort_keys=True).encode())
-        if found != expected:
+        if not found.startswith(expected):
             raise MissingWeights(
                 f"{entry.name}: {path} has sha256 {found}, but {expected} is {said}: a damaged or another file; "
                 "delete it to fetch it again"

@@ -168,8 +168,7 @@ def resnet() -> PyramidBackbone:
     return PyramidBackbone(
         seeded(lambda: timm.create_model("resnet18", num_classes=0), 0),
         RGB,
-        stem=("conv1", "bn1", "act1", "maxpool"),
-        stages=("layer1", "layer2", "layer3", "layer4"),
+        steps=(("conv1", "bn1", "act1", "maxpool"), ("layer1",), ("layer2",), ("layer3",), ("layer4",)),
         channels=(64, 64, 128, 256, 512),
         strides=(4, 4, 8, 16, 32),
     )

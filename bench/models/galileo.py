@@ -135,7 +135,7 @@ def _entry(size: str, *, depth: int, width: int, parameters: int, weights: Weigh
         origin="pretrained",
         objective="multimodal",
         bands=BANDS,
-        absent="mask",
+        absent=("mask",),
         normalise=_normalise(),
         image_size=96,
         any_size=True,

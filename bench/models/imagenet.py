@@ -66,8 +66,7 @@ def load_resnet50(entry: ModelEntry, weights: Path | None, seed: int, bands: tup
     return PyramidBackbone(
         network,
         bands,
-        stem=("conv1", "bn1", "act1", "maxpool"),
-        stages=("layer1", "layer2", "layer3", "layer4"),
+        steps=(("conv1", "bn1", "act1", "maxpool"), ("layer1",), ("layer2",), ("layer3",), ("layer4",)),
         channels=(64, 256, 512, 1024, 2048),
         strides=(4, 4, 8, 16, 32),
     )
