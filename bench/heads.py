@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -19,7 +20,6 @@ from bench.threads import each, stacked
 
 ALPHAS = tuple(10.0 ** (-4 + i / 2) for i in range(25))
 CONSTANT = 1e-6  # spread over root mean square below which a feature is rounding
-WORST_LOSS = 100.0  # a true class the training samples lack has infinite loss; this stands for it
 CHUNK_BYTES = 1 << 28
 
 
@@ -192,6 +192,9 @@ def _spread(
     )
 
 
+Fitted = TypeVar("Fitted", bound=LogisticPath | RidgePath)
+
+
 def predict(path: LogisticPath | RidgePath, x: Tensor) -> Tensor:
     """Return logits or values (P, S, n, K) of features (P, n, D) at all S strengths, in the type of x."""
     shape = (len(x), x.shape[1], *path.bias.shape[1:])
@@ -199,28 +202,14 @@ def predict(path: LogisticPath | RidgePath, x: Tensor) -> Tensor:
     return flat.view(shape).transpose(1, 2) + path.bias[:, :, None].to(x.dtype)
 
 
-def score(path: LogisticPath, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Return accuracy and mean cross-entropy (P, C) of every problem and strength, holding few logits at a time.
-
-    A sample whose class the training samples lacked counts as wrong, with loss `WORST_LOSS`.
-
-    Args:
-        path: from `fit_logistic`.
-        x: (P, n, D) features, standardised as for training.
-        y: (n,) classes.
-    """
-    problems, strengths, outputs = path.bias.shape
-    right = torch.zeros(problems, strengths, dtype=torch.float64, device=x.device)
-    lost = torch.zeros_like(right)
-    rows = max(1, CHUNK_BYTES // (8 * 3 * strengths * outputs))
-    for i in range(problems):
-        one = LogisticPath(**{name: value if name == "c" else value[i : i + 1] for name, value in vars(path).items()})
-        for part, truth in zip(torch.split(x[i], rows), torch.split(y, rows), strict=True):
-            logits = predict(one, part[None].double())[0]
-            true = logits.gather(2, truth.expand(strengths, -1)[..., None])[..., 0]
-            lost[i] += (logits.logsumexp(2) - true).clamp_max(WORST_LOSS).sum(1)
-            right[i] += (logits.argmax(2) == truth).sum(1)
-    return right / len(y), lost / len(y)
+def pick(path: Fitted, problem: int, setting: int | None = None) -> Fitted:
+    """Return the path of one problem (P = 1), or its model at one strength alone."""
+    settings = slice(None) if setting is None else slice(setting, setting + 1)
+    parts: dict[str, Any] = {
+        name: value[problem : problem + 1, settings] if torch.is_tensor(value) else value[settings]
+        for name, value in vars(path).items()
+    }
+    return replace(path, **parts)
 
 
 def fit_ridge(x: Tensor, y: Tensor, *, alphas: Sequence[float] = ALPHAS) -> RidgePath:

@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
-from sklearn.metrics import log_loss
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.preprocessing import StandardScaler
 
 from bench import heads, lbfgs, logistic
 from bench.errors import BadSetting, Incompatible
-from bench.heads import fit_logistic, fit_ridge, fit_sigmoid, knn, predict, ridge_loo, score, standardise
+from bench.heads import fit_logistic, fit_ridge, fit_sigmoid, knn, pick, predict, ridge_loo, standardise
 
 C = (1e-4, 1e-2, 1.0, 100.0)
 
@@ -234,21 +233,17 @@ def test_history_is_the_textbook_recursion():
     torch.testing.assert_close(found[0].double(), -q, atol=1e-3, rtol=1e-3)
 
 
-def test_score_is_accuracy_and_log_loss(monkeypatch):
+def test_one_problem_and_one_strength_are_part_of_the_whole():
     x, y = features(120, 20, 4, seed=11)
-    path = fit_logistic(x[:, :80], y[:80], classes=4, c=C)
-    monkeypatch.setattr(heads, "CHUNK_BYTES", 8 * 3 * 16 * 7)
-    accuracy, loss = score(path, x[:, 80:], y[80:])
-    logits = predict(path, x[:, 80:])
-    assert logits.shape == (2, len(C), 40, 4)
-    for p in range(2):
-        for i in range(len(C)):
-            assert accuracy[p, i] == pytest.approx(float((logits[p, i].argmax(-1) == y[80:]).double().mean()))
-            expected = log_loss(y[80:], logits[p, i].softmax(-1).numpy(), labels=range(4))
-            assert loss[p, i] == pytest.approx(expected, abs=1e-9)
-    path = fit_logistic(x[:, y < 3], y[y < 3], classes=4, c=(1.0,))
-    accuracy, loss = score(path, x[:, y == 3], y[y == 3])
-    assert (accuracy == 0).all() and (loss == heads.WORST_LOSS).all()
+    path = fit_logistic(x, y, classes=4, c=C)
+    whole = predict(path, x)
+    assert whole.shape == (2, len(C), 120, 4)
+    torch.testing.assert_close(predict(pick(path, 1), x[1:])[0], whole[1])
+    one = pick(path, 1, 3)
+    torch.testing.assert_close(predict(one, x[1:])[0, 0], whole[1, 3])
+    assert one.c == (C[3],) and one.gradient.shape == (1, 1)
+    ridge = fit_ridge(x, x[0, :, :2].double())
+    torch.testing.assert_close(predict(pick(ridge, 0, 5), x[:1])[0, 0], predict(ridge, x)[0, 5])
 
 
 @pytest.mark.parametrize(

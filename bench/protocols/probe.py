@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from bench.dense import DenseFit
+    from bench.heads import LogisticPath, RidgePath
 
-VERSION = 1
+VERSION = 2  # 2: learning rates of the dense probe from 0.01 to 0.3
 GROUP_BYTES = 1 << 30  # features of this size are fitted in one batch
 
 
@@ -45,7 +46,7 @@ class Settings(Root):
     pools: tuple[str, ...] = POOLS
     c: tuple[float, ...] = tuple(float(f"{10**e:.6g}") for e in np.linspace(-6, 4, 21))
     alpha: tuple[float, ...] = tuple(float(f"{10**e:.6g}") for e in np.linspace(-4, 8, 25))
-    learning_rates: tuple[float, ...] = (3e-3, 1e-2, 3e-2, 1e-1)
+    learning_rates: tuple[float, ...] = (1e-2, 3e-2, 1e-1, 3e-1)
     steps: int = Field(100, ge=1)
     batch: int = Field(8, ge=1)
 
@@ -84,20 +85,6 @@ def run(context: Context) -> Outcome:
     return _dense(context) if context.task.kind == "segmentation" else _pooled(context)
 
 
-class _Fit:
-    """A fitted linear map for one layer and pool: ``logits = ((x - mean) / scale) W' + b``."""
-
-    def __init__(self, mean: Tensor, scale: Tensor, weight: Tensor, bias: Tensor) -> None:
-        self.mean, self.scale, self.weight, self.bias = mean, scale, weight, bias
-
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        import torch
-
-        values = (torch.from_numpy(x).to(self.mean.device, self.weight.dtype) - self.mean) / self.scale
-        result: np.ndarray = (values @ self.weight.T + self.bias).double().cpu().numpy()
-        return result
-
-
 def _groups(context: Context, train: Labelled) -> Iterator[list[tuple[int, str]]]:
     """Yield (layer, pool) pairs of one width, as many at a time as fit in memory."""
     pairs: dict[int, list[tuple[int, str]]] = {}
@@ -122,22 +109,22 @@ def _stack(context: Context, split: Labelled, members: Sequence[tuple[int, str]]
 
 
 def _pooled(context: Context) -> Outcome:
-    from bench.heads import standardise
+    import torch
+
+    from bench.heads import pick, predict, standardise
 
     start = time.perf_counter()
     train, val = context.open("train"), context.open("val")
     candidates: list[Candidate] = []
-    fits: dict[tuple[int, str], _Fit] = {}
+    fits: dict[tuple[int, str], tuple[Tensor, Tensor, LogisticPath | RidgePath]] = {}
     count = 0
     for members in _groups(context, train):
         x, v = _stack(context, train, members), _stack(context, val, members)
         mean, scale = standardise(x)
-        weight, bias, grid = _fit(context, (x - mean) / scale, train)
-        v = (v - mean) / scale
+        path, grid = _fit(context, (x - mean) / scale, train)
         for place, (index, pool) in enumerate(members):
-            flat = v[place].to(weight.dtype) @ weight[place].flatten(0, 1).T
-            logits = flat.reshape(len(flat), *weight.shape[1:3]) + bias[place]
-            outputs = logits.transpose(0, 1).double().cpu().numpy()  # (settings, n, K)
+            standard = (v[place] - mean[place]) / scale[place]
+            outputs = predict(pick(path, place), standard[None])[0].cpu().numpy()  # (settings, n, K)
             scored = [_score(context.task, one, val.target) for one in outputs]
             mine = [
                 Candidate(layer=index, pool=pool, setting=grid[i], edge=i in (0, len(grid) - 1), score=s, loss=loss)
@@ -145,21 +132,22 @@ def _pooled(context: Context) -> Outcome:
             ]
             best = max(range(len(mine)), key=lambda i: mine[i].rank)
             candidates.append(mine[best])
-            fits[index, pool] = _Fit(mean[place], scale[place], weight[place, best], bias[place, best])
+            fits[index, pool] = mean[place], scale[place], pick(path, place, best)
             count += len(grid)
     choice = choose(candidates, len(context.layers))
     seconds = time.perf_counter() - start
 
-    def predict(split: Labelled, one: Candidate) -> Mapping[str, np.ndarray]:
-        outputs = fits[one.layer, one.pool](split.vectors(context.layers[one.layer].name, one.pool))
-        return _outcome(context.task, outputs)
+    def outcome(split: Labelled, one: Candidate) -> Mapping[str, np.ndarray]:
+        mean, scale, fit = fits[one.layer, one.pool]
+        values = torch.from_numpy(split.vectors(context.layers[one.layer].name, one.pool)).to(mean.device)
+        return _outcome(context.task, predict(fit, ((values - mean) / scale)[None])[0, 0].cpu().numpy())
 
     notes = [*train.notes, *val.notes, *_absent(context.task, train)]
-    return report(context, choice, predict, notes=notes, cost={"fits": float(count), "fit_seconds": seconds})
+    return report(context, choice, outcome, notes=notes, cost={"fits": float(count), "fit_seconds": seconds})
 
 
-def _fit(context: Context, x: Tensor, train: Labelled) -> tuple[Tensor, Tensor, tuple[float, ...]]:
-    """Return weights (P, settings, K, D), biases (P, settings, K) and the grid of settings."""
+def _fit(context: Context, x: Tensor, train: Labelled) -> tuple[LogisticPath | RidgePath, tuple[float, ...]]:
+    """Return the fits of every problem (P, n, D) at every setting, and the grid of settings."""
     import torch
 
     from bench.heads import fit_logistic, fit_ridge, fit_sigmoid
@@ -167,13 +155,10 @@ def _fit(context: Context, x: Tensor, train: Labelled) -> tuple[Tensor, Tensor, 
     settings: Settings = context.settings
     target = torch.as_tensor(train.target).to(context.device)
     if context.task.kind == "classification":
-        path = fit_logistic(x, target.long(), classes=len(context.task.classes), c=settings.c)
-        return path.weight, path.bias, settings.c
+        return fit_logistic(x, target.long(), classes=len(context.task.classes), c=settings.c), settings.c
     if context.task.kind == "multilabel":
-        path = fit_sigmoid(x, target.float(), c=settings.c)
-        return path.weight, path.bias, settings.c
-    ridge = fit_ridge(x, target.double(), alphas=settings.alpha)
-    return ridge.weight, ridge.bias, settings.alpha
+        return fit_sigmoid(x, target.float(), c=settings.c), settings.c
+    return fit_ridge(x, target.double(), alphas=settings.alpha), settings.alpha
 
 
 def _score(task: Task, outputs: np.ndarray, target: np.ndarray | None) -> tuple[float, float]:
