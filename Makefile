@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint bench report clean
+.PHONY: demo test test-all lint bench report clean
 
 $(VENV)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else "Python 3.11 to 3.13 is needed, this is %d.%d; say make PYTHON=python3.11 ..." % v)'
@@ -20,7 +20,10 @@ demo: $(VENV)/.installed  ## the main job on the embedded suite with the embedde
 	$(BIN)/geobench-run suite=demo models=[tiny_*,tiny_*.random,image_stats,rcf]
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not heavy"
+
+test-all: $(VENV)/.dev  ## with the largest networks run for real, an hour
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: $(VENV)/.dev  ## what CI checks beside the tests
 	$(BIN)/ruff check .

@@ -62,6 +62,7 @@ def built(
     entry: str,
     rename: Callable[[str], str | None] | None = None,
     prefix: str = "",
+    plain_norm: str = "",
 ) -> M:
     """Return what `build` makes, frozen: with the weights of a file, or at random init where there is none.
 
@@ -76,6 +77,7 @@ def built(
         entry: the model's name, for messages.
         rename: see `bench.checkpoints.load_state`.
         prefix: see `bench.checkpoints.load_state`.
+        plain_norm: see `bench.checkpoints.load_state`.
 
     Raises:
         MissingWeights: see `bench.checkpoints.load_state`.
@@ -85,7 +87,7 @@ def built(
     if weights is None:
         return seeded(build, seed)
     network = _hollow(build) or seeded(build, seed)
-    load_state(network, weights, entry=entry, rename=rename, prefix=prefix)
+    load_state(network, weights, entry=entry, rename=rename, prefix=prefix, plain_norm=plain_norm)
     return frozen(network)
 
 

@@ -55,6 +55,7 @@ def load_state(
     entry: str,
     rename: Callable[[str], str | None] | None = None,
     prefix: str = "",
+    plain_norm: str = "",
 ) -> None:
     """Fill every parameter and persistent buffer of a module from a checkpoint, or raise and change nothing.
 
@@ -66,12 +67,17 @@ def load_state(
         entry: the model's name, for the message.
         rename: the module's name of a key of the file; None drops the key on purpose (a decoder, a head).
         prefix: take only the keys of the file that start with it, and cut it off (before `rename`).
+        plain_norm: name of a norm that its publisher leaves out of some files (a norm without weights, or one fitted
+            anew for each task): if neither of its tensors is there, weight is 1 and bias 0, as before training.
 
     Raises:
         MissingWeights: as `read_state`; or if any key is missing, extra, given twice, or of another shape.
     """
     state = _renamed(read_state(path), path, entry, rename, prefix)
     wanted = module.state_dict()
+    affine = [key for key in (f"{plain_norm}.weight", f"{plain_norm}.bias") if plain_norm and key in wanted]
+    if not any(key in state for key in affine):
+        state |= {key: torch.full(wanted[key].shape, float(key.endswith("weight"))) for key in affine}
     clash = [
         f"{key}: {_shape(state[key])} in the file, {_shape(value)} in the network"
         for key, value in wanted.items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bench.core import Backbone, Tap
 
 FLUSH_SECONDS = 30.0
+PRECISION = 0.1  # relative error of features that bf16 rounding may make, over tens of blocks
 Progress = Callable[[int], None]
 
 
@@ -162,6 +163,8 @@ def _fill(
         backbone.to(device).eval()
     flushed = time.monotonic()
     shapes = _shapes(job, backbone, stats, device)
+    if job.recipe.precision != "fp32":
+        _check_precision(job, backbone, stats, device)
     if job.recipe.windows:  # a large image is many forward passes: keep the memory of a batch what it was
         image = next(iter(job.split[0].images.values())).shape[-2:]
         batch = max(1, batch // len(window_grid(job.recipe, image)))
@@ -208,6 +211,26 @@ def _shapes(job: Pass, backbone: Backbone, stats: Statistics, device: str) -> di
             rows = _rows(job, backbone, [sample], stats, device)
             return {name: (array.shape[1:], array.dtype.str) for name, array in rows.items()}
     raise MissingData(f"{job.facts.get('suite')} {job.split_name}: no usable image among the first 64")
+
+
+def _check_precision(job: Pass, backbone: Backbone, stats: Statistics, device: str) -> None:
+    """Compare one image's features with those in full precision: some builds of torch compute bf16 convolutions wrong.
+
+    Seen with torch 2.15 on CPUs with AMX: 6 bands at patch 16 were off by as much as their own size, 3 bands not at all.
+    """
+    import torch
+
+    sample = next(s for s in (job.split[i] for i in range(len(job.split))) if _usable(s, job.recipe.reads))
+    with torch.inference_mode():
+        given = run_backbone(job.recipe, backbone, [sample], stats, device)
+        exact = run_backbone(replace(job.recipe, precision="fp32"), backbone, [sample], stats, device)
+    for layer, one, true in zip(backbone.layers, given, exact, strict=True):
+        error = float((one.grid.float() - true.grid).norm() / true.grid.norm().clamp_min(1e-12))
+        if not error <= PRECISION:
+            raise Incompatible(
+                f"{job.facts.get('model')}: {job.recipe.precision} features of {layer.name} differ from fp32's by "
+                f"{error:.0%} of their size on {device}; rounding explains {PRECISION:.0%} at most: use precision=fp32"
+            )
 
 
 def _rows(

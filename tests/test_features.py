@@ -196,3 +196,22 @@ def test_health_sees_a_layer_that_says_the_same_of_every_image(tmp_path):
     ]
     faults = health(take(FeatureCache(tmp_path / "b"), job(), backbone)[0])
     assert faults == ["block_2.cls is the same for every image", "block_2.mean is the same for every image"]
+
+
+def test_half_precision_is_held_against_full_precision(tmp_path):
+    """Some builds of torch compute bf16 convolutions wrong, and nothing else would notice."""
+    half = job(recipe=match(ENTRY, SUITE, KIND, BANDS, precision="bf16"))
+    assert half.key({}) != job().key({})
+
+    class Wrong(torch.nn.Module):
+        layers = (Layer(name="embedding", channels=2, stride=4, depth=0.0),)
+
+        def forward(self, images, layers, *, when=None, where=None):
+            grid = images["s2"][:, 0, :, ::4, ::4]
+            grid = 2 * grid if torch.is_autocast_enabled("cpu") else grid
+            return [Tap(grid, grid.mean((-2, -1))) for _ in layers]
+
+    with pytest.raises(Incompatible, match="bf16 features of embedding differ from fp32's by 100%"):
+        take(FeatureCache(tmp_path), half, Wrong())
+    take(FeatureCache(tmp_path), job(), Wrong())
+    take(FeatureCache(tmp_path), half)

@@ -15,6 +15,7 @@ taken at their own resolution.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,35 +52,41 @@ def parts_for(bands: tuple[Band, ...]) -> tuple[str, ...]:
     return ("s2_encoder", "s2_GAP_FFN") if "s2" in sensors else ("s1_encoder", "s1_GAP_FFN")
 
 
-def load_croma(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Band, ...]) -> Backbone:
-    """Return the parts of torchgeo's CROMA base that the sensors of `bands` need, trained or at random init.
+def load_croma(
+    entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Band, ...], *, size: str = "base"
+) -> Backbone:
+    """Return the parts of torchgeo's CROMA that the sensors of `bands` need, trained or at random init.
 
     Args:
         entry: one of `ENTRIES` or its random twin.
         weights: the publisher's file, or torchgeo's copy of it.
         seed: of the random init.
         bands: all bands of s2, of s1, or of both, in the order of `BANDS`.
+        size: ``base`` or ``large``.
 
     Raises:
         MissingWeights: see `bench.checkpoints.load_state`.
     """
-    from bench.backbones import CROMABackbone, seeded
-    from bench.checkpoints import load_state
+    from bench.backbones import CROMABackbone, built
 
     parts = parts_for(bands)
-    network = seeded(lambda: _network(parts), seed)
-    if weights is not None:
+    network = built(
+        lambda: _network(parts, size),
+        weights,
+        seed=seed,
+        entry=entry.name,
         # The other parts of the file belong to a sensor that is not there.
-        load_state(network, weights, entry=entry.name, rename=lambda key: key if key.split(".")[0] in parts else None)
+        rename=lambda key: key if key.split(".")[0] in parts else None,
+    )
     return CROMABackbone(network, bands)
 
 
-def _network(parts: tuple[str, ...]) -> torch.nn.Module:
-    from torchgeo.models import croma_base
+def _network(parts: tuple[str, ...], size: str) -> torch.nn.Module:
+    from torchgeo.models import croma_base, croma_large
 
     modalities = [name for name, part in (("sar", "s1_encoder"), ("optical", "s2_encoder")) if part in parts]
     # torchgeo computes the attention bias of one image size in a slow loop; the backbone computes its own.
-    network: Any = croma_base(modalities=modalities, image_size=8)
+    network: Any = (croma_large if size == "large" else croma_base)(modalities=modalities, image_size=8)
     del network.attn_bias
     for name, _ in list(network.named_children()):
         if name not in parts:
@@ -87,29 +94,37 @@ def _network(parts: tuple[str, ...]) -> torch.nn.Module:
     return network  # type: ignore[no-any-return]
 
 
-ENTRIES = (
-    ModelEntry(
-        name="croma_base",
+def _entry(size: str, depth: int, width: int, parameters: int, commit: str, digits: str) -> ModelEntry:
+    file = f"CROMA_{size}-{digits}.pt"
+    return ModelEntry(
+        name=f"croma_{size}",
         origin="pretrained",
         objective="multimodal",
         bands=BANDS,
+        absent=("refuse", "mean", "zero", "nearest"),
+        levels=("s2:L1C", "s2:L2A", "s1:GRD"),
         normalise=Normalise(kind="image_2sd"),
         image_size=120,
         any_size=True,
         patch=8,
-        depth=12,
-        width=768,
-        parameters=184917504,
+        depth=depth,
+        width=width,
+        parameters=parameters,
         weights=Weights(
-            file="croma_base/CROMA_base-0238d814.pt",
-            url="https://huggingface.co/torchgeo/croma/resolve/387883f08af79d777167519c57cd826eda89a16f/"
-            "CROMA_base-0238d814.pt",
+            file=f"croma_{size}/{file}",
+            url=f"https://huggingface.co/torchgeo/croma/resolve/{commit}/{file}",
+            sha256=digits,
             licence="CC-BY-4.0",
-            source="url from torchgeo 0.8.1, CROMABase_Weights.CROMA_VIT; sha256 starts with 0238d814",
+            source=f"torchgeo 0.8.1, CROMA{size.capitalize()}_Weights.CROMA_VIT; hash starts with {digits} (file name)",
         ),
         trained_on=("ssl4eo-s12",),
         reference="Fuller et al. 2023, CROMA: Remote Sensing Representations with Contrastive Radar-Optical Masked "
         "Autoencoders, arXiv:2311.00566",
-        load=load_croma,
-    ),
+        load=partial(load_croma, size=size),
+    )
+
+
+ENTRIES = (
+    _entry("base", 12, 768, 184917504, "387883f08af79d777167519c57cd826eda89a16f", "0238d814"),
+    _entry("large", 24, 1024, 655765504, "92cb1a0f4e34c6c01558baf070197c01255382f6", "921e69ad"),
 )

@@ -17,6 +17,7 @@ layers end at ``block_12``. Positions are fixed at 14 x 14 patches: images are r
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,42 +61,42 @@ def wavelengths_of(bands: tuple[Band, ...]) -> list[float]:
         wavelength = WAVELENGTHS.get(band.name) or band.wavelength_um
         if not wavelength:
             raise Incompatible(
-                f"dofa_base needs the wavelength of each band; {band.name} declares none: leave it out with bands="
+                f"DOFA needs the wavelength of each band; {band.name} declares none: leave it out with bands="
             )
         found.append(wavelength)
     return found
 
 
-def load_dofa(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Band, ...]) -> Backbone:
-    """Return torchgeo's DOFA base over `bands`, with the publisher's weights or at random init.
+def load_dofa(
+    entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Band, ...], *, size: str = "base"
+) -> Backbone:
+    """Return torchgeo's DOFA over `bands`, with the publisher's weights or at random init.
 
     Args:
         entry: one of `ENTRIES` or its random twin.
         weights: torchgeo's file.
         seed: of the random init.
         bands: any with a wavelength, in any order.
+        size: ``base`` or ``large``.
 
     Raises:
         Incompatible: a band has no wavelength.
         MissingWeights: see `bench.checkpoints.load_state`.
     """
-    from bench.backbones import DOFABackbone, seeded
-    from bench.checkpoints import load_state
+    from bench.backbones import DOFABackbone, built
 
     wavelengths = wavelengths_of(bands)
-    network = seeded(_network, seed)
-    if weights is not None:
-        load_state(network, weights, entry=entry.name)
+    network = built(lambda: _network(size), weights, seed=seed, entry=entry.name)
     return DOFABackbone(network, bands, wavelengths=wavelengths)
 
 
-def _network() -> torch.nn.Module:
-    """Return DOFA base as before pretraining, without the parts that torchgeo's file has no weights for."""
+def _network(size: str) -> torch.nn.Module:
+    """Return DOFA as before pretraining, without the parts that torchgeo's file has no weights for."""
     import torch
     from timm.layers import build_sincos2d_pos_embed
-    from torchgeo.models import dofa_base_patch16_224
+    from torchgeo.models import dofa_base_patch16_224, dofa_large_patch16_224
 
-    network: Any = dofa_base_patch16_224(num_classes=0)
+    network: Any = (dofa_large_patch16_224 if size == "large" else dofa_base_patch16_224)(num_classes=0)
     network.fc_norm = torch.nn.Identity()
     # torchgeo leaves both at zero, for its files to fill; a random twin needs its positions.
     positions = build_sincos2d_pos_embed([14, 14], network.embed_dim, interleave_sin_cos=False)
@@ -105,30 +106,37 @@ def _network() -> torch.nn.Module:
     return network  # type: ignore[no-any-return]
 
 
-ENTRIES = (
-    ModelEntry(
-        name="dofa_base",
+def _entry(size: str, depth: int, width: int, parameters: int, digits: str) -> ModelEntry:
+    file = f"dofa_{size}_patch16_224-{digits}.pth"
+    return ModelEntry(
+        name=f"dofa_{size}",
         origin="pretrained",
         objective="reconstruction",
         bands=BANDS,
         any_bands=True,
         sensors=("s2", "s1", "rgb", "landsat", "hls", "naip"),
+        absent=("mask",),
         normalise=Normalise(kind="dataset"),
         image_size=224,
         patch=16,
-        depth=12,
-        width=768,
-        parameters=111310592,
+        depth=depth,
+        width=width,
+        parameters=parameters,
         weights=Weights(
-            file="dofa_base/dofa_base_patch16_224-a0275954.pth",
-            url="https://huggingface.co/torchgeo/dofa/resolve/b8db318b64a90b9e085ec04ba8851233c5893666/"
-            "dofa_base_patch16_224-a0275954.pth",
+            file=f"dofa_{size}/{file}",
+            url=f"https://huggingface.co/torchgeo/dofa/resolve/b8db318b64a90b9e085ec04ba8851233c5893666/{file}",
+            sha256=digits,
             licence="CC-BY-4.0",
-            source="url from torchgeo 0.8.1, DOFABase16_Weights.DOFA_MAE; sha256 starts with a0275954",
+            source=f"torchgeo 0.8.1, DOFA{size.capitalize()}16_Weights.DOFA_MAE; hash starts with {digits} (file name)",
         ),
         trained_on=("satlaspretrain", "five-billion-pixels", "hyspecnet-11k"),
         reference="Xiong et al. 2024, Neural Plasticity-Inspired Foundation Model for Observing the Earth Crossing "
         "Modalities, arXiv:2403.15356",
-        load=load_dofa,
-    ),
+        load=partial(load_dofa, size=size),
+    )
+
+
+ENTRIES = (
+    _entry("base", 12, 768, 111310592, "a0275954"),
+    _entry("large", 24, 1024, 337103360, "0ff904d3"),
 )

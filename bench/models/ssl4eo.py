@@ -1,22 +1,33 @@
-"""ViT-S/16 pretrained on SSL4EO-S12 by four objectives: same data, same architecture, same 13 bands.
+"""Encoders pretrained on SSL4EO-S12: one corpus, several objectives and sizes, of Sentinel-2 or of Sentinel-1.
 
 Sentinel-2 level 1C in all 13 bands, reflectance x 10000 divided by 10000 and clipped to 0..1, at 224 pixels: "13 bands
-of S2-L1C, 100 epochs, input clip to [0,1] by dividing 10000" (README of zhu-xlab/SSL4EO-S12). Band order, files and
-the network are torchgeo's. All four have six heads, as their pretraining code has; MoCo v3's own ViT-S has twelve, and
-the authors changed it. An image is pooled by its class token, as in their linear evaluations.
+of S2-L1C, 100 epochs, input clip to [0,1] by dividing 10000" (README of zhu-xlab/SSL4EO-S12). Sentinel-1 VV and VH in
+dB are mapped from mean -/+ 2 standard deviations of the corpus to 0..1 and clipped (``normalize`` and ``S1_MEAN`` of
+zhu-xlab/DeCUR, ``src/pretrain/datasets/SSL4EO/ssl4eo_dataset_lmdb_mm_norm.py``, the authors' later release of the same
+reader); torchgeo's z-score of the same statistics is that map up to a factor, without the clip.
 
-The network's positions are fixed at 14 x 14 patches, so images are resized to 224 pixels, as the authors do.
+Band order, files and networks are torchgeo's. The ViT-S all have six heads, as their pretraining code has; MoCo v3's
+own ViT-S has twelve, and the authors changed it. A ViT's image vector is its class token, as in the authors' linear
+evaluations, a ResNet's the mean of its last stage. torchgeo accepts MAE and FG-MAE files with or without the final
+norm; where a file has none it is plain. Positions are fixed: images are resized to 224 pixels, as the authors do.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+from functools import partial
 
-from bench.core import Backbone, Band, ModelEntry, Normalise, Objective, Weights
+from bench.core import Band, Load, ModelEntry, Normalise, Objective, Weights
+from bench.timm_networks import load_resnet, load_vit
 
 HUB = "https://huggingface.co"
-SOURCE = "url from torchgeo 0.8.1, ViTSmall16_Weights"
 PAPER = "Wang et al. 2023, SSL4EO-S12, arXiv:2211.07044"
+METHODS: dict[str, tuple[Objective, str]] = {
+    "dino": ("joint-embedding", f"{PAPER}; Caron et al. 2021, DINO, arXiv:2104.14294"),
+    "moco": ("joint-embedding", f"{PAPER}; Chen et al. 2021, MoCo v3, arXiv:2104.02057"),
+    "mae": ("reconstruction", f"{PAPER}; He et al. 2022, MAE, arXiv:2111.06377"),
+    "fgmae": ("reconstruction", "Wang et al. 2024, FG-MAE, arXiv:2310.18653"),
+    "decur": ("multimodal", "Wang et al. 2024, DeCUR, arXiv:2309.05300"),
+}
 BANDS = tuple(
     Band(name=f"s2.{name}", unit="dn", wavelength_um=wavelength, gsd_m=gsd)
     for name, wavelength, gsd in (
@@ -35,84 +46,172 @@ BANDS = tuple(
         ("b12", 2.190, 20.0),
     )
 )
+RADAR = (Band(name="s1.vv", unit="db", gsd_m=10.0), Band(name="s1.vh", unit="db", gsd_m=10.0))
+RADAR_MEAN, RADAR_SPREAD = (-12.59, -20.26), (5.26, 5.91)
+S2 = Normalise(kind="affine", shift=(0.0,) * 13, scale=(10000.0,) * 13, clip=(0.0, 1.0))
+S1 = Normalise(
+    kind="affine",
+    shift=tuple(mean - 2 * spread for mean, spread in zip(RADAR_MEAN, RADAR_SPREAD, strict=True)),
+    scale=tuple(4 * spread for spread in RADAR_SPREAD),
+    clip=(0.0, 1.0),
+)
+COLOUR = tuple(band for name in ("s2.b04", "s2.b03", "s2.b02") for band in BANDS if band.name == name)
+# patch, depth, width, parameters by number of bands
+SIZES: dict[str, tuple[int, int, int, dict[int, int]]] = {
+    "small": (16, 12, 384, {13: 22648704, 2: 21567360}),
+    "base": (16, 12, 768, {13: 87764736, 2: 85602048}),
+    "large": (16, 24, 1024, {13: 305923072, 2: 303039488}),
+    "huge": (14, 32, 1280, {13: 633273600, 2: 630513920}),
+    "resnet18": (32, 4, 512, {13: 11207872, 3: 11176512}),
+    "resnet50": (32, 4, 2048, {13: 23539392, 3: 23508032, 2: 23504896}),
+}
 
 
-def load_vit_small(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Band, ...]) -> Backbone:
-    """Return timm's ViT-S/16 over 13 bands, with the publisher's weights or at random init.
-
-    Args:
-        entry: one of `ENTRIES` or its random twin.
-        weights: the publisher's file in timm's layout; its classification head is dropped where it has one.
-        seed: of the random init.
-        bands: `BANDS`, in that order.
-
-    Raises:
-        MissingWeights: see `bench.checkpoints.load_state`.
-    """
-    import timm
-
-    from bench.backbones import ViTBackbone, seeded
-    from bench.checkpoints import load_state
-
-    network = seeded(lambda: timm.create_model("vit_small_patch16_224", num_classes=0, in_chans=len(bands)), seed)
-    if weights is not None:
-        load_state(network, weights, entry=entry.name, rename=lambda key: None if key.startswith("head.") else key)
-    return ViTBackbone(network, bands, pool="cls")
+LOADERS: dict[str, Load] = {
+    **{
+        size: partial(load_vit, name=f"vit_{size}_patch{patch}_224", plain_norm="norm")
+        for size, (patch, *_) in SIZES.items()
+        if not size.startswith("resnet")
+    },
+    **{size: partial(load_resnet, name=size) for size in SIZES if size.startswith("resnet")},
+}
 
 
-def _entry(method: str, objective: Objective, url: str, source: str, reference: str) -> ModelEntry:
+def _entry(method: str, size: str, file: str, *, sensor: str = "", sha256: str = "", source: str = "") -> ModelEntry:
+    """Return an entry; `file` is ``owner/repository@commit:name``."""
+    repository, _, rest = file.partition("@")
+    commit, _, name = rest.partition(":")
+    bands = {"": BANDS, "s1": RADAR, "rgb": COLOUR}[sensor]
+    patch, depth, width, parameters = SIZES[size]
+    objective, reference = METHODS[method]
+    entry = f"ssl4eo_{method}_{size}" + (f".{sensor}" if sensor else "")
+    radar = sensor == "s1"
+    colour = Normalise(kind="affine", shift=(0.0,) * 3, scale=(10000.0,) * 3, clip=(0.0, 1.0))
+    said = f"hash starts with {sha256} (file name)" if sha256 else "no hash stated"
     return ModelEntry(
-        name=f"ssl4eo_{method}_small",
+        name=entry,
         origin="pretrained",
         objective=objective,
-        bands=BANDS,
-        normalise=Normalise(kind="affine", shift=(0.0,) * 13, scale=(10000.0,) * 13, clip=(0.0, 1.0)),
+        bands=bands,
+        absent=("refuse", "mean", "zero", "nearest"),
+        levels=("s1:GRD",) if radar else ("s2:L1C",),
+        normalise=S1 if radar else S2 if sensor == "" else colour,
         image_size=224,
-        patch=16,
-        depth=12,
-        width=384,
-        parameters=22648704,
+        patch=patch,
+        depth=depth,
+        width=width,
+        parameters=parameters[len(bands)],
         weights=Weights(
-            file=f"ssl4eo_{method}_small/{url.rpartition('/')[2]}",
-            url=f"{HUB}/{url}",
-            licence="CC-BY-4.0",
-            source=source,
+            file=f"{entry}/{name}",
+            url=f"{HUB}/{repository}/resolve/{commit}/{name}",
+            sha256=sha256,
+            licence="Apache-2.0" if method == "decur" else "CC-BY-4.0",
+            source=f"torchgeo 0.8.1, {source}; {said}",
         ),
         trained_on=("ssl4eo-s12",),
         reference=reference,
-        load=load_vit_small,
+        load=LOADERS[size],
     )
 
 
+def _ours(method: str, size: str, commit: str, digits: str, *, sensor: str = "", source: str) -> ModelEntry:
+    """Return an entry whose file torchgeo converted, in a repository of its own."""
+    architecture = "vit_small_patch16_224" if size == "small" else size
+    kind = {"": "sentinel2_all", "s1": "sentinel1_all", "rgb": "sentinel2_rgb"}[sensor]
+    stem = f"{architecture}_{kind}_{method}"
+    return _entry(
+        method, size, f"torchgeo/{stem}@{commit}:{stem}-{digits}.pth", sensor=sensor, sha256=digits, source=source
+    )
+
+
+def _masked(method: str, size: str, sensor: str) -> ModelEntry:
+    """Return an entry of the authors' own MAE and FG-MAE files."""
+    repository, commit = {
+        "mae": ("wangyi111/SSL4EO-S12", "75c72195d35201dc1fb210818993518c25da566b"),
+        "fgmae": ("wangyi111/FGMAE", "24dd3077d7a99ecd454eaec7adb83d045d7fa122"),
+    }[method]
+    patch = SIZES[size][0]
+    epoch = 99 if size != "huge" else {"mae": 199, "fgmae": 399}[method]
+    count = 2 if sensor == "s1" else 13
+    name = f"B{count}_vit{size[0]}{patch}_{method}_ep{epoch}_enc.pth"
+    enum = f"ViT{size.capitalize()}{patch}_Weights.{'SENTINEL1_GRD' if sensor else 'SENTINEL2_ALL'}_{method.upper()}"
+    return _entry(method, size, f"{repository}@{commit}:{name}", sensor=sensor, source=enum)
+
+
 ENTRIES = (
-    _entry(
+    _ours(
         "dino",
-        "joint-embedding",
-        "torchgeo/vit_small_patch16_224_sentinel2_all_dino/resolve/5b41dd418a79de47ac9f5be3e035405a83818a62/"
-        "vit_small_patch16_224_sentinel2_all_dino-36bcc127.pth",
-        f"{SOURCE}.SENTINEL2_ALL_DINO; sha256 starts with 36bcc127",
-        f"{PAPER}; Caron et al. 2021, DINO, arXiv:2104.14294",
+        "small",
+        "5b41dd418a79de47ac9f5be3e035405a83818a62",
+        "36bcc127",
+        source="ViTSmall16_Weights.SENTINEL2_ALL_DINO",
     ),
-    _entry(
+    _ours(
         "moco",
-        "joint-embedding",
-        "torchgeo/vit_small_patch16_224_sentinel2_all_moco/resolve/1cb683f6c14739634cdfaaceb076529adf898c74/"
-        "vit_small_patch16_224_sentinel2_all_moco-67c9032d.pth",
-        f"{SOURCE}.SENTINEL2_ALL_MOCO; sha256 starts with 67c9032d",
-        f"{PAPER}; Chen et al. 2021, MoCo v3, arXiv:2104.02057",
+        "small",
+        "1cb683f6c14739634cdfaaceb076529adf898c74",
+        "67c9032d",
+        source="ViTSmall16_Weights.SENTINEL2_ALL_MOCO",
+    ),
+    *(_masked(m, size, s) for m in ("mae", "fgmae") for size in ("small", "base", "large", "huge") for s in ("", "s1")),
+    _ours(
+        "dino",
+        "resnet50",
+        "d7f14bf5530d70ac69d763e58e77e44dbecfec7c",
+        "d6c330e9",
+        source="ResNet50_Weights.SENTINEL2_ALL_DINO",
+    ),
+    _ours(
+        "moco",
+        "resnet50",
+        "da4f3c9dbe09272eb902f3b37f46635fa4726879",
+        "df8b932e",
+        source="ResNet50_Weights.SENTINEL2_ALL_MOCO",
+    ),
+    _ours(
+        "moco",
+        "resnet50",
+        "efd9723b59a88e9dc1420dc1e96afb25b0630a3c",
+        "2b57ba8b",
+        sensor="rgb",
+        source="ResNet50_Weights.SENTINEL2_RGB_MOCO",
+    ),
+    _ours(
+        "moco",
+        "resnet50",
+        "e79862c667853c10a709bdd77ea8ffbad0e0f1cf",
+        "906e4356",
+        sensor="s1",
+        source="ResNet50_Weights.SENTINEL1_ALL_MOCO",
+    ),
+    _ours(
+        "moco",
+        "resnet18",
+        "5b8cddc9a14f3844350b7f40b85bcd32aed75918",
+        "59bfdff9",
+        source="ResNet18_Weights.SENTINEL2_ALL_MOCO",
+    ),
+    _ours(
+        "moco",
+        "resnet18",
+        "e1c032e7785fd0625224cdb6699aa138bb304eec",
+        "e3a335e3",
+        sensor="rgb",
+        source="ResNet18_Weights.SENTINEL2_RGB_MOCO",
     ),
     _entry(
-        "mae",
-        "reconstruction",
-        "wangyi111/SSL4EO-S12/resolve/75c72195d35201dc1fb210818993518c25da566b/B13_vits16_mae_ep99_enc.pth",
-        f"{SOURCE}.SENTINEL2_ALL_MAE; no hash stated",
-        f"{PAPER}; He et al. 2022, MAE, arXiv:2111.06377",
+        "decur",
+        "resnet50",
+        "torchgeo/decur@eba7ae5945d482a4319be046d34b552db5dd9950:rn50_ssl4eo-s12_ms_decur_ep100-fc6b09ff.pth",
+        sha256="fc6b09ff",
+        source="ResNet50_Weights.SENTINEL2_ALL_DECUR",
     ),
     _entry(
-        "fgmae",
-        "reconstruction",
-        "wangyi111/FGMAE/resolve/24dd3077d7a99ecd454eaec7adb83d045d7fa122/B13_vits16_fgmae_ep99_enc.pth",
-        f"{SOURCE}.SENTINEL2_ALL_FGMAE; no hash stated",
-        "Wang et al. 2024, FG-MAE, arXiv:2310.18653",
+        "decur",
+        "resnet50",
+        "torchgeo/decur@9328eeb90c686a88b30f8526ed757b4bc0f12027:rn50_ssl4eo-s12_sar_decur_ep100-f0e69ba2.pth",
+        sensor="s1",
+        sha256="f0e69ba2",
+        source="ResNet50_Weights.SENTINEL1_ALL_DECUR",
     ),
 )

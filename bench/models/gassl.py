@@ -1,0 +1,50 @@
+"""Geography-aware self-supervised learning, GASSL (Ayush et al. 2021, arXiv:2011.09980): a ResNet-50 on fMoW RGB.
+
+Photographs of 8 bits over 255, then ImageNet's moments, at 224 pixels (``moco_fmow/main_moco_geo+tp.py`` of
+sustainlab-group/geography-aware-ssl; the same in torchgeo, whose file it is). The image vector is the mean of the last
+stage.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from bench.core import Band, ModelEntry, Normalise, Weights
+from bench.timm_networks import load_resnet
+
+BANDS = (
+    Band(name="rgb.red", unit="uint8", wavelength_um=0.665),
+    Band(name="rgb.green", unit="uint8", wavelength_um=0.56),
+    Band(name="rgb.blue", unit="uint8", wavelength_um=0.49),
+)
+
+
+ENTRIES = (
+    ModelEntry(
+        name="gassl_resnet50",
+        origin="pretrained",
+        objective="joint-embedding",
+        bands=BANDS,
+        normalise=Normalise(
+            kind="affine",
+            shift=tuple(255 * value for value in (0.485, 0.456, 0.406)),
+            scale=tuple(255 * value for value in (0.229, 0.224, 0.225)),
+        ),
+        image_size=224,
+        patch=32,
+        depth=4,
+        width=2048,
+        parameters=23508032,
+        weights=Weights(
+            file="gassl_resnet50/resnet50_fmow_rgb_gassl-da43d987.pth",
+            url="https://huggingface.co/torchgeo/resnet50_fmow_rgb_gassl/resolve/"
+            "fe8a91026cf9104f1e884316b8e8772d7af9052c/resnet50_fmow_rgb_gassl-da43d987.pth",
+            sha256="da43d987",
+            licence="not stated",
+            source="torchgeo 0.8.1, ResNet50_Weights.FMOW_RGB_GASSL; hash starts with da43d987 (file name)",
+        ),
+        trained_on=("fmow",),
+        reference="Ayush et al. 2021, Geography-Aware Self-Supervised Learning, arXiv:2011.09980",
+        load=partial(load_resnet, name="resnet50"),
+    ),
+)

@@ -1,0 +1,173 @@
+"""SatlasPretrain (Bastani et al. 2023, arXiv:2211.15660): backbones trained on 302 million labels of 137 kinds.
+
+Sentinel-2 level 1C: true colour as ESA's 8-bit picture (reflectance 0..0.3558 as 0..255, Sentinel-2 Products
+Specification Document) over 255; the other bands, reflectance x 10000, over 8160 and clipped to 0..1 (Normalization.md
+of allenai/satlas; order and divisors also in torchgeo's ``_satlas_sentinel2_transforms``). Aerial photographs of 8 bits
+over 255. These are the single-image networks; the multi-image ones are the same architectures, trained to be pooled by
+the maximum over dates. Radar and Landsat networks are left out: their 8 and 16-bit scales cannot be had from dB and
+reflectance.
+
+Files and networks are torchgeo's: torchvision's Swin v2, whose layers are its patch embedding, every block and the
+final norm, and timm's ResNets. The image vector is the mean of the last layer. The networks were trained on crops of
+512 pixels and take any multiple of 32; 256 is torchgeo's crop.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
+from bench.timm_networks import load_resnet
+
+FOLDER = "https://huggingface.co/torchgeo/satlas/resolve/081d6607431bf36bdb59c223777cbb267131b8f2"
+PICTURE = 3558.0  # reflectance x 10000 at the white of ESA's true-colour picture
+S2 = tuple(
+    Band(name=f"s2.{name}", unit="dn", wavelength_um=wavelength, gsd_m=gsd)
+    for name, wavelength, gsd in (
+        ("b04", 0.665, 10.0),
+        ("b03", 0.560, 10.0),
+        ("b02", 0.490, 10.0),
+        ("b05", 0.705, 20.0),
+        ("b06", 0.740, 20.0),
+        ("b07", 0.783, 20.0),
+        ("b08", 0.842, 10.0),
+        ("b11", 1.610, 20.0),
+        ("b12", 2.190, 20.0),
+    )
+)
+AERIAL = (
+    Band(name="rgb.red", unit="uint8", wavelength_um=0.665),
+    Band(name="rgb.green", unit="uint8", wavelength_um=0.56),
+    Band(name="rgb.blue", unit="uint8", wavelength_um=0.49),
+)
+# A part of torchvision's block by its canonical name; "" is the block itself.
+SWIN_BLOCK = {
+    "norm1": "norm1",
+    "qkv": "attn.qkv",
+    "proj": "attn.proj",
+    "norm2": "norm2",
+    "fc1": "mlp.0",
+    "act": "mlp.1",
+    "fc2": "mlp.3",
+    "out": "",
+}
+# torchvision's or timm's name, depth, width, parameters but for the first layer's, parameters of the first layer a band
+NETWORKS: dict[str, tuple[str, int, int, int, int]] = {
+    "swin_tiny": ("swin_v2_t", 12, 768, 27577962, 1536),
+    "swin_base": ("swin_v2_b", 24, 1024, 86899704, 2048),
+    "resnet50": ("resnet50", 4, 2048, 23498624, 3136),
+    "resnet152": ("resnet152", 4, 2048, 58134400, 3136),
+}
+
+
+def load_swin(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Band, ...], *, name: str) -> Backbone:
+    """Return torchvision's Swin v2, with the publisher's weights or at random init.
+
+    Args:
+        entry: one of `ENTRIES` or its random twin.
+        weights: torchgeo's file; its classification head is dropped.
+        seed: of the random init.
+        bands: what the patch embedding takes, in order.
+        name: of the architecture in torchvision.
+
+    Raises:
+        MissingWeights: see `bench.checkpoints.load_state`.
+    """
+    import torch
+    import torchvision
+
+    from bench.backbones import PyramidBackbone, built
+
+    def build() -> Any:
+        network = getattr(torchvision.models, name)(weights=None)
+        network.head = torch.nn.Identity()
+        first = network.features[0][0]
+        network.features[0][0] = torch.nn.Conv2d(len(bands), first.out_channels, kernel_size=4, stride=4)
+        return network
+
+    network = built(
+        build,
+        weights,
+        seed=seed,
+        entry=entry.name,
+        rename=lambda key: None if key.startswith("head.") else key,
+        plain_norm="norm",
+    )
+    width = network.features[0][0].out_channels
+    steps: list[tuple[str, ...]] = [("features.0",)]
+    stage_of = [0]
+    # Stages and the patch merging between them alternate; a stage's first block follows its merging.
+    for stage, index in enumerate(range(1, len(network.features), 2)):
+        for block in range(len(network.features[index])):
+            merge = (f"features.{index - 1}",) if block == 0 and stage else ()
+            steps.append((*merge, f"features.{index}.{block}"))
+            stage_of.append(stage)
+    return PyramidBackbone(
+        network,
+        bands,
+        steps=steps,
+        channels=[width * 2**stage for stage in stage_of],
+        strides=[4 * 2**stage for stage in stage_of],
+        norm="norm",
+        channels_last=True,
+        modules_map={
+            f"block_{i}": {part: f"network.{step[-1]}.{path}".rstrip(".") for part, path in SWIN_BLOCK.items()}
+            for i, step in enumerate(steps)
+            if i
+        },
+    )
+
+
+def _entry(size: str, kind: str, digits: str) -> ModelEntry:
+    architecture, depth, width, rest, first = NETWORKS[size]
+    bands = {"": S2, "rgb": S2[:3], "aerial": AERIAL}[kind]
+    short = size.replace("swin_tiny", "swint").replace("swin_base", "swinb")
+    file = (
+        f"aerial_{short}_si-{digits}.pth" if kind == "aerial" else f"sentinel2_{short}_si_{kind or 'ms'}-{digits}.pth"
+    )
+    name = f"satlas_{size}" + (f".{kind}" if kind else "")
+    white = 255.0 if kind == "aerial" else PICTURE
+    return ModelEntry(
+        name=name,
+        origin="pretrained",
+        objective="supervised",
+        bands=bands,
+        absent=("refuse", "mean", "zero", "nearest"),
+        levels=() if kind == "aerial" else ("s2:L1C",),
+        normalise=Normalise(
+            kind="affine",
+            shift=(0.0,) * len(bands),
+            scale=(*(white,) * 3, *(8160.0,) * (len(bands) - 3)),
+            clip=(0.0, 1.0),
+        ),
+        image_size=256,
+        patch=32,
+        depth=depth,
+        width=width,
+        parameters=rest + first * len(bands),
+        weights=Weights(
+            file=f"{name}/{file}",
+            url=f"{FOLDER}/{file}",
+            sha256=digits,
+            licence="ODC-By-1.0",
+            source=f"torchgeo 0.8.1, {architecture} weights; hash starts with {digits} (file name)",
+        ),
+        trained_on=("satlaspretrain",),
+        reference="Bastani et al. 2023, SatlasPretrain, arXiv:2211.15660",
+        load=partial(load_resnet if size.startswith("resnet") else load_swin, name=architecture),
+    )
+
+
+ENTRIES = (
+    _entry("swin_tiny", "", "bc68e396"),
+    _entry("swin_tiny", "rgb", "0c1a96e0"),
+    _entry("swin_base", "", "fe22a12c"),
+    _entry("swin_base", "rgb", "156a98d5"),
+    _entry("swin_base", "aerial", "e4169eb1"),
+    _entry("resnet50", "", "1f454cc6"),
+    _entry("resnet50", "rgb", "45fc6972"),
+    _entry("resnet152", "", "4500c6cb"),
+    _entry("resnet152", "rgb", "f4d24c3c"),
+)

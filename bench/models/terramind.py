@@ -1,0 +1,182 @@
+"""TerraMind 1.0 (IBM and ESA; Jakubik et al. 2025, arXiv:2504.11171): any-to-any generative pretraining on TerraMesh.
+
+Of its raw inputs two are used, whichever a suite has: Sentinel-2 level 2A in 12 bands (without cirrus, b10;
+reflectance x 10000 in "range 0-10000", so without the offset of 2022, say the examples in IBM/terramind) and Sentinel-1
+ground range detected, VV and VH in dB; each standardised with the moments of pretraining (``v1_pretraining_mean`` and
+``_std`` in terratorch 1.2.11, ``terramind_register.py``). It has further patch embeddings, not used here: level 1C in
+13 bands, terrain corrected radar, an 8-bit RGB product, elevation, and tokens of coordinates, land cover and vegetation
+index.
+
+The network is terratorch's, built for the modalities of the bands given; ``pip install 'geobench-run[terratorch]'``
+brings it. With both sensors the patches of both are one sequence, and each layer is the mean over the two at each
+place, terratorch's default way to merge. An image is pooled by the mean of its tokens; there is no class token.
+
+Pretrained at 224 pixels; positions are sines and cosines, which the network interpolates for other sizes. A missing
+band under ``absent=mean`` enters as 0 after standardisation, which is what terratorch does for a subset of bands: the
+patch embedding has no bias, and it drops their part.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
+
+# Name, wavelength, sampling distance, mean and standard deviation over the pretraining data.
+OPTICAL = (
+    ("b01", 0.443, 60.0, 1390.458, 2106.761),
+    ("b02", 0.490, 10.0, 1503.317, 2141.107),
+    ("b03", 0.560, 10.0, 1718.197, 2038.973),
+    ("b04", 0.665, 10.0, 1853.91, 2134.138),
+    ("b05", 0.705, 20.0, 2199.1, 2085.321),
+    ("b06", 0.740, 20.0, 2779.975, 1889.926),
+    ("b07", 0.783, 20.0, 2987.011, 1820.257),
+    ("b08", 0.842, 10.0, 3083.234, 1871.918),
+    ("b8a", 0.865, 20.0, 3132.22, 1753.829),
+    ("b09", 0.945, 60.0, 3162.988, 1797.379),
+    ("b11", 1.610, 20.0, 2424.884, 1434.261),
+    ("b12", 2.190, 20.0, 1857.648, 1334.311),
+)
+RADAR = (("vv", -12.599, 5.195), ("vh", -20.293, 5.890))
+BANDS = (
+    *(Band(name=f"s2.{name}", unit="dn", wavelength_um=wave, gsd_m=gsd) for name, wave, gsd, _, _ in OPTICAL),
+    *(Band(name=f"s1.{name}", unit="db", gsd_m=10.0) for name, _, _ in RADAR),
+)
+MODALITIES = {"s2": "S2L2A", "s1": "S1GRD"}
+# As the publishers' files call their patch embeddings.
+EMBEDDINGS = {"s2": "untok_sen2l2a@224", "s1": "untok_sen1grd@224"}
+HEADS = {192: 3, 384: 6, 768: 12, 1024: 16}  # by width
+GATED = (768, 1024)  # widths whose feed-forward networks are SwiGLU
+HUB = "https://huggingface.co/ibm-esa-geospatial"
+
+
+def load_terramind(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Band, ...]) -> Backbone:
+    """Return terratorch's TerraMind encoder for the sensors of `bands`, with the publishers' weights or at random init.
+
+    Args:
+        entry: one of `ENTRIES` or its random twin.
+        weights: the publishers' file; its decoder and the embeddings of other modalities are dropped.
+        seed: of the random init.
+        bands: all bands of s2, of s1, or of both, in the order of `BANDS`.
+
+    Raises:
+        MissingWeights: see `bench.checkpoints.load_state`.
+        ModuleNotFoundError: terratorch is not installed.
+    """
+    from bench.backbones import built
+    from bench.models._terramind_network import TerraMindBackbone, terramind_encoder
+
+    sensors = dict.fromkeys(band.sensor for band in bands)
+    modalities = {sensor: MODALITIES[sensor] for sensor in sensors}
+    wanted = tuple(EMBEDDINGS[sensor] for sensor in sensors)
+    network = built(
+        lambda: terramind_encoder(
+            list(modalities.values()),
+            width=entry.width,
+            depth=entry.depth,
+            heads=HEADS[entry.width],
+            gated=entry.width in GATED,
+            image_size=entry.image_size,
+            patch=entry.patch,
+        ),
+        weights,
+        seed=seed,
+        entry=entry.name,
+        rename=lambda key: key if is_encoder_key(key, wanted) else None,
+    )
+    return TerraMindBackbone(network, bands, modalities)
+
+
+def is_encoder_key(key: str, embeddings: tuple[str, ...]) -> bool:
+    """Return whether a key of a publishers' file belongs to the encoder or to one of the patch embeddings wanted.
+
+    Files hold the whole network: ``encoder.*``, ``encoder_norm.*``, ``encoder_embeddings.<modality>.*``, and
+    ``decoder*`` and ``mask_token`` for generation.
+    """
+    if key.startswith("encoder_embeddings."):
+        return key.removeprefix("encoder_embeddings.").startswith(tuple(f"{name}." for name in embeddings))
+    return not key.startswith(("decoder", "mask_token"))
+
+
+def _entry(
+    size: str, *, depth: int, width: int, parameters: int, revision: str, sha256: str, bytes_: int, projects: str
+) -> ModelEntry:
+    file = f"TerraMind_v1_{size}.pt"
+    return ModelEntry(
+        name=f"terramind_{size}",
+        origin="pretrained",
+        objective="multimodal",
+        bands=BANDS,
+        absent=("refuse", "mean", "zero", "nearest"),
+        levels=("s2:L2A", "s1:GRD"),
+        normalise=Normalise(
+            kind="affine",
+            shift=(*(row[3] for row in OPTICAL), *(row[1] for row in RADAR)),
+            scale=(*(row[4] for row in OPTICAL), *(row[2] for row in RADAR)),
+        ),
+        image_size=224,
+        any_size=True,
+        patch=16,
+        depth=depth,
+        width=width,
+        parameters=parameters,
+        weights=Weights(
+            file=f"terramind_{size}/{file}",
+            url=f"{HUB}/TerraMind-1.0-{size}/resolve/{revision}/{file}",
+            sha256=sha256,
+            size=bytes_,
+            licence="Apache-2.0",
+            source=f"file named by terratorch 1.2.11, terramind_register.pretrained_weights; {projects}; the size "
+            "agrees with the network and the modalities the publishers list",
+        ),
+        requires="terratorch",
+        trained_on=("terramesh", "ssl4eo-s12", "major-tom-core"),
+        reference="Jakubik et al. 2025, TerraMind: Large-Scale Generative Multimodality for Earth Observation, "
+        "arXiv:2504.11171",
+        load=load_terramind,
+    )
+
+
+PINNED = "revision, size and sha256 as several public projects pin them"
+ENTRIES = (
+    _entry(
+        "tiny",
+        depth=12,
+        width=192,
+        parameters=6022464,
+        revision="2b5ac0a3ed7dd7e922ccfd595b56607f342df343",
+        sha256="e56ea9ebcd4451078b9ca4893d5cd8a89bbee376ae16829c3e7fbbbc76de0eba",
+        bytes_=211873402,
+        projects=PINNED,
+    ),
+    _entry(
+        "small",
+        depth=12,
+        width=384,
+        parameters=22661760,
+        revision="960f7549bfe9d7a08946860042f83badd604c779",
+        sha256="755e9cce9483fd61334ef66c79f805406db5151a8b44a685c8fbbe023c684701",
+        bytes_=504231662,
+        projects=PINNED,
+    ),
+    _entry(
+        "base",
+        depth=12,
+        width=768,
+        parameters=87707904,
+        revision="fb96c70d0a5f68dcc44030b89cbfd8ec3fb0c67a",
+        sha256="83c3a0938067c83867a46e564443c2fa38383bf4f966d931b11cb025b847d7ec",
+        bytes_=1518713958,
+        projects=PINNED,
+    ),
+    _entry(
+        "large",
+        depth=24,
+        width=1024,
+        parameters=305662976,
+        revision="main",
+        sha256="a1c6b567ce6862c7ac07181551add840edce52f652abccfe5f17d23544060f81",
+        bytes_=3787890978,
+        projects="size and sha256 as one public project measured them on its download",
+    ),
+)
