@@ -68,6 +68,7 @@ class Recipe:
         fold_dates: dates are encoded one by one and their features averaged.
         gsd_m: ground size of a pixel as fed, where the suite's is known.
         precision: of the network's arithmetic, ``fp32`` or ``bf16`` (autocast).
+        neutral: fed for absent bands under ``absent=mean``.
     """
 
     channels: tuple[Channel, ...]
@@ -81,6 +82,7 @@ class Recipe:
     fold_dates: bool
     gsd_m: float | None = None
     precision: str = "fp32"
+    neutral: float = 0.0
 
     @property
     def bands(self) -> tuple[Band, ...]:
@@ -94,7 +96,12 @@ class Recipe:
         return tuple(dict.fromkeys(band for channel in self.channels for band in channel.source))
 
     def facts(self) -> dict[str, Any]:
-        """Return the recipe as plain data for keys, records and listings."""
+        """Return the recipe as plain data for keys, records and listings.
+
+        What was added since the first records stands in them only where it is not what it was then. The ground size of
+        a pixel follows from the suite and the size.
+        """
+        extra = {"gsd_m": None, "precision": self.precision, "neutral": self.neutral}
         return {
             "bands": [
                 f"{c.band.name}<{'+'.join(s.name for s in c.source) or 'absent'}:{c.source[0].unit if c.source else ''}"
@@ -103,8 +110,8 @@ class Recipe:
             ],
             "shift": [c.shift for c in self.channels],
             "scale": [c.scale for c in self.channels],
-            **{k: v for k, v in asdict(self).items() if k not in ("channels", "clip", "gsd_m", "precision")},
-            **({"precision": self.precision} if self.precision != "fp32" else {}),
+            **{k: v for k, v in asdict(self).items() if k not in ("channels", "clip", *extra)},
+            **{name: value for name, value in extra.items() if value not in ("fp32", 0.0, None)},
             "clip": list(self.clip) if self.clip else None,
         }
 
@@ -208,6 +215,8 @@ def _fixed_channels(
 def _geometry(entry: ModelEntry, image: tuple[int, int], dense: bool, suite: str) -> tuple[tuple[int, int], bool]:
     """Return the (H, W) the backbone sees and whether windows cover the image."""
     tall, wide = image
+    if entry.vectors:
+        return image, False
     if entry.image_size == 1 and image != (1, 1):
         raise Incompatible(f"{entry.name} reads pixel time series; {suite} gives images of {tall} x {wide} pixels")
     if image == (1, 1):
@@ -245,6 +254,8 @@ def match(
     Raises:
         Incompatible: a band it cannot do without, a unit that cannot be converted, or a size that makes no sense.
     """
+    if entry.vectors and task.kind == "segmentation":
+        raise Incompatible(f"{entry.name} are vectors of whole images; {task.name} is predicted pixel by pixel")
     offered = {band.name: band for band in bands}
     # What an entry does not accept is not asked of it: it keeps its own way, and the recipe says which.
     policy = absent if absent in entry.absent else entry.absent[0]
@@ -271,6 +282,7 @@ def match(
         fold_dates=suite.dates != 1 and not entry.temporal,
         gsd_m=suite.gsd_m and round(suite.gsd_m * (1 if windows else suite.image_size[0] / size[0]), 6),
         precision=precision,
+        neutral=entry.normalise.neutral if policy == "mean" else 0.0,
     )
 
 
@@ -328,7 +340,7 @@ def prepare(images: Mapping[str, Tensor], recipe: Recipe, statistics: Statistics
         if not parts:
             anchor = next(iter(filled.values()))[:, :, 0]
             raw = torch.zeros_like(anchor)
-            value = raw if recipe.absent == "mean" else (raw - channel.shift) / channel.scale
+            value = raw + recipe.neutral if recipe.absent == "mean" else (raw - channel.shift) / channel.scale
         elif len(parts) == 2:
             total = parts[0] + parts[1]
             ratio = torch.where(total == 0, torch.zeros_like(total), (parts[0] - parts[1]) / total)
@@ -341,6 +353,9 @@ def prepare(images: Mapping[str, Tensor], recipe: Recipe, statistics: Statistics
             elif recipe.normalise == "image_2sd":
                 mean_, sd = value.mean((-2, -1), keepdim=True), value.std((-2, -1), keepdim=True)
                 value = ((value - (mean_ - 2 * sd)) / (4 * sd).clamp_min(1e-6)).clamp(0, 1)
+            elif recipe.normalise == "image_minmax":
+                low, high = value.amin((-2, -1), keepdim=True), value.amax((-2, -1), keepdim=True)
+                value = (value - low) / (high - low).clamp_min(1e-6)
         groups.setdefault(channel.band.sensor, []).append(value.clamp(*recipe.clip) if recipe.clip else value)
     return {sensor: _fit(torch.stack(values, 2), recipe) for sensor, values in groups.items()}
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import pickle
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PosixPath
 from typing import Any
 
 import torch
@@ -17,6 +19,13 @@ from bench.errors import MissingWeights
 # Keys under which training programs put the weights beside their optimiser, epoch and settings, in order of preference:
 # of a teacher and a student, the published encoder is the teacher.
 WRAPPERS = ("state_dict", "model_state_dict", "model", "teacher", "module")
+# Classes in which publishers left the settings of a training run beside the weights: names and values, nothing that
+# runs. That of yacs, another library's dictionary, is read into a plain one.
+SETTINGS: tuple[Any, ...] = (
+    argparse.Namespace,
+    PosixPath,
+    type("CfgNode", (), {"__module__": "yacs.config", "__new__": lambda cls: OrderedDict()}),
+)
 SHOWN = 8
 AGAIN = "Delete it and fetch it again, or put the publisher's file there."
 
@@ -109,10 +118,11 @@ def _refuse_other_files(path: Path, head: bytes) -> None:
 
 
 def _unpickled(path: Path, head: bytes) -> Any:
-    """Return the object in a ``torch.save`` file, refusing every pickled global but tensors."""
+    """Return the object in a ``torch.save`` file, refusing every pickled global but tensors and `SETTINGS`."""
     try:
-        # Only the zip format (torch 1.6 and later) can be mapped into memory.
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=head.startswith(b"PK"))
+        with torch.serialization.safe_globals(list(SETTINGS)):
+            # Only the zip format (torch 1.6 and later) can be mapped into memory.
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=head.startswith(b"PK"))
     except pickle.UnpicklingError as error:
         reason = str(error).splitlines()[0]
         raise MissingWeights(

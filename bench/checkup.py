@@ -9,7 +9,7 @@ from bench.bands import match
 from bench.config import RunConfig
 from bench.core import ModelEntry, Split, Suite, Task
 from bench.data import some_samples
-from bench.doctor import Finding, examine_features, examine_input, examine_samples
+from bench.doctor import Finding, examine_contract, examine_features, examine_input, examine_samples
 from bench.errors import BenchError, Incompatible, MissingWeights
 from bench.features import statistics
 from bench.plan import select_bands, select_tasks
@@ -64,11 +64,7 @@ def _examine(
         facts = {"suite": suite.name, "version": suite.version, "split": "train"}
         stats = statistics(split, recipe.reads, cache, facts)
     samples = some_samples(split)
-    findings = [Finding(level="ok", about="input", text=recipe.summary())]
-    if recipe.masked:
-        lacking = f"the suite lacks {' '.join(recipe.masked)}; the network is told so"
-        findings.append(Finding(level="warning", about="masked", text=lacking))
-    findings += examine_input(samples, recipe, stats)
+    findings = examine_contract(entry, suite, recipe) + examine_input(samples, recipe, stats)
     if any(finding.level == "error" for finding in findings):
         return findings
     state = shelf.state(entry)

@@ -89,13 +89,17 @@ def list_() -> None:
 
     def body(words: list[str], flags: set[str]) -> int:
         what = [word for word in words if "=" not in word]
-        options = read_words([word for word in words if "=" in word], ("weights", "cache", "model", "suite"))
-        if not what and (options.keys() & {"model", "suite"}):
-            what = ["models" if "model" in options else "suites"]
+        options = read_words([word for word in words if "=" in word], ("weights", "cache", "model", "models", "suite"))
+        if not what and (options.keys() & {"model", "models", "suite"}):
+            what = ["suites" if "suite" in options else "models"]
         for one in what or ["suites", "models", "protocols"]:
             if one not in LISTINGS:
                 raise UnknownName("listing", one, LISTINGS)
-            listing(LISTINGS[one](options), as_json="--json" in flags, title=one)
+            rows, title = LISTINGS[one](options), one
+            if one == "models" and "--json" not in flags and not options.keys() & {"model", "models"}:
+                rows = [row for row in rows if row["origin"] != "random"]
+                title = f"{len(rows)} models; each with weights has a random twin, NAME.random"
+            listing(rows, as_json="--json" in flags, title=title)
         return 0
 
     _main("geobench-list", body)

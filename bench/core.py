@@ -80,16 +80,19 @@ class Normalise:
     Attributes:
         kind: ``affine`` is ``(x - shift) / scale`` a band; ``dataset`` is a z-score with the suite's train statistics;
             ``image_2sd`` maps mean -/+ 2 standard deviations of each image and band to 0..1 and clips (CROMA);
-            ``none`` leaves the values.
+            ``image_minmax`` maps the smallest and largest value of each image and band to 0 and 1; ``none`` leaves the
+            values.
         shift: one value a band of the entry, in the order of its `bands` (``affine`` only).
         scale: likewise.
         clip: bounds on the result, or None.
+        neutral: what a band's mean becomes; fed for an absent band under ``absent=mean``.
     """
 
-    kind: Literal["affine", "dataset", "image_2sd", "none"] = "none"
+    kind: Literal["affine", "dataset", "image_2sd", "image_minmax", "none"] = "none"
     shift: tuple[float, ...] = ()
     scale: tuple[float, ...] = ()
     clip: tuple[float, float] | None = None
+    neutral: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +154,7 @@ class Weights:
         url: where to fetch it, or ``""`` where no direct link is known (then `how` says what to do).
         sha256: hex digest, or its first digits (8 or more) where the publisher states those (in the file's name);
             ``""`` where none is stated: recorded on first download, enforced after.
+        md5: hex digest where its publisher states that and no SHA-256 (Zenodo); checked on download.
         size: bytes, 0 where unknown.
         licence: SPDX identifier or the licence's name.
         how: what a person does to get the file when no download works.
@@ -160,6 +164,7 @@ class Weights:
     file: str
     url: str = ""
     sha256: str = ""
+    md5: str = ""
     size: int = 0
     licence: str = ""
     how: str = ""
@@ -184,7 +189,7 @@ class ModelEntry:
         any_bands: takes whatever bands of `sensors` a suite offers (by wavelength, or by their number).
         sensors: with `any_bands`, the sensors accepted (``("*",)`` for all); otherwise derived from `bands`.
         absent: what may be done about a missing band, the first unless ``absent=`` asks for another: ``refuse`` the
-            pair; feed raw ``zero``; feed the ``mean`` (0 after normalisation); feed the present band of the sensor that
+            pair; feed raw ``zero``; feed the ``mean`` (`Normalise.neutral`); feed the present band of the sensor that
             is ``nearest`` in wavelength; or ``mask`` (the network is told which bands it gets and has its own way).
         levels: processing levels it was trained on, ``"s2:L1C"``, one sensor may have several. A suite of another
             level is run with a warning.
@@ -197,6 +202,7 @@ class ModelEntry:
         parameters: parameters of the loaded encoder.
         width: channels of the last layer.
         weights: None for entries that have none (controls, random twins).
+        vectors: `weights` are ready-made image embeddings, not those of a network; see `bench.embeddings`.
         requires: extra of this package that its network comes from (``"terratorch"``), or ``""``.
         trained_on: datasets whose images or labels it has seen, by suite dataset name, for exposure flags.
         reference: paper, with arXiv id or DOI.
@@ -222,6 +228,7 @@ class ModelEntry:
     temporal: bool = False
     parameters: int
     weights: Weights | None = None
+    vectors: bool = False
     requires: str = ""
     trained_on: tuple[str, ...] = ()
     reference: str = ""

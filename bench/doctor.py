@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from bench.bands import Recipe, Statistics, check_units, prepare
-from bench.core import Band, Sample
+from bench.bands import Channel, Recipe, Statistics, check_units, prepare
+from bench.core import Band, ModelEntry, Sample, Suite
 
 if TYPE_CHECKING:
     from bench.core import Backbone
@@ -57,6 +57,34 @@ def examine_samples(samples: Sequence[Sample], bands: Sequence[Band]) -> list[Fi
     return findings
 
 
+def examine_contract(entry: ModelEntry, suite: Suite, recipe: Recipe) -> list[Finding]:
+    """Return what a model was made for beside what a suite gives: size, resolution, dates, levels, absent bands."""
+    seen, fed = suite.image_size, recipe.size
+    how = "as they are" if seen == fed else "in overlapping windows" if recipe.windows else "resized as a whole"
+    text = f"{seen[0]}x{seen[1]} pixels, fed at {fed[0]}x{fed[1]} {how}; trained at {entry.image_size}"
+    text += f"; {recipe.gsd_m:.3g} m a pixel as fed" if recipe.gsd_m else ""
+    findings = [Finding(level="ok", about="size", text=text)]
+    if suite.dates != 1:
+        way = "encoded one by one, features averaged" if recipe.fold_dates else "taken together, the model's own way"
+        findings.append(Finding(level="ok", about="dates", text=f"{suite.dates or 'several'}, {way}"))
+    for sensor in dict.fromkeys(band.sensor for band in recipe.reads):
+        given, known = ([level for level in side.levels if level.startswith(f"{sensor}:")] for side in (suite, entry))
+        # A network for harmonised or photographic bands looks at a sensor it never saw under that name.
+        other = {band.sensor for band in recipe.bands} - {sensor}
+        known = known or [level for level in entry.levels if level.partition(":")[0] in other]
+        if given and known:
+            alike = bool(set(given) & set(known))
+            text = f"the suite gives {' '.join(given)}, the model was trained on {' '.join(known)}"
+            findings.append(Finding(level="ok" if alike else "warning", about=f"{sensor} level", text=text))
+    if recipe.masked:
+        lacking = f"the suite lacks {' '.join(recipe.masked)}; the network is told so"
+        findings.append(Finding(level="warning", about="absent", text=lacking))
+    if filled := [c.band.name for c in recipe.channels if c.stand_in or not c.source]:
+        text = f"the suite lacks {' '.join(filled)}: absent={recipe.absent} stands in"
+        findings.append(Finding(level="warning", about="absent", text=text))
+    return findings
+
+
 def examine_input(samples: Sequence[Sample], recipe: Recipe, statistics: Statistics) -> list[Finding]:
     """Return findings on what the network is fed after conversion and normalisation, one a band.
 
@@ -77,8 +105,7 @@ def examine_input(samples: Sequence[Sample], recipe: Recipe, statistics: Statist
         place[sensor] = column + 1
         values = ready[sensor][:, :, column].double()
         mean, spread = float(values.mean()), float(values.std())
-        source = "+".join(band.name for band in channel.source) or f"absent, {recipe.absent}"
-        text = f"from {source}: mean {mean:.3g}, sd {spread:.3g}"
+        text = f"{_normalised(recipe, channel)}: mean {mean:.3g}, sd {spread:.3g}"
         sane = abs(mean) <= 10 and (0.001 <= spread <= 30 or not channel.source)
         if values.numel() <= SAMPLES * 4 or recipe.normalise == "none":
             sane = True  # single pixels, or values that stay raw on purpose, have no expected scale
@@ -90,6 +117,17 @@ def examine_input(samples: Sequence[Sample], recipe: Recipe, statistics: Statist
             )
         )
     return findings
+
+
+def _normalised(recipe: Recipe, channel: Channel) -> str:
+    """Return where one input band comes from and what is done to it, in words."""
+    if not channel.source:
+        return f"absent, {recipe.absent}"
+    source = "+".join(f"{band.name} [{band.unit}]" for band in channel.source)
+    to = f" to {channel.band.unit}" if channel.source[0].unit != channel.band.unit else ""
+    affine = f"(x {-channel.shift:+.4g}) / {channel.scale:.4g}" + (" clipped" if recipe.clip else "")
+    ways = {"dataset": "z-score of training", "image_2sd": "image mean -/+ 2 sd to 0..1", "none": "as it is"}
+    return f"from {source}{to}, {ways.get(recipe.normalise, affine)}"
 
 
 def _channels_first(sample: Sample) -> list[np.ndarray]:

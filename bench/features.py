@@ -216,7 +216,7 @@ def _shapes(job: Pass, backbone: Backbone, stats: Statistics, device: str) -> di
 def _check_precision(job: Pass, backbone: Backbone, stats: Statistics, device: str) -> None:
     """Compare one image's features with those in full precision: some builds of torch compute bf16 convolutions wrong.
 
-    Seen with torch 2.15 on CPUs with AMX: 6 bands at patch 16 were off by as much as their own size, 3 bands not at all.
+    Seen with torch 2.15 on CPUs with AMX: 6 bands at patch 16 were off by as much as their size, 3 bands not at all.
     """
     import torch
 

@@ -14,6 +14,8 @@ geobench-run: probe a set of models on a benchmark suite, with intervals, contro
 Words (key=value; lists as [a,b] or a,b; * in names):
   suite=       a file in suites/; see geobench-list suites
   models=      names, globs, all, origin:random, objective:multimodal                   [all]
+               path:FILE:ENTRY: your weights in the network of an entry; embeddings:FILE: your image vectors, by id;
+               a file geobench_models.py with ENTRIES in the working folder is one more family
                all: every entry whose weights can be had, the random twin of each, the weight-free controls
   tasks=       tasks of the suite                                                       [all of them]
   protocols=   see geobench-list protocols                                              [probe,knn]
@@ -45,6 +47,7 @@ HELP = {
 geobench-list: what there is.
 
   geobench-list models|suites|protocols|decoders|recipes [--json]
+  geobench-list models=[origin:pretrained,tiny_*]   some of them
   geobench-list model=dofa_base         the whole card of a model
   geobench-list suite=sen1floods11      the facts of a suite
 Words: weights= cache= (where weights are looked for).

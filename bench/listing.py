@@ -16,10 +16,13 @@ Rows = list[dict[str, Any]]
 
 
 def models(options: Mapping[str, Any]) -> Rows:
-    """Return one row a model; the whole card of one with ``model=NAME``."""
+    """Return one row a model, of those ``models=`` selects if given; the whole card of one with ``model=NAME``."""
     cache = Path(str(options["cache"])) if options.get("cache") else default_cache()
     shelf = Shelf(folder=Path(str(options["weights"])) if options.get("weights") else None, cache=cache)
     known = registry.entries()
+    if chosen := options.get("models"):
+        words = [chosen] if isinstance(chosen, str) else [str(word) for word in chosen]
+        known = {entry.name: entry for entry in registry.select(words)[0]}
     if name := options.get("model"):
         if name not in known:
             raise UnknownName("model", str(name), known)

@@ -15,6 +15,7 @@ from bench.config import RunConfig
 from bench.core import Backbone, Outcome, Record
 from bench.data import Data, label, some_samples
 from bench.doctor import Finding, examine_input, examine_samples, identical_models
+from bench.embeddings import embedded
 from bench.errors import BadSetting, BenchError, Incompatible, MissingData
 from bench.features import Pass, extract, statistics
 from bench.labelled import Context, Labelled, select_layers
@@ -112,6 +113,11 @@ class Session:
         job = Pass(
             facts=facts, split_name=name, split=split, recipe=run.recipe, dense=dense, storage=self.config.storage
         )
+
+        if run.entry.vectors:
+            path = self.shelf.find(run.entry)
+            assert path is not None
+            return embedded(path, list(split.ids), self.cache, job.key(stats), self.config.storage)
 
         def load() -> Backbone:
             self.watcher.extracting(run.entry.name, name, len(split))

@@ -455,6 +455,8 @@ SUITE = Suite(
     title="generated data: landscapes with land cover, biomass and flood, to try everything without a download",
     bands=BANDS,
     image_size=(TILE, TILE),
+    gsd_m=10.0,
+    levels=("s2:L2A", "s1:GRD"),
     tasks=(
         Task(name="landcover", kind="classification", classes=CLASSES, metric="accuracy"),
         Task(name="biomass", kind="regression", quantity="above-ground biomass", unit="t/ha", metric="r2"),

@@ -99,6 +99,8 @@ SUITE = Suite(
     title="EuroSAT: land use, 13 Sentinel-2 bands",
     bands=BANDS,
     image_size=(64, 64),
+    gsd_m=10.0,
+    levels=("s2:L1C",),
     tasks=(Task(name="landuse", kind="classification", classes=CLASSES, metric="accuracy"),),
     splits={"train": 16200, "val": 5400, "test": 5400},
     dataset="eurosat",

@@ -126,6 +126,8 @@ SUITE = Suite(
     title="EuroSAT RGB: land use, 8-bit true colour",
     bands=BANDS,
     image_size=(64, 64),
+    gsd_m=10.0,
+    levels=("s2:L1C",),
     tasks=(Task(name="landuse", kind="classification", classes=CLASSES, metric="accuracy"),),
     splits={"train": 16200, "val": 5400, "test": 5400},
     dataset="eurosat",

@@ -176,6 +176,8 @@ SUITE = Suite(
     bands=(*SENTINEL1, *SENTINEL2),
     default_bands=("s1.*",),
     image_size=SHAPE,
+    gsd_m=10.0,
+    levels=("s2:L1C", "s1:GRD"),
     tasks=(Task(name="water", kind="segmentation", classes=("land", "water"), metric="miou", ignore=-1),),
     splits={"train": 252, "val": 89, "test": 90, "bolivia": 15},
     dataset="sen1floods11",

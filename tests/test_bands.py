@@ -160,3 +160,50 @@ def test_window_grid_of_an_image():
 def test_units_are_checked_against_values(unit, values, fault):
     found = check_units(Band(name="s2.b04", unit=unit), values)
     assert fault in found and bool(found) == bool(fault)
+
+
+def test_each_image_and_band_is_mapped_from_its_own_range():
+    entry = toy_entry(normalise=Normalise(kind="image_minmax", neutral=0.5), absent=("mean", "nearest"))
+    raw = torch.stack([torch.rand(1, 2, 16, 16) * 100 + 50, torch.full((1, 2, 16, 16), 7.0)])
+    ready = prepare({"s2": raw}, match(entry, SUITE, TASK, BANDS), {})["s2"]
+    assert ready[0].amin((-2, -1)).flatten().tolist() == [0.0, 0.0]
+    torch.testing.assert_close(ready[0].amax((-2, -1)).flatten(), torch.ones(2))
+    assert (ready[1] == 0).all()  # a constant band says nothing, and is no NaN
+
+
+def test_what_stands_in_for_an_absent_band_is_asked_for_and_recorded():
+    wanted = tuple(
+        Band(name=name, unit="dn", wavelength_um=wave)
+        for name, wave in (("s2.b04", 0.665), ("s2.b08", 0.842), ("s2.b8a", 0.865))
+    )
+    scale = Normalise(kind="affine", shift=(0.0, 100.0, 200.0), scale=(10.0, 20.0, 40.0), neutral=0.25)
+    entry = toy_entry(bands=wanted, normalise=scale, absent=("refuse", "zero", "mean", "nearest"))
+    raw = {"s2": torch.full((1, 1, 2, 16, 16), 1000.0)}
+    values = {}
+    for policy in ("zero", "mean", "nearest"):
+        recipe = match(entry, SUITE, TASK, BANDS, absent=policy)
+        assert recipe.absent == recipe.facts()["absent"] == policy
+        assert f"{policy} for s2.b8a" in recipe.summary()
+        values[policy] = float(prepare(raw, recipe, {})["s2"][0, 0, 2, 0, 0])
+    assert values == {"zero": (0 - 200) / 40, "mean": 0.25, "nearest": (1000 - 200) / 40}
+    with pytest.raises(Incompatible, match=r"needs s2\.b8a; .*absent=zero would stand in"):
+        match(entry, SUITE, TASK, BANDS)
+    # Where nothing is absent the recipe is one and the same, whatever was asked for.
+    whole = toy_entry(absent=("refuse", "zero"))
+    assert match(whole, SUITE, TASK, BANDS, absent="zero") == match(whole, SUITE, TASK, BANDS)
+
+
+def test_pixels_as_fed_have_their_ground_size():
+    import dataclasses
+
+    suite = dataclasses.replace(SUITE, gsd_m=10.0)
+    assert {band.gsd_m for band in match(toy_entry(image_size=32), suite, TASK, BANDS).bands} == {5.0}
+    assert {band.gsd_m for band in match(toy_entry(image_size=8), suite, SUITE.tasks[2], BANDS).bands} == {10.0}
+    assert match(toy_entry(), suite, TASK, BANDS).facts() == match(toy_entry(), SUITE, TASK, BANDS).facts()
+
+
+def test_the_offset_of_later_sentinel_2_products_is_taken_off():
+    late = tuple(Band(name=band.name, unit="dn_offset") for band in BANDS)
+    recipe = match(toy_entry(normalise=Normalise(kind="none")), SUITE, TASK, late)
+    ready = prepare({"s2": torch.full((1, 1, 2, 16, 16), 3000.0)}, recipe, {})["s2"]
+    torch.testing.assert_close(ready, torch.full_like(ready, 2000.0))

@@ -120,7 +120,7 @@ def test_doctor_says_what_each_model_will_see(images, tmp_path):
         "galileo_nano.random",
         "dofa_base",
     }
-    assert any(row["about"] == "masked" and "s2.b08" in row["what"] for row in rows)
+    assert any(row["about"] == "absent" and "s2.b08" in row["what"] for row in rows)
     assert any(row["who"] == "dofa_base" and row["about"] == "weights" for row in rows)
 
 

@@ -103,7 +103,7 @@ def _entry(size: str, depth: int, width: int, parameters: int, commit: str, digi
         bands=BANDS,
         absent=("refuse", "mean", "zero", "nearest"),
         levels=("s2:L1C", "s2:L2A", "s1:GRD"),
-        normalise=Normalise(kind="image_2sd"),
+        normalise=Normalise(kind="image_2sd", neutral=0.5),
         image_size=120,
         any_size=True,
         patch=8,

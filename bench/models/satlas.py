@@ -134,7 +134,7 @@ def _entry(size: str, kind: str, digits: str) -> ModelEntry:
         origin="pretrained",
         objective="supervised",
         bands=bands,
-        absent=("refuse", "mean", "zero", "nearest"),
+        absent=("refuse", "zero", "nearest"),
         levels=() if kind == "aerial" else ("s2:L1C",),
         normalise=Normalise(
             kind="affine",

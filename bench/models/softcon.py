@@ -63,6 +63,7 @@ def _entry(size: str, sensor: str) -> ModelEntry:
             shift=tuple(mean - 2 * spread for *_, mean, spread in facts),
             scale=tuple(4 * spread for *_, spread in facts),
             clip=(0.0, 1.0),
+            neutral=0.5,
         ),
         image_size=224,
         patch=patch,

@@ -54,6 +54,7 @@ S1 = Normalise(
     shift=tuple(mean - 2 * spread for mean, spread in zip(RADAR_MEAN, RADAR_SPREAD, strict=True)),
     scale=tuple(4 * spread for spread in RADAR_SPREAD),
     clip=(0.0, 1.0),
+    neutral=0.5,
 )
 COLOUR = tuple(band for name in ("s2.b04", "s2.b03", "s2.b02") for band in BANDS if band.name == name)
 # patch, depth, width, parameters by number of bands
@@ -93,7 +94,7 @@ def _entry(method: str, size: str, file: str, *, sensor: str = "", sha256: str =
         origin="pretrained",
         objective=objective,
         bands=bands,
-        absent=("refuse", "mean", "zero", "nearest"),
+        absent=("refuse", "mean", "zero") if radar else ("refuse", "zero", "nearest"),
         levels=("s1:GRD",) if radar else ("s2:L1C",),
         normalise=S1 if radar else S2 if sensor == "" else colour,
         image_size=224,

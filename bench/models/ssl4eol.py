@@ -84,7 +84,7 @@ def _entry(network: str, product: str, method: str, digits: str) -> ModelEntry:
         origin="pretrained",
         objective="joint-embedding",
         bands=bands,
-        absent=("refuse", "mean", "zero", "nearest"),
+        absent=("refuse", "zero", "nearest"),
         levels=(f"landsat:{level}",),
         normalise=Normalise(
             kind="affine",

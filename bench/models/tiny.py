@@ -126,6 +126,7 @@ def _entry(
         origin="pretrained",
         objective=objective,
         bands=bands,
+        absent=("refuse", "mean", "zero", "nearest"),
         normalise=Normalise(
             kind="affine",
             shift=tuple(STATISTICS[band.name][0] for band in bands),

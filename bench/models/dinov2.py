@@ -1,0 +1,108 @@
+"""DINOv2 (Oquab et al. 2023, arXiv:2304.07193): ViTs trained on photographs alone by self-distillation.
+
+A control of what photographs teach without labels. Three bands, red, green, blue, on the scale 0..255, normalised with
+the ImageNet moments times 255 (``dinov2/data/transforms.py`` of facebookresearch/dinov2; timm's pretrained
+configurations say the same). Satellite reflectance is shown to them as an 8-bit preview shows it (see
+`bench.core.UNITS`).
+
+The published positions are a grid of 37 x 37 patches of 14 pixels, from a last short phase of training at 518 pixels;
+most of training, and the authors' linear evaluation, is at 224. So is this entry: images are resized to 224 pixels
+(larger dense ones are covered by windows of that side) and the positions brought to 16 x 16 as the authors bring them.
+Their networks without registers do that by bicubic interpolation with an offset of 0.1 patches and no antialiasing
+(timm's own resampling, antialiased, is another); those with four register tokens (Darcet et al. 2023,
+arXiv:2309.16588; the variant ``reg4``) do as timm does (``dinov2/hub/backbones.py``).
+
+An image is pooled by its class token, first of the two pools of the authors' linear evaluation. A random twin has its
+layer scales at 1, the value the authors' network is built with: at the 1e-5 that pretraining starts from, each of its
+layers would be its embedding.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
+
+BANDS = (
+    Band(name="rgb.red", unit="uint8", wavelength_um=0.665),
+    Band(name="rgb.green", unit="uint8", wavelength_um=0.56),
+    Band(name="rgb.blue", unit="uint8", wavelength_um=0.49),
+)
+MEAN = (0.485, 0.456, 0.406)
+SPREAD = (0.229, 0.224, 0.225)
+PAPER = "Oquab et al. 2023, DINOv2: Learning Robust Visual Features without Supervision, arXiv:2304.07193"
+REGISTERS = "Darcet et al. 2023, Vision Transformers Need Registers, arXiv:2309.16588"
+
+
+def load_dinov2(
+    entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Band, ...], *, size: str, registers: bool = False
+) -> Backbone:
+    """Return timm's DINOv2, with the publisher's weights or at random init.
+
+    Args:
+        entry: one of `ENTRIES` or its random twin.
+        weights: timm's file; of a network without registers also the authors' (its mask token is dropped).
+        seed: of the random init.
+        bands: `BANDS`, in that order.
+        size: ``small``, ``base`` or ``large``.
+        registers: has four register tokens.
+
+    Raises:
+        MissingWeights: see `bench.checkpoints.load_state`.
+    """
+    import timm
+
+    from bench.backbones import ViTBackbone, built
+    from bench.models._dinov2_network import DINOv2Backbone
+
+    network = built(
+        lambda: timm.create_model(
+            f"vit_{size}_patch14_{'reg4_' if registers else ''}dinov2",
+            num_classes=0,
+            dynamic_img_size=True,
+            init_values=1.0,
+        ),
+        weights,
+        seed=seed,
+        entry=entry.name,
+        rename=lambda key: None if key == "mask_token" else key,
+    )
+    return (ViTBackbone if registers else DINOv2Backbone)(network, bands, pool="cls")
+
+
+def _entry(size: str, *, depth: int, width: int, parameters: int, registers: bool = False) -> ModelEntry:
+    name = f"dinov2_{size}{'.reg4' if registers else ''}"
+    tag = f"vit_{size}_patch14_{'reg4_' if registers else ''}dinov2.lvd142m"
+    return ModelEntry(
+        name=name,
+        origin="pretrained",
+        objective="joint-embedding",
+        bands=BANDS,
+        normalise=Normalise(
+            kind="affine", shift=tuple(255 * value for value in MEAN), scale=tuple(255 * value for value in SPREAD)
+        ),
+        image_size=224,
+        patch=14,
+        depth=depth,
+        width=width,
+        parameters=parameters,
+        weights=Weights(
+            file=f"{name}/model.safetensors",
+            url=f"https://huggingface.co/timm/{tag}/resolve/main/model.safetensors",
+            licence="Apache-2.0",
+            source=f"timm 1.0, pretrained configuration {tag}; no hash stated",
+        ),
+        trained_on=("lvd-142m", "imagenet-22k", "imagenet-1k"),
+        reference=f"{PAPER}; {REGISTERS}" if registers else PAPER,
+        load=partial(load_dinov2, size=size, registers=registers),
+    )
+
+
+ENTRIES = (
+    _entry("small", depth=12, width=384, parameters=22056192),
+    _entry("base", depth=12, width=768, parameters=86579712),
+    _entry("large", depth=24, width=1024, parameters=304367616),
+    _entry("small", depth=12, width=384, parameters=22057344, registers=True),
+    _entry("base", depth=12, width=768, parameters=86582016, registers=True),
+)

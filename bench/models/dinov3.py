@@ -1,0 +1,110 @@
+"""DINOv3 (Simeoni et al. 2025, arXiv:2508.10104): ViTs distilled from a 7-billion-parameter self-distilled teacher.
+
+``dinov3_large.sat`` comes of SAT-493M, 512-pixel tiles of Maxar imagery in true colour at 0.6 m; the others of
+LVD-1689M, photographs from the web. ``dinov3_large`` and ``dinov3_large.sat`` are one architecture, so what differs is
+the data.
+
+Three bands, red, green, blue, on the scale 0..255, normalised with the moments of each training set times 255, resized
+to 256 pixels (README of facebookresearch/dinov3, "Image transforms"; timm's pretrained configurations say the same).
+Satellite reflectance is shown to them as an 8-bit preview shows it (see `bench.core.UNITS`). Positions are rotary and
+relative to the image's sides. An image is pooled by its class token, as the authors do; timm's default is the mean.
+
+The network is timm's, which differs from the authors' in two ways that its model cards tell. It leaves out the biases
+of queries, keys and values, all zero in the published weights. And it computes the periods of the rotary positions in
+full precision, where the published files hold them rounded to bfloat16; they are rounded here too.
+
+A random twin has its layer scales at 1: at the 1e-5 that pretraining starts from, each of its layers would be its
+embedding.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
+
+if TYPE_CHECKING:
+    import torch
+
+BANDS = (
+    Band(name="rgb.red", unit="uint8", wavelength_um=0.665),
+    Band(name="rgb.green", unit="uint8", wavelength_um=0.56),
+    Band(name="rgb.blue", unit="uint8", wavelength_um=0.49),
+)
+# Mean and standard deviation of values in 0..1.
+MOMENTS = {
+    "lvd1689m": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "sat493m": ((0.43, 0.411, 0.296), (0.213, 0.156, 0.143)),
+}
+
+
+def load_dinov3(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Band, ...], *, size: str) -> Backbone:
+    """Return timm's DINOv3, with the publisher's weights or at random init.
+
+    Args:
+        entry: one of `ENTRIES` or its random twin.
+        weights: timm's file.
+        seed: of the random init.
+        bands: `BANDS`, in that order.
+        size: ``small``, ``base`` or ``large``.
+
+    Raises:
+        MissingWeights: see `bench.checkpoints.load_state`.
+    """
+    from bench.backbones import built
+    from bench.models._dinov3_network import DINOv3Backbone
+
+    network = built(lambda: _network(size), weights, seed=seed, entry=entry.name)
+    return DINOv3Backbone(network, bands, pool="cls")
+
+
+def _network(size: str) -> torch.nn.Module:
+    import timm
+    import torch
+
+    network: Any = timm.create_model(f"vit_{size}_patch16_dinov3", num_classes=0, init_values=1.0)
+    network.rope.periods = network.rope.periods.to(torch.bfloat16).float()
+    return network  # type: ignore[no-any-return]
+
+
+def _entry(size: str, *, data: str = "lvd1689m", depth: int, width: int, parameters: int) -> ModelEntry:
+    name = f"dinov3_{size}{'.sat' if data == 'sat493m' else ''}"
+    tag = f"vit_{size}_patch16_dinov3.{data}"
+    mean, spread = MOMENTS[data]
+    return ModelEntry(
+        name=name,
+        origin="pretrained",
+        objective="joint-embedding",
+        bands=BANDS,
+        normalise=Normalise(
+            kind="affine", shift=tuple(255 * value for value in mean), scale=tuple(255 * value for value in spread)
+        ),
+        image_size=256,
+        patch=16,
+        depth=depth,
+        width=width,
+        parameters=parameters,
+        weights=Weights(
+            file=f"{name}/model.safetensors",
+            url=f"https://huggingface.co/timm/{tag}/resolve/main/model.safetensors",
+            licence="DINOv3 License",
+            how="read the DINOv3 License (ai.meta.com/resources/models-and-libraries/dinov3-license), which binds who "
+            f"uses the weights; then fetch model.safetensors of huggingface.co/timm/{tag}, timm's copy, not the gated "
+            "files of the authors, whose layout differs",
+            source=f"timm 1.0, pretrained configuration {tag}; no hash stated; published there without a gate "
+            "(facebookresearch/dinov3 issue 145)",
+        ),
+        trained_on=("sat-493m",) if data == "sat493m" else ("lvd-1689m", "imagenet-22k", "imagenet-1k"),
+        reference="Simeoni et al. 2025, DINOv3, arXiv:2508.10104",
+        load=partial(load_dinov3, size=size),
+    )
+
+
+ENTRIES = (
+    _entry("small", depth=12, width=384, parameters=21586944),
+    _entry("base", depth=12, width=768, parameters=85641216),
+    _entry("large", depth=24, width=1024, parameters=303079424),
+    _entry("large", data="sat493m", depth=24, width=1024, parameters=303079424),
+)

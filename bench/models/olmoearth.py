@@ -1,0 +1,138 @@
+"""OlmoEarth (Ai2 2025, arXiv:2511.13655): one encoder for series of Sentinel-2 and Sentinel-1 images.
+
+The network is that of Ai2's package ``olmoearth_pretrain_minimal``. Version 1 has three tokens for a patch of
+Sentinel-2, by ground resolution of the bands, and positions added to the tokens; version 1.2 (arXiv:2605.20804) has one
+token, a network of pixels before it, and rotary positions in space and time.
+
+Input as in pretraining and in the package's ``Normalizer``: Sentinel-2 level 2A as reflectance x 10000 without the
+offset of 2022, 12 bands without cirrus; Sentinel-1 in dB; each band maps its pretraining mean -/+ 2 standard deviations
+to 0..1, without clipping. Bands that a suite lacks are dealt with as that normaliser does: by the nearest band for
+version 1, by zero after normalisation for version 1.2, which was trained with bands dropped. Landsat, its third sensor,
+is not offered: it was trained on raw level-1 numbers, which reflectance cannot be turned into without the sun's height.
+
+Patches are of 4 pixels, as in the authors' evaluations, images up to the 128 pixels that they recommend; smaller ones
+are taken at their own size. Positions count metres, 10 a pixel where a suite does not say. Where no date is known it is
+1 July 2020, as in their evaluations.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from bench.core import Absent, Backbone, Band, ModelEntry, Normalise, Weights
+
+# Wavelength in micrometres, ground sampling distance, and mean and standard deviation of pretraining (the package's
+# norm_configs/computed.json).
+FACTS = {
+    "s2.b02": (0.490, 10.0, 1188.9412572078477, 1859.1923971769581),
+    "s2.b03": (0.560, 10.0, 1407.7739105458452, 1727.7387413631088),
+    "s2.b04": (0.665, 10.0, 1513.0573882432757, 1740.7757298757895),
+    "s2.b08": (0.842, 10.0, 2755.481305028308, 1612.2565699990187),
+    "s2.b05": (0.705, 20.0, 1890.9893042634167, 1754.7320388511766),
+    "s2.b06": (0.740, 20.0, 2483.7812315422448, 1622.1172720635755),
+    "s2.b07": (0.783, 20.0, 2722.728248756412, 1621.8226170190276),
+    "s2.b8a": (0.865, 20.0, 2885.570263047681, 1611.3587521042082),
+    "s2.b11": (1.610, 20.0, 2562.852607796968, 1441.5471830655151),
+    "s2.b12": (2.190, 20.0, 1914.1383249044113, 1328.8914382756407),
+    "s2.b01": (0.443, 60.0, 1115.8494388252218, 1955.6991794280914),
+    "s2.b09": (0.945, 60.0, 3269.812554170875, 2651.088425085525),
+    "s1.vv": (None, 10.0, -11.648990747328444, 10.840350299936597),
+    "s1.vh": (None, 10.0, -17.745436133270044, 10.216274681392647),
+}
+BANDS = tuple(
+    Band(name=name, unit="db" if name.startswith("s1.") else "dn", wavelength_um=wavelength, gsd_m=gsd)
+    for name, (wavelength, gsd, *_) in FACTS.items()
+)
+ABSENT: dict[str, tuple[Absent, ...]] = {
+    "v1": ("nearest", "refuse", "mean", "zero"),
+    "v1.2": ("mean", "refuse", "nearest", "zero"),
+}
+PAPER = "Herzog et al. 2025, OlmoEarth: Stable Latent Image Modeling for Multimodal Earth Observation, arXiv:2511.13655"
+SENSORS = ("sentinel2_l2a", "sentinel1")  # as the publisher names them
+
+
+def load_olmoearth(
+    entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Band, ...], *, size: str, version: str
+) -> Backbone:
+    """Return an OlmoEarth encoder over `bands` that cuts patches of ``entry.patch`` pixels.
+
+    Args:
+        entry: one of `ENTRIES`, its random twin, or a copy with another ``patch`` of 1 to 8 pixels.
+        weights: the publisher's ``weights.pth``; its decoder, its target encoder and the parts for other sensors are
+            dropped.
+        seed: of the random init.
+        bands: all bands of s2, of s1, or of both, in the order of `BANDS`.
+        size: as the publisher names it.
+        version: ``v1`` or ``v1.2``.
+
+    Raises:
+        MissingWeights: see `bench.checkpoints.load_state`.
+    """
+    import torch
+
+    from bench.backbones import built
+
+    with torch.device("cpu"):  # the package makes a table where it is first imported
+        from bench.models._olmoearth_network import OlmoEarthBackbone, encoder
+
+    network = built(lambda: encoder(size, version), weights, seed=seed, entry=entry.name, rename=_rename)
+    return OlmoEarthBackbone(network, bands, patch=entry.patch)
+
+
+def _rename(key: str) -> str | None:
+    """Return the encoder's name of a key of the publisher's file, or None for what is no part of it."""
+    if key.startswith(("decoder.", "target_encoder.")):
+        return None
+    key = key.removeprefix("encoder.")
+    if key.startswith("project_and_aggregate.") or key == "composite_encodings.pos_embed":
+        return None
+    by_sensor = key.startswith(("patch_embeddings.per_modality", "composite_encodings.per_modality"))
+    return key if not by_sensor or key.split(".")[2] in SENSORS else None
+
+
+def _entry(size: str, version: str, *, depth: int, width: int, parameters: int) -> ModelEntry:
+    name = f"olmoearth_{size}{'' if version == 'v1' else '.v1_2'}"
+    repository = f"allenai/OlmoEarth-{version.replace('.', '_')}-{size.capitalize()}"
+    return ModelEntry(
+        name=name,
+        origin="pretrained",
+        objective="multimodal",
+        bands=BANDS,
+        absent=ABSENT[version],
+        levels=("s2:L2A",),
+        normalise=Normalise(
+            kind="affine",
+            shift=tuple(mean - 2 * deviation for _, _, mean, deviation in FACTS.values()),
+            scale=tuple(4 * deviation for *_, deviation in FACTS.values()),
+        ),
+        image_size=128,
+        any_size=True,
+        patch=4,
+        depth=depth,
+        width=width,
+        temporal=True,
+        parameters=parameters,
+        weights=Weights(
+            file=f"{name}/weights.pth",
+            url=f"https://huggingface.co/{repository}/resolve/main/weights.pth",
+            licence="OlmoEarth Artifact License",
+            source="olmoearth_pretrain_minimal 0.1.5, model_loader.py; no hash stated",
+        ),
+        requires="olmoearth_pretrain_minimal",
+        trained_on=("olmoearth-pretrain",),
+        reference=PAPER if version == "v1" else f"{PAPER}; version 1.2, arXiv:2605.20804",
+        load=partial(load_olmoearth, size=size, version=version),
+    )
+
+
+ENTRIES = (
+    _entry("nano", "v1", depth=4, width=128, parameters=909056),
+    _entry("tiny", "v1", depth=12, width=192, parameters=5512320),
+    _entry("base", "v1", depth=12, width=768, parameters=85750272),
+    _entry("large", "v1", depth=24, width=1024, parameters=303237120),
+    _entry("nano", "v1.2", depth=4, width=128, parameters=991616),
+    _entry("tiny", "v1.2", depth=12, width=192, parameters=6917152),
+    _entry("small", "v1.2", depth=12, width=384, parameters=24450112),
+    _entry("base", "v1.2", depth=12, width=768, parameters=91366528),
+)

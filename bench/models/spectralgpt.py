@@ -1,0 +1,111 @@
+"""SpectralGPT (Hong et al. 2023, arXiv:2311.07113): a masked autoencoder whose tokens are 3 bands x 8 x 8 pixels.
+
+Facts are from danfenghong/IEEE_TPAMI_SpectralGPT at 56d2c4d (README, ``util/datasets.py``, ``models_mae_spectral.py``,
+``models_vit_tensor.py``). Sentinel-2 in 12 bands (without cirrus, b10) in the order of the wavelengths' numbers.
+``spectralgpt_base`` was pretrained on fMoW-Sentinel at 96 pixels; ``spectralgpt_base.plus`` went on with BigEarthNet at
+128. Their positions are learned for that grid: images are resized to it.
+
+Normalisation: each band of each image from its own minimum and maximum to 0..1, as in pretraining and in the authors'
+segmentation and change detection. Their BigEarthNet is mapped from mean -/+ 2 standard deviations of fMoW-Sentinel,
+their EuroSAT is standardised with its own statistics.
+
+Positions are those of pretraining, one code a place plus one a group of bands. (The authors' classification starts
+from zeros in their place, since that network wants one code a token.) An image is pooled as they pool: the mean over
+all tokens, at ``norm`` pooled first and normed after. They leave out the first token, where a class token would be if
+the network had one; here it counts. A cell of the grid is the mean over the four groups of bands at its place; the
+authors' segmentation learns the weights of that mean, and joining the groups along the channels is the alternative.
+
+Licence: that of the repository's README.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
+
+# name, wavelength, ground sampling distance
+SENTINEL = (
+    ("b01", 0.443, 60.0),
+    ("b02", 0.490, 10.0),
+    ("b03", 0.560, 10.0),
+    ("b04", 0.665, 10.0),
+    ("b05", 0.705, 20.0),
+    ("b06", 0.740, 20.0),
+    ("b07", 0.783, 20.0),
+    ("b08", 0.842, 10.0),
+    ("b8a", 0.865, 20.0),
+    ("b09", 0.945, 60.0),
+    ("b11", 1.610, 20.0),
+    ("b12", 2.190, 20.0),
+)
+BANDS = tuple(Band(name=f"s2.{n}", unit="dn", wavelength_um=w, gsd_m=gsd) for n, w, gsd in SENTINEL)
+
+
+def load_spectralgpt(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Band, ...]) -> Backbone:
+    """Return SpectralGPT's encoder, with the publisher's weights or at random init.
+
+    Args:
+        entry: one of `ENTRIES` or its random twin.
+        weights: the publisher's file; the decoder is dropped.
+        seed: of the random init.
+        bands: `BANDS`, in that order.
+
+    Raises:
+        MissingWeights: see `bench.checkpoints.load_state`.
+    """
+    from bench.backbones import built
+    from bench.models._spectralgpt_network import SpectralBackbone, SpectralViT
+
+    network = built(
+        lambda: SpectralViT(
+            side=entry.image_size, patch=entry.patch, bands=len(bands), width=entry.width, depth=entry.depth
+        ),
+        weights,
+        seed=seed,
+        entry=entry.name,
+        rename=lambda key: None if key.startswith(("decoder_", "mask_token")) else key,
+    )
+    return SpectralBackbone(network, bands, patch=entry.patch)
+
+
+def _entry(
+    name: str, *, side: int, parameters: int, levels: tuple[str, ...], trained_on: tuple[str, ...]
+) -> ModelEntry:
+    file = "SpectralGPT+.pth" if name.endswith(".plus") else "SpectralGPT.pth"
+    return ModelEntry(
+        name=name,
+        origin="pretrained",
+        objective="reconstruction",
+        bands=BANDS,
+        normalise=Normalise(kind="image_minmax", neutral=0.5),
+        absent=("refuse", "mean", "nearest"),
+        levels=levels,
+        image_size=side,
+        patch=8,
+        depth=12,
+        width=768,
+        parameters=parameters,
+        weights=Weights(
+            file=f"{name}/{file}",
+            url=f"https://zenodo.org/records/8412455/files/{file}?download=1",
+            licence="GPL-3.0-only",
+            how=f"fetch {file} of zenodo.org/records/8412455",
+            source="url and licence from the README of danfenghong/IEEE_TPAMI_SpectralGPT; no hash stated",
+        ),
+        trained_on=trained_on,
+        reference="Hong et al. 2023, SpectralGPT: Spectral Remote Sensing Foundation Model, arXiv:2311.07113",
+        load=load_spectralgpt,
+    )
+
+
+ENTRIES = (
+    _entry("spectralgpt_base", side=96, parameters=85317888, levels=("s2:L1C",), trained_on=("fmow-sentinel",)),
+    _entry(
+        "spectralgpt_base.plus",
+        side=128,
+        parameters=85403904,
+        levels=("s2:L1C", "s2:L2A"),
+        trained_on=("fmow-sentinel", "bigearthnet"),
+    ),
+)
