@@ -100,7 +100,7 @@ def show_plan(
         )
     _runs_table(out, plan.runs, stored)
     for reason, models in _reasons(plan).items():
-        out.print(f"  [yellow]refused[/] {' '.join(models)}: {escape(reason)}", highlight=False)
+        out.print(f"  [yellow]refused[/] {with_twins(models)}: {escape(reason)}", highlight=False)
     fetched = dict.fromkeys(run.entry.name for run in plan.runs if run.key.weights.startswith(TO_BE_FETCHED))
     if fetched:
         out.print(f"  [yellow]to be fetched[/] {' '.join(fetched)}", highlight=False)
@@ -108,6 +108,15 @@ def show_plan(
         out.print(f"  [yellow]unavailable[/] {escape(how)}", highlight=False)
     if note:
         out.print(f"  [yellow]{escape(note)}[/]", highlight=False)
+
+
+def with_twins(models: Sequence[str]) -> str:
+    """Return names in a row, a model and its random twin as one: ``dofa_base (+ .random)``."""
+    return " ".join(
+        f"{name} (+ .random)" if f"{name}.random" in models else name
+        for name in models
+        if not (name.endswith(".random") and name.removesuffix(".random") in models)
+    )
 
 
 def _reasons(plan: Plan) -> dict[str, list[str]]:
@@ -124,23 +133,30 @@ def _reasons(plan: Plan) -> dict[str, list[str]]:
 
 
 def _runs_table(out: Console, runs: Sequence[Run], stored: Mapping[str, str]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("model", "task", "protocols", "fractions", "stored"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("input", overflow="ellipsis", no_wrap=True)
+    """Print one row a model and task; a random twin that is fed the same joins its model's."""
     groups: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
-        groups.setdefault((run.entry.name, run.task.name), []).append(run)
-    for (model, task), members in groups.items():
+        whole = run.entry.parent if run.entry.origin == "random" else run.entry.name
+        alike = groups.get((whole, run.task.name), [])
+        same = bool(alike) and alike[0].recipe == run.recipe
+        groups.setdefault((whole if same else run.entry.name, run.task.name), []).append(run)
+    models = {place: with_twins(list(dict.fromkeys(run.entry.name for run in groups[place]))) for place in groups}
+    rows = []
+    for place, members in groups.items():
         keys = [run.key for run in members]
-        table.add_row(
-            model,
-            task,
-            " ".join(dict.fromkeys(key.protocol for key in keys)),
-            " ".join(dict.fromkeys(f"{key.fraction:g}" for key in keys)),
-            f"{sum(stored.get(key.digest) == 'ok' for key in keys)}/{len(keys)}",
-            escape(members[0].recipe.summary()),
-        )
+        protocols = " ".join(dict.fromkeys(key.protocol for key in keys))
+        fractions = " ".join(dict.fromkeys(f"{key.fraction:g}" for key in keys))
+        stored_of = f"{sum(stored.get(key.digest) == 'ok' for key in keys)}/{len(keys)}"
+        rows.append((models[place], members[0].task.name, protocols, fractions, stored_of))
+    names = ("model", "task", "protocols", "fractions", "stored")
+    widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name, width in zip(names, widths, strict=True):
+        table.add_column(name, no_wrap=True, min_width=width)
+    # What is left of a line; rich would take it from the columns before.
+    table.add_column("input", overflow="ellipsis", no_wrap=True, max_width=max(30, out.width - sum(widths) - 12))
+    for row, members in zip(rows, groups.values(), strict=True):
+        table.add_row(*row, escape(members[0].recipe.summary()))
     out.print(table)
 
 

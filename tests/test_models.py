@@ -137,6 +137,36 @@ def test_parameters_and_layers_are_those_of_the_network(name: str) -> None:
     assert backbone.layers[-1].channels == entry.width or entry.width == 0
 
 
+TRANSFORMER = {"norm1", "proj", "norm2", "fc1", "act", "fc2"}
+WIDE = {"in": ("qkv", "q", "fc1", "fc3"), "out": ("proj", "fc2")}  # sides of these that are as wide as the block
+
+
+@pytest.mark.parametrize("name", list(ENTRIES))
+def test_every_part_of_a_block_is_where_the_map_says(name: str) -> None:
+    entry = ENTRIES[name]
+    with torch.device("meta"):
+        backbone: Any = entry.load(entry, None, 0, bands_of(entry))
+    blocks = [layer for layer in backbone.layers if layer.name.startswith("block_")]
+    if not getattr(backbone, "modules_map", {}):
+        assert entry.origin == "baseline" or any(isinstance(part, nn.Conv2d) for part in backbone.modules())
+        assert not any(isinstance(part, nn.MultiheadAttention) for part in backbone.modules())
+        return
+    assert list(backbone.modules_map) == [layer.name for layer in blocks]
+    for layer in blocks:
+        parts = {part: backbone.get_submodule(path) for part, path in backbone.modules_map[layer.name].items()}
+        assert set(parts) >= TRANSFORMER, f"{layer.name} lacks {TRANSFORMER - set(parts)}"
+        assert "qkv" in parts or set(parts) >= {"k", "v"}
+        assert len({id(part) for part in parts.values()}) == len(parts), "two names for one module"
+        for norm in ("norm1", "norm2"):
+            scale = getattr(parts[norm], "weight", None)
+            assert scale is None or scale.shape == (layer.channels,)
+        for part in set(WIDE["in"]) & set(parts):
+            assert parts[part].in_features == layer.channels
+        for part in set(WIDE["out"]) & set(parts):
+            assert parts[part].out_features == layer.channels
+        assert parts["fc1"].out_features in (parts["fc2"].in_features, 2 * parts["fc2"].in_features)
+
+
 @every_entry
 def test_taps_have_the_declared_shapes_and_are_finite(name: str) -> None:
     backbone, given = loaded(name), inputs(ENTRIES[name], 0)

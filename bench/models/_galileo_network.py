@@ -68,6 +68,13 @@ class _Layout(NamedTuple):
     still: int
 
 
+# Where the parts of a block lie, by their canonical names; "" is the block itself.
+PARTS = {
+    **{"norm1": "norm1", "q": "attn.q", "k": "attn.k", "v": "attn.v", "proj": "attn.proj"},
+    **{"norm2": "norm2", "fc1": "mlp.fc1", "act": "mlp.act", "fc2": "mlp.fc2", "out": ""},
+}
+
+
 class GalileoNetwork(nn.Module):
     """The encoder, tapped at every layer; parameters carry the publishers' names.
 
@@ -103,6 +110,10 @@ class GalileoNetwork(nn.Module):
         self.time_embed = nn.ModuleDict({name: nn.Linear(len(group), width) for name, group in TIME.items()})
         self.static_embed = nn.ModuleDict({name: nn.Linear(len(group), width) for name, group in STATIC.items()})
         self.norm = nn.LayerNorm(width)
+        self.modules_map = {
+            f"block_{i + 1}": {name: f"blocks.{i}.{path}".rstrip(".") for name, path in PARTS.items()}
+            for i in range(depth)
+        }
         self.apply(_initialise)
         self.layers = _layers(width, depth, self.patch)
 

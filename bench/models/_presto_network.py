@@ -32,6 +32,13 @@ GROUPS = {
 }
 
 
+# Where the parts of a block lie, by their canonical names; "" is the block itself.
+PARTS = {
+    **{"norm1": "norm1", "qkv": "attn.qkv", "proj": "attn.proj"},
+    **{"norm2": "norm2", "fc1": "mlp.fc1", "act": "mlp.act", "fc2": "mlp.fc2", "out": ""},
+}
+
+
 class PrestoNetwork(nn.Module):
     """The encoder, tapped at every layer; parameters carry the publishers' names.
 
@@ -55,6 +62,10 @@ class PrestoNetwork(nn.Module):
         self.latlon_embed = nn.Linear(3, width)
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
+        self.modules_map = {
+            f"block_{i + 1}": {name: f"blocks.{i}.{path}".rstrip(".") for name, path in PARTS.items()}
+            for i in range(depth)
+        }
         self.channel_embed = nn.Embedding(len(GROUPS) + 1, width // 4)
         self.register_buffer("pos_embed", sinusoid(width // 2)[None])
         self.register_buffer("month_embed", month_table(width // 4))
