@@ -105,6 +105,8 @@ def _entry(size: str, version: str, *, depth: int, width: int, parameters: int) 
             kind="affine",
             shift=tuple(mean - 2 * deviation for _, _, mean, deviation in FACTS.values()),
             scale=tuple(4 * deviation for *_, deviation in FACTS.values()),
+            # Version 1.2 was trained with bands dropped, as zeros after normalisation; to version 1 a mean is a mean.
+            neutral=0.5 if version == "v1" else 0.0,
         ),
         image_size=128,
         any_size=True,
