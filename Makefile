@@ -20,9 +20,9 @@ demo: $(VENV)/.installed  ## the main job on the embedded suite with the embedde
 	$(BIN)/geobench-run suite=demo models=[tiny_*,tiny_*.random,image_stats,rcf]
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not heavy"
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not heavy and not again"
 
-test-all: $(VENV)/.dev  ## with the largest networks run for real, an hour
+test-all: $(VENV)/.dev  ## with the largest networks run for real, hours
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: $(VENV)/.dev  ## what CI checks beside the tests

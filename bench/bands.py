@@ -86,9 +86,8 @@ class Recipe:
 
     @property
     def bands(self) -> tuple[Band, ...]:
-        """The bands the backbone receives, in order, with the ground sampling distance as fed where it is known."""
-        bands = (channel.band for channel in self.channels)
-        return tuple(replace(band, gsd_m=self.gsd_m) if self.gsd_m else band for band in bands)
+        """The bands the backbone receives, in order, with the ground sampling distance as fed, None where unknown."""
+        return tuple(replace(channel.band, gsd_m=self.gsd_m) for channel in self.channels)
 
     @property
     def reads(self) -> tuple[Band, ...]:

@@ -36,7 +36,7 @@ FILE_PREFIX = {"presto": "encoder."}  # where a publisher's file holds more than
 
 
 def cases(names: Sequence[str]) -> list[Any]:
-    """Return test parameters; heavy entries, and those of one network with an earlier one, are marked heavy.
+    """Return test parameters; entries of one network with an earlier one are marked again, other large ones heavy.
 
     Networks that differ in the number of bands alone count as one: their facts are held to the network for every entry.
     """
@@ -45,11 +45,14 @@ def cases(names: Sequence[str]) -> list[Any]:
     for name in names:
         entry = ENTRIES[name]
         loader: Any = entry.load
-        network = (getattr(loader, "func", loader), str(getattr(loader, "keywords", "")))
-        heavy = entry.parameters > HEAVY or network in seen
-        seen.add(network)
+        network = (getattr(loader, "func", loader), str(getattr(loader, "keywords", "")), entry.depth, entry.width)
         # One worker for all tests of an entry: its network is built once.
-        marks = [pytest.mark.xdist_group(name), *([pytest.mark.heavy] if heavy else [])]
+        marks = [pytest.mark.xdist_group(name)]
+        if network in seen:
+            marks.append(pytest.mark.again)
+        elif entry.parameters > HEAVY:
+            marks.append(pytest.mark.heavy)
+        seen.add(network)
         found.append(pytest.param(name, marks=marks))
     return found
 

@@ -92,13 +92,14 @@ def load_clay(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[B
         entry=entry.name,
         rename=encoder_key,
     )
+    nominal = {band.name: band.gsd_m for band in entry.bands}
     sensors = list(dict.fromkeys(band.sensor for band in bands))
     stacked = sorted(bands, key=lambda band: sensors.index(band.sensor))
     return ClayBackbone(
         network,
         bands,
         wavelengths=[WAVELENGTHS[band.name] for band in stacked],
-        gsd=min(band.gsd_m for band in bands if band.gsd_m),
+        gsd=min(band.gsd_m or nominal[band.name] or 10.0 for band in bands),
     )
 
 

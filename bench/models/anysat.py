@@ -1,0 +1,91 @@
+"""AnySat (Astruc et al. 2024, arXiv:2412.14123): one network for series of any sensor, resolution and extent.
+
+Of its eleven sensors, two are offered: Sentinel-2 in 10 bands and Sentinel-1 as VV and VH (the publisher's ``s1-asc``;
+its ``s1`` has their ratio besides). Input is standardised band by band with the statistics of the dataset at hand, "as
+(data - mean) / std" (README of gastruc/AnySat), which is also how each of its pretraining datasets entered. Dates are
+days of the year; an image of unknown date is of day 0, as in the authors' evaluations (``src/data/So2Sat.py``).
+
+Patches are of 4 pixels of 10 metres, the smallest that large tiles were cut into in pretraining, and images of up to
+128 pixels make the 1024 patches that the authors advise not to exceed. Smaller images are taken at their own size.
+
+The blocks are the 6 of the spatial transformer, which sees the pixels of a patch, the 6 over patches, and the cross
+block that makes one token of a place's. The image vector is the tile's class token, which there is from ``block_7`` on.
+What the authors use for segmentation is the last grid beside each pixel's own token after ``block_6``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
+
+BANDS = (
+    Band(name="s2.b02", unit="dn", wavelength_um=0.490, gsd_m=10.0),
+    Band(name="s2.b03", unit="dn", wavelength_um=0.560, gsd_m=10.0),
+    Band(name="s2.b04", unit="dn", wavelength_um=0.665, gsd_m=10.0),
+    Band(name="s2.b05", unit="dn", wavelength_um=0.705, gsd_m=20.0),
+    Band(name="s2.b06", unit="dn", wavelength_um=0.740, gsd_m=20.0),
+    Band(name="s2.b07", unit="dn", wavelength_um=0.783, gsd_m=20.0),
+    Band(name="s2.b08", unit="dn", wavelength_um=0.842, gsd_m=10.0),
+    Band(name="s2.b8a", unit="dn", wavelength_um=0.865, gsd_m=20.0),
+    Band(name="s2.b11", unit="dn", wavelength_um=1.610, gsd_m=20.0),
+    Band(name="s2.b12", unit="dn", wavelength_um=2.190, gsd_m=20.0),
+    Band(name="s1.vv", unit="db", gsd_m=10.0),
+    Band(name="s1.vh", unit="db", gsd_m=10.0),
+)
+
+
+def load_anysat(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Band, ...]) -> Backbone:
+    """Return AnySat base over `bands` that cuts patches of ``entry.patch`` pixels.
+
+    Args:
+        entry: one of `ENTRIES`, its random twin, or a copy with another ``patch``.
+        weights: the publisher's file; the parts for other sensors are dropped.
+        seed: of the random init.
+        bands: all bands of s2, of s1, or of both, in the order of `BANDS`.
+
+    Raises:
+        MissingWeights: see `bench.checkpoints.load_state`.
+    """
+    from bench.backbones import built
+    from bench.models._anysat_network import AnySatBackbone, AnySatNetwork
+
+    network = built(
+        lambda: AnySatNetwork(entry.width, depth=6, heads=12), weights, seed=seed, entry=entry.name, rename=_rename
+    )
+    return AnySatBackbone(network, bands, patch=entry.patch)
+
+
+def _rename(key: str) -> str | None:
+    """Return the key, or None for what another sensor needs and for the filler of masked pixels."""
+    ours = key.startswith(("projector_s2.", "projector_s1-asc.")) and not key.endswith("pad_parameter")
+    return key if ours or not key.startswith("projector_") else None
+
+
+ENTRIES = (
+    ModelEntry(
+        name="anysat_base",
+        origin="pretrained",
+        objective="joint-embedding",
+        bands=BANDS,
+        absent=("refuse", "mean", "zero", "nearest"),
+        normalise=Normalise(kind="dataset"),
+        image_size=128,
+        any_size=True,
+        patch=4,
+        depth=13,
+        width=768,
+        temporal=True,
+        parameters=98349760,
+        weights=Weights(
+            file="anysat_base/AnySat.pth",
+            url="https://huggingface.co/g-astruc/AnySat/resolve/main/models/AnySat.pth",
+            licence="MIT",
+            source="hubconf.py of github.com/gastruc/AnySat; no hash stated",
+        ),
+        trained_on=("treesatai", "pastis", "flair", "planted", "s2naip"),
+        reference="Astruc et al. 2024, AnySat: An Earth Observation Model for Any Resolutions, Scales, and Modalities, "
+        "arXiv:2412.14123",
+        load=load_anysat,
+    ),
+)
