@@ -118,7 +118,8 @@ def label(run: Run, data: Data, store: Store, features: Features, name: str) -> 
     if name == "train":
         notes += [f"unhealthy features: {fault}" for fault in health(features)]
     if run.task.kind == "segmentation":
-        blank = [split.ids[i] for i in rows if not _codes(run.task, features["mask"][i], split.ids[i])]
+        masks = features["mask"]
+        blank = [split.ids[i] for i in rows if not _codes(run.task, masks[i], split.ids[i])]
         if blank:
             notes.append(f"{name}: {len(blank)} of {len(rows)} have every label ignored: {_some(blank)}")
     if not len(rows):

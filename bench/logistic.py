@@ -30,7 +30,7 @@ from bench.threads import each
 Link = Literal["softmax", "sigmoid"]
 
 MEMORY = 15  # curvature pairs
-LEADING = 128  # axes whose Hessian is taken in full, bias included; of a small problem a third of them
+LEADING = 128  # axes whose Hessian is taken in full, bias included; fewer where samples are few: it costs more there
 ALIGN = 16  # coordinates are padded to a multiple of this: matrix products run at full speed
 REACH = 10.0  # largest change of a logit that a first trial step may make
 FAR = 1e4  # and that any may make
@@ -186,7 +186,12 @@ class _Sweep:
         )
         self.history = History(problems, classes * size, MEMORY, device)
         self.preconditioner = Preconditioner(
-            problems, classes, size, lead=min(LEADING, size // 3), centred=link == "softmax", device=device
+            problems,
+            classes,
+            size,
+            lead=min(LEADING, size, max(size // 3, self.n // 4)),
+            centred=link == "softmax",
+            device=device,
         )
         self._start(scores)
 

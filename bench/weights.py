@@ -91,7 +91,8 @@ class Shelf:
                 progress=progress,
             )
         except MissingData as error:
-            raise MissingWeights(f"{entry.name}: {error}; {self.remedy(entry)}") from error
+            reason = str(error).removeprefix(f"{entry.weights.url}: ")  # the remedy names it
+            raise MissingWeights(f"{entry.name}: {reason}; {self.remedy(entry)}") from error
         self.digest(entry, path)
         return path
 
