@@ -253,7 +253,7 @@ def match(
     Raises:
         Incompatible: a band it cannot do without, a unit that cannot be converted, or a size that makes no sense.
     """
-    if entry.vectors and task.kind == "segmentation":
+    if entry.vectors and task.dense:
         raise Incompatible(f"{entry.name} are vectors of whole images; {task.name} is predicted pixel by pixel")
     offered = {band.name: band for band in bands}
     # What an entry does not accept is not asked of it: it keeps its own way, and the recipe says which.
@@ -268,7 +268,7 @@ def match(
                 f"{entry.name} takes {channel.band.name} in {channel.band.unit}; {suite.name} has "
                 f"{channel.source[0].name} in {channel.source[0].unit}, another quantity"
             )
-    size, windows = _geometry(entry, suite.image_size, task.kind == "segmentation", suite.name)
+    size, windows = _geometry(entry, suite.image_size, task.dense, suite.name)
     return Recipe(
         channels=tuple(channels),
         absent=policy if masked or any(c.stand_in or not c.source for c in channels) else entry.absent[0],

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-Kind = Literal["classification", "multilabel", "regression", "segmentation"]
+Kind = Literal["classification", "multilabel", "regression", "segmentation", "change", "dense_regression", "detection"]
+"""``change`` is segmentation of what happened between two dates; ``detection`` is boxes with classes."""
 Origin = Literal["pretrained", "generated", "pruned", "distilled", "merged", "imagenet", "random", "baseline"]
 Objective = Literal["joint-embedding", "reconstruction", "multimodal", "supervised", "none"]
 Absent = Literal["refuse", "zero", "mean", "nearest", "mask"]
@@ -259,13 +260,19 @@ class Task:
     metric: str
     ignore: int | None = None
 
+    @property
+    def dense(self) -> bool:
+        """Whether it is predicted pixel by pixel or by boxes, from token grids."""
+        return self.kind in ("segmentation", "change", "dense_regression", "detection")
+
 
 class Sample(NamedTuple):
     """One sample as a suite reads it: raw values in the declared units.
 
     Attributes:
         images: sensor -> float32 (T, C, H, W); NaN marks no-data.
-        target: class index, multi-hot (K,), float vector (q,), or mask (H, W) int64.
+        target: class index; multi-hot (K,); float vector (q,); mask (H, W) int64; values (H, W) float32, NaN where
+            none; or for detection ``{"boxes": (N, 4) float32 x1 y1 x2 y2 in pixels, "labels": (N,) int64}``, N >= 0.
         when: (T, 3) int32 year, month, day; -1 where unknown; None where no date is known.
         where: (longitude, latitude) in degrees, or None.
     """
@@ -294,7 +301,10 @@ class Split(Protocol):
     def __getitem__(self, index: int) -> Sample: ...
 
     def targets(self) -> np.ndarray:
-        """Return what stratification needs: (n,) classes, (n, K) multi-hot or presence in masks, or (n, q) values."""
+        """Return what stratification needs: (n,) classes; (n, K) multi-hot, presence in masks or boxes; (n, q) values.
+
+        Of dense values that is their mean.
+        """
         ...
 
 

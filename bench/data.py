@@ -124,7 +124,7 @@ def label(run: Run, data: Data, store: Store, features: Features, name: str) -> 
             notes.append(f"{name}: {len(blank)} of {len(rows)} have every label ignored: {_some(blank)}")
     if not len(rows):
         raise Incompatible(f"{run.key.suite} {name}: no usable sample; {'; '.join(notes)}")
-    target = None if run.task.kind == "segmentation" else np.asarray(split.targets())[rows]
+    target = None if run.task.dense else np.asarray(split.targets())[rows]
     if run.task.kind == "classification" and target is not None:
         first = np.unique(target, return_index=True)[1]  # one sample of each label is enough to look at
         for place in first:

@@ -55,16 +55,21 @@ def _versions() -> dict[str, str]:
             found[package] = version(package)
         except PackageNotFoundError:
             continue
-    try:
-        here = Path(__file__).parent
-        answer = subprocess.run(
-            ["git", "-C", str(here), "describe", "--always", "--dirty"], capture_output=True, text=True, timeout=10
-        )
-        if answer.returncode == 0:
-            found["commit"] = answer.stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        pass
+    if commit := _git("describe", "--always"):
+        # Only code that makes numbers counts: results lie in the same repository, and change while it works.
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", "bench", "suites")
+        found["commit"] = f"{commit}-dirty" if changed else commit
     return found
+
+
+def _git(*words: str) -> str:
+    """Return what git says of the repository this file lies in, nothing where there is none."""
+    root = Path(__file__).parents[1]
+    try:
+        answer = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return answer.stdout.strip() if answer.returncode == 0 else ""
 
 
 def environment() -> dict[str, Any]:

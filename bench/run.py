@@ -100,7 +100,7 @@ class Session:
         split = self.data.split(run.task, name, bands)
         stats = self._statistics(run)
         self._examine(run, stats)
-        dense = run.task.kind == "segmentation"
+        dense = run.task.dense
         facts = {
             "model": run.entry.name,
             "model_version": run.entry.version,

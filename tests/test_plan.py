@@ -33,7 +33,7 @@ def test_the_cross_and_its_refusals():
     # 3 tasks with probe, 2 with knn; (3 subsets + the whole) x 2 seeds
     assert len(made.runs) == 5 * 4 * 2 and len({run.key.digest for run in made.runs}) == 40
     assert [(r.task, r.protocol) for r in made.refused] == [("mask", "knn")]
-    assert "not for masks" in made.refused[0].reason
+    assert "not for pixels and boxes" in made.refused[0].reason
 
 
 def test_a_model_without_its_bands_is_refused_with_what_there_is():

@@ -14,6 +14,7 @@ import rasterio
 from bench.core import UNITS, Suite
 from bench.errors import MissingData, UnknownName
 from bench.lookup import module, names
+from bench.metrics import METRICS
 from tests.suite_fixtures import (
     EUROSAT_STORED,
     EUROSAT_TIF,
@@ -37,10 +38,10 @@ def suite_of(name: str) -> Suite:
 
 def write(name: str, root: Path) -> Path:
     """Put the tiny copy of a suite below root; return the suite's own folder."""
-    if name == "eurosat_rgb":
-        return write_eurosat_rgb(root, own_split=False)
-    makers = {"eurosat": write_eurosat, "sen1floods11": write_sen1floods11, "fuel_moisture": write_fuel_moisture}
-    return makers[name](root) if name in makers else root
+    if suite_of(name).generated:
+        return root
+    written: Path = module("tests.fixtures", name, kind="fixture").write(root)
+    return written
 
 
 @pytest.fixture(scope="module")
@@ -78,21 +79,23 @@ def test_facts(name):
     assert suite.generated == (suite.download is None)
     assert suite.generated or (suite.citation and suite.url)
     for task in suite.tasks:
-        assert bool(task.classes) == (task.kind != "regression")
-        assert bool(task.unit and task.quantity) == (task.kind == "regression")
+        valued = task.kind in ("regression", "dense_regression")
+        assert bool(task.classes) != valued and bool(task.unit and task.quantity) == valued
+        assert task.metric in METRICS
+        assert (task.kind != "change") or suite.dates == 2
 
 
 def check_sample(suite, task, sample, bands):
     for sensor, values in sample.images.items():
         of_sensor = [band for band in bands if band.sensor == sensor]
         assert values.dtype == np.float32
-        assert values.shape == (suite.dates, len(of_sensor), *suite.image_size)
+        assert values.shape == (suite.dates or len(values), len(of_sensor), *suite.image_size) and len(values)
         for channel, band in enumerate(of_sensor):
             seen = values[:, channel][np.isfinite(values[:, channel])]
             assert seen.size and UNITS[band.unit].low <= seen.min() and seen.max() <= UNITS[band.unit].high
     assert list(sample.images) == list(dict.fromkeys(band.sensor for band in bands))
     if sample.when is not None:
-        assert sample.when.shape == (suite.dates, 3)
+        assert sample.when.shape == (len(values), 3)
         months = sample.when[:, 1]
         assert ((months == -1) | ((months >= 1) & (months <= 12))).all()
     if sample.where is not None:
@@ -104,9 +107,22 @@ def check_target(suite, task, target, summary):
     if task.kind == "classification":
         assert 0 <= target < len(task.classes)
         assert summary == target
-    elif task.kind == "regression":
-        assert target.dtype == np.float32 and target.shape == (1,)
+    elif task.kind == "multilabel":
+        assert target.shape == (len(task.classes),) and set(np.unique(target)) <= {0, 1}
         assert np.array_equal(summary, target)
+    elif task.kind == "regression":
+        assert target.dtype == np.float32 and target.ndim == 1 and np.isfinite(target).all()
+        assert np.array_equal(summary, target)
+    elif task.kind == "dense_regression":
+        assert target.dtype == np.float32 and target.shape == suite.image_size
+        assert summary == pytest.approx([np.nanmean(target)], rel=1e-5)
+    elif task.kind == "detection":
+        boxes, codes = target["boxes"], target["labels"]
+        assert boxes.dtype == np.float32 and boxes.shape == (len(codes), 4) and codes.dtype == np.int64
+        tall, wide = suite.image_size
+        assert (boxes[:, :2] >= 0).all() and (boxes[:, 2] <= wide).all() and (boxes[:, 3] <= tall).all()
+        assert (boxes[:, 2:] > boxes[:, :2]).all() and set(codes) <= set(range(len(task.classes)))
+        assert [bool(flag) for flag in summary] == [code in set(codes) for code in range(len(task.classes))]
     else:
         assert target.dtype == np.int64 and target.shape == suite.image_size
         assert set(np.unique(target)) <= {task.ignore, *range(len(task.classes))}

@@ -51,7 +51,7 @@ class Settings(Root):
 
 def refuses(entry: ModelEntry, suite: Suite, task: Task, settings: Settings) -> str:
     """Return why this entry cannot be judged by neighbours on this task, or ``""``."""
-    return "neighbours are defined for image-level targets, not for masks" if task.kind == "segmentation" else ""
+    return "neighbours are defined for image-level targets, not for pixels and boxes" if task.dense else ""
 
 
 def run(context: Context) -> Outcome:

@@ -72,7 +72,7 @@ class Settings(Root):
 
 def refuses(entry: ModelEntry, suite: Suite, task: Task, settings: Settings) -> str:
     """Return why this entry cannot be probed on this task, or ``""``."""
-    return ""
+    return f"there is no linear probe of {task.kind}" if task.dense and task.kind != "segmentation" else ""
 
 
 def run(context: Context) -> Outcome:

@@ -1,14 +1,15 @@
 """Throughput of wrapped models, every layer tapped, against the bare network on the same batch; prints ratios.
 
-Both sides run in turn, the fastest of several rounds counts: other work on the machine slows a round, nothing speeds
-one up. At random init: weights do not change the cost.
+Both sides run in turn, and the median of the rounds' ratios counts: the speed of a shared machine drifts, but little from
+one call to the next. At random init: weights do not change the cost.
 
-    python tests/benchmarks/bench_models.py [--batch 8] [--rounds 7] [names ...]
+    python tests/benchmarks/bench_models.py [--batch 8] [--rounds 12] [names ...]
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -45,26 +46,31 @@ def ratio(name: str, batch: int, rounds: int) -> float:
     images = {sensor: torch.randn(batch, 1, len(bands), entry.image_size, entry.image_size)}
     layers = range(len(backbone.layers))
     sides = (lambda: backbone(images, layers), lambda: BARE[name](backbone, images))
-    best = [float("inf"), float("inf")]
+    seconds = []
     with torch.inference_mode():
         for turn in range(rounds + 1):
+            spent = [0.0, 0.0]
             for side in (0, 1) if turn % 2 else (1, 0):
                 start = time.perf_counter()
                 sides[side]()
-                if turn:  # the first warms up
-                    best[side] = min(best[side], time.perf_counter() - start)
+                spent[side] = time.perf_counter() - start
+            seconds.append(spent)
+    # The first round warms up. Rounds come in pairs, one in each order.
+    ratios = [wrapped / bare for wrapped, bare in seconds[1:]]
+    found = statistics.median(ratios)
+    fastest = [batch / min(side) for side in zip(*seconds[1:], strict=True)]
     print(
-        f"{name:26s} wrapped {batch / best[0]:7.1f} images/s, bare {batch / best[1]:7.1f}, "
-        f"ratio of seconds {best[0] / best[1]:.3f} (at most 1.03)",
+        f"{name:26s} wrapped {fastest[0]:7.1f} images/s, bare {fastest[1]:7.1f}, "
+        f"ratio of seconds {found:.3f} (at most 1.03; rounds from {min(ratios):.2f} to {max(ratios):.2f})",
         flush=True,
     )
-    return best[0] / best[1]
+    return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("names", nargs="*", default=list(BARE))
     given = parser.parse_args()
     ratios = [ratio(name, given.batch, given.rounds) for name in given.names]
