@@ -1,7 +1,7 @@
 """Throughput of wrapped models, every layer tapped, against the bare network on the same batch; prints ratios.
 
-Both sides run in turn, and the median of the rounds' ratios counts: the speed of a shared machine drifts, but little from
-one call to the next. At random init: weights do not change the cost.
+Both sides run in turn, and the median of the rounds' ratios counts: the speed of a shared machine drifts, but little
+from one call to the next. At random init: weights do not change the cost.
 
     python tests/benchmarks/bench_models.py [--batch 8] [--rounds 12] [names ...]
 """
