@@ -194,8 +194,8 @@ def _draw_cell(source: RecordSource, cell: Cell, codes: Mapping[str, np.ndarray]
         return found
     total: np.ndarray | float = 0.0
     for digest, record in zip(cell.digests, cell.records, strict=True):
-        outcome = _read(source, record, cell.split, ("target", "prediction", "confusion"))
-        if digest not in codes or not {"prediction", "confusion"} & set(outcome):
+        outcome = _read(source, record, cell.split, ("target", "prediction", "confusion", "errors"))
+        if digest not in codes or not {"prediction", "confusion", "errors"} & set(outcome):
             return Draws(reason=f"no interval: outcomes of {digest} missing or damaged", samples=found.samples)
         where = codes[digest]
         found.samples, found.blocks = max(found.samples, len(where)), max(found.blocks, len(np.unique(where)))

@@ -188,7 +188,12 @@ def label_statistics(outcome: Mapping[str, np.ndarray], classes: int) -> np.ndar
 
 
 def error_statistics(outcome: Mapping[str, np.ndarray], classes: int) -> np.ndarray:
-    """Return squared error, absolute error, value, squared value (of each of q outputs) and 1, (n, L, 4q + 1)."""
+    """Return squared error, absolute error, value, squared value (of each of q outputs) and 1, (n, L, 4q + 1).
+
+    For dense values these are sums over an image's pixels, and the last their number: ``errors`` (L, n, 5) as stored.
+    """
+    if "errors" in outcome:
+        return np.moveaxis(outcome["errors"], 0, 1)
     said, truth = (outcome[name].astype(np.float64) for name in ("prediction", "target"))
     said, truth = said.reshape(*said.shape[:2], -1), truth.reshape(len(truth), -1)
     error = np.moveaxis(said - truth, 0, 1)

@@ -65,7 +65,8 @@ class Recipe:
         size: (H, W) the backbone sees at a time.
         windows: images are larger than `size` and are covered by overlapping windows at native resolution.
         patch: token stride in pixels.
-        fold_dates: dates are encoded one by one and their features averaged.
+        fold_dates: dates are encoded one by one and their features averaged, or
+        joined: put side by side along the channels, where what happened between two dates is the question.
         gsd_m: ground size of a pixel as fed, where the suite's is known.
         precision: of the network's arithmetic, ``fp32`` or ``bf16`` (autocast).
         neutral: fed for absent bands under ``absent=mean``.
@@ -80,6 +81,7 @@ class Recipe:
     windows: bool
     patch: int
     fold_dates: bool
+    joined: bool = False
     gsd_m: float | None = None
     precision: str = "fp32"
     neutral: float = 0.0
@@ -100,7 +102,7 @@ class Recipe:
         What was added since the first records stands in them only where it is not what it was then. The ground size of
         a pixel follows from the suite and the size.
         """
-        extra = {"gsd_m": None, "precision": self.precision, "neutral": self.neutral}
+        extra = {"gsd_m": None, "precision": self.precision, "neutral": self.neutral, "joined": self.joined}
         return {
             "bands": [
                 f"{c.band.name}<{'+'.join(s.name for s in c.source) or 'absent'}:{c.source[0].unit if c.source else ''}"
@@ -110,7 +112,7 @@ class Recipe:
             "shift": [c.shift for c in self.channels],
             "scale": [c.scale for c in self.channels],
             **{k: v for k, v in asdict(self).items() if k not in ("channels", "clip", *extra)},
-            **{name: value for name, value in extra.items() if value not in ("fp32", 0.0, None)},
+            **{name: value for name, value in extra.items() if value not in ("fp32", 0.0, None, False)},
             "clip": list(self.clip) if self.clip else None,
         }
 
@@ -278,7 +280,8 @@ def match(
         size=size,
         windows=windows,
         patch=entry.patch,
-        fold_dates=suite.dates != 1 and not entry.temporal,
+        fold_dates=suite.dates != 1 and (task.kind == "change" or not entry.temporal),
+        joined=task.kind == "change",
         gsd_m=suite.gsd_m and round(suite.gsd_m * (1 if windows else suite.image_size[0] / size[0]), 6),
         precision=precision,
         neutral=entry.normalise.neutral if policy == "mean" else 0.0,

@@ -117,11 +117,16 @@ def label(run: Run, data: Data, store: Store, features: Features, name: str) -> 
         )
     if name == "train":
         notes += [f"unhealthy features: {fault}" for fault in health(features)]
-    if run.task.kind == "segmentation":
+    if run.task.kind in ("segmentation", "change"):
         masks = features["mask"]
         blank = [split.ids[i] for i in rows if not _codes(run.task, masks[i], split.ids[i])]
         if blank:
             notes.append(f"{name}: {len(blank)} of {len(rows)} have every label ignored: {_some(blank)}")
+    if run.task.kind == "dense_regression":
+        values = features["mask"]
+        blank = [split.ids[i] for i in rows if not np.isfinite(values[i]).any()]
+        if blank:
+            notes.append(f"{name}: {len(blank)} of {len(rows)} have no value: {_some(blank)}")
     if not len(rows):
         raise Incompatible(f"{run.key.suite} {name}: no usable sample; {'; '.join(notes)}")
     target = None if run.task.dense else np.asarray(split.targets())[rows]

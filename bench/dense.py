@@ -1,5 +1,7 @@
 """Dense linear probe: batch norm and a linear layer on the token grid, upsampled to the label grid, per layer.
 
+Its targets are classes (cross-entropy) or values (squared error of standardised values; NaN where there is none).
+
 The batch norm has exact train statistics and no affine part (the linear layer that follows would absorb it), so it is a
 fixed z-score per channel. All learning rates of a layer are trained in one batched computation: they share the data and
 its order, and their parameters never meet.
@@ -8,13 +10,15 @@ its order, and their parameters never meet.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from bench.errors import Incompatible
 
 CHUNK_BYTES = 1 << 27
 CROP = 128  # label pixels a side that one training step looks at
@@ -44,6 +48,8 @@ class DenseFit:
         weight: (R, K, D).
         bias: (R, K).
         ignore: label code that is not scored, or None.
+        centre: mean of the training values, 0 for classes; outputs are ``centre + spread * (weight x + bias)``.
+        spread: their standard deviation, 1 for classes.
     """
 
     mean: Tensor
@@ -51,16 +57,12 @@ class DenseFit:
     weight: Tensor
     bias: Tensor
     ignore: int | None
+    centre: float = 0.0
+    spread: float = 1.0
 
     def select(self, index: int) -> DenseFit:
         """Return the head of one learning rate."""
-        return DenseFit(
-            mean=self.mean,
-            scale=self.scale,
-            weight=self.weight[index : index + 1],
-            bias=self.bias[index : index + 1],
-            ignore=self.ignore,
-        )
+        return replace(self, weight=self.weight[index : index + 1], bias=self.bias[index : index + 1])
 
 
 def channel_statistics(grids: ArrayLike, rows: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -82,6 +84,27 @@ def channel_statistics(grids: ArrayLike, rows: np.ndarray) -> tuple[Tensor, Tens
     mean = total / count
     deviation = (square / count - mean**2).clamp_min(0).sqrt()
     return mean + shift, torch.where(deviation > 1e-6, deviation, torch.ones_like(deviation))
+
+
+def value_statistics(masks: ArrayLike, rows: np.ndarray) -> tuple[float, float]:
+    """Return mean and standard deviation of the finite values (n, H, W) of some rows, in one float64 pass.
+
+    Raises:
+        Incompatible: there is none.
+    """
+    count, mean, square = 0, 0.0, 0.0
+    for row in rows:
+        values = np.asarray(masks[np.array([row])], np.float64)
+        values = values[np.isfinite(values)]
+        if not values.size:
+            continue
+        # Chan's parallel update, as for bands.
+        delta, total = float(values.mean()) - mean, count + values.size
+        square += float(values.var()) * values.size + delta**2 * count * values.size / total
+        mean, count = mean + delta * values.size / total, total
+    if not count:
+        raise Incompatible("no training sample has a single value")
+    return mean, max((square / count) ** 0.5, 1e-6)
 
 
 def _logits(tokens: Tensor, weight: Tensor, bias: Tensor, size: Sequence[int]) -> Tensor:
@@ -130,7 +153,7 @@ def fit_dense(
         grids: tokens (n, D, h, w) of L layers of one shape, read in batches; each layer is trained as if alone.
         masks: labels (n, H, W).
         rows: (m,) positions to train on.
-        classes: number of classes K.
+        classes: number of classes K; 0 where masks hold values.
         ignore: label code that adds nothing, or None.
         learning_rates: R of them.
         steps: optimiser steps.
@@ -141,7 +164,8 @@ def fit_dense(
     statistics = [channel_statistics(layer, rows) for layer in grids]
     mean, scale = (torch.stack(part).float().to(device) for part in zip(*statistics, strict=True))
     rates = torch.tensor(list(learning_rates), device=device)
-    shape = (len(grids), len(rates), classes)
+    centre, spread = (0.0, 1.0) if classes else value_statistics(masks, rows)
+    shape = (len(grids), len(rates), max(classes, 1))
     parameters = [
         torch.zeros(*shape, grids[0].shape[1], device=device, requires_grad=True),
         torch.zeros(*shape, device=device, requires_grad=True),
@@ -152,13 +176,26 @@ def fit_dense(
         tokens, target, crop = _crop(grids, masks, np.sort(rows[next(order)]), generator)
         tokens = (tokens.to(device) - mean[:, None, :, None, None]) / scale[:, None, :, None, None]
         logits = _logits(tokens, parameters[0], parameters[1], crop.size)[..., crop.rows, crop.columns]
-        loss = _loss(logits.flatten(1, 2), target.to(device), ignore)
+        heads = logits.flatten(1, 2)
+        if classes:
+            loss = _loss(heads, target.to(device), ignore)
+        else:
+            loss = _squares(heads[:, :, 0], (target.to(device) - centre) / spread)
         gradients = torch.autograd.grad(loss, parameters)
         decay = 0.5 * (1 + np.cos(np.pi * step / steps))
         _adam(parameters, gradients, moments, rates * decay, step + 1)
     weight, bias = (one.detach() for one in parameters)
     return [
-        DenseFit(mean=mean[i], scale=scale[i], weight=weight[i], bias=bias[i], ignore=ignore) for i in range(len(grids))
+        DenseFit(
+            mean=mean[i],
+            scale=scale[i],
+            weight=weight[i],
+            bias=bias[i],
+            ignore=ignore,
+            centre=centre,
+            spread=spread,
+        )
+        for i in range(len(grids))
     ]
 
 
@@ -184,7 +221,8 @@ def _crop(
     token_columns, columns, left, wide = _part(broad, masks.shape[2], generator)
     parts = [np.asarray(layer[chosen][:, :, token_rows, token_columns], np.float32) for layer in grids]
     tokens = torch.from_numpy(np.stack(parts))
-    target = torch.from_numpy(np.asarray(masks[chosen][:, rows, columns], np.int64))
+    part = np.asarray(masks[chosen][:, rows, columns])
+    target = torch.from_numpy(part.astype(np.float32 if part.dtype.kind == "f" else np.int64))
     inside = Crop((high, wide), slice(top, top + target.shape[1]), slice(left, left + target.shape[2]))
     return tokens, target, inside
 
@@ -218,6 +256,13 @@ def _loss(logits: Tensor, target: Tensor, ignore: int | None) -> Tensor:
     wanted = target.masked_fill(~valid, -1)[:, None].expand(-1, heads, -1, -1)
     total = functional.cross_entropy(logits.flatten(0, 1), wanted.flatten(0, 1), ignore_index=-1, reduction="sum")
     return total / max(1, int(valid.sum()))
+
+
+def _squares(outputs: Tensor, target: Tensor) -> Tensor:
+    """Return the sum over heads (B, heads, H, W) of the mean squared error over pixels with a value (B, H, W)."""
+    valid = target.isfinite()
+    error = (outputs - target.nan_to_num()[:, None]) * valid[:, None]
+    return error.square().sum() / max(1, int(valid.sum()))
 
 
 def _adam(
@@ -264,4 +309,34 @@ def dense_confusion(
             for head in range(heads):
                 counts = torch.bincount(codes[head], minlength=classes**2)
                 found[head, place] = counts.reshape(classes, classes).cpu().numpy()
+    return found
+
+
+def dense_errors(
+    fit: DenseFit, grids: ArrayLike, masks: ArrayLike, *, rows: np.ndarray, device: str = "cpu"
+) -> np.ndarray:
+    """Return what adds up to the scores of values, of each image over every pixel that has one.
+
+    Args:
+        fit: R heads.
+        grids: tokens (n, D, h, w).
+        masks: values (n, H, W), NaN where none.
+        rows: (m,) positions to score.
+        device: torch device.
+
+    Returns:
+        (R, m, 5) float64: sums of squared error, absolute error, value less `fit.centre` and its square, and count.
+    """
+    found = np.zeros((len(fit.weight), len(rows), 5))
+    with torch.inference_mode():
+        for place, row in enumerate(rows):
+            one = np.array([row])
+            target = torch.from_numpy(np.asarray(masks[one], np.float32)).to(device)
+            outputs = _logits(_take(grids, one, fit), fit.weight[None], fit.bias[None], target.shape[1:])[0, 0, :, 0]
+            valid = target[0].isfinite()
+            value = (target[0][valid] - fit.centre).double()
+            error = outputs[:, valid].double() * fit.spread - value
+            found[:, place, 0] = error.square().sum(1).cpu().numpy()
+            found[:, place, 1] = error.abs().sum(1).cpu().numpy()
+            found[:, place, 2:] = float(value.sum()), float(value.square().sum()), float(valid.sum())
     return found

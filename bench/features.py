@@ -256,7 +256,8 @@ def _rows(
                     full[usable] = part
                 arrays[full_name] = _store(full, job.storage, layer.name)
     if job.dense:
-        arrays["mask"] = np.stack([np.asarray(sample.target) for sample in samples]).astype(np.int16)
+        masks = np.stack([np.asarray(sample.target) for sample in samples])
+        arrays["mask"] = masks.astype(np.float32 if masks.dtype.kind == "f" else np.int16)
     return arrays
 
 
@@ -334,12 +335,14 @@ def run_backbone(
         else:
             taps = _windowed(recipe, backbone, ready, when, where)
     if recipe.fold_dates and dates > 1:
-        taps = [_over_dates(tap, dates) for tap in taps]
+        taps = [_over_dates(tap, dates, joined=recipe.joined) for tap in taps]
     return taps
 
 
-def _over_dates(tap: Tap, dates: int) -> Tap:
-    grid, vector, cls = (None if part is None else part.reshape(-1, dates, *part.shape[1:]).mean(1) for part in tap)
+def _over_dates(tap: Tap, dates: int, *, joined: bool) -> Tap:
+    """Return a tap of samples from one of their dates, (B T, ...): averaged, or joined along the channels."""
+    by_date = [None if part is None else part.reshape(-1, dates, *part.shape[1:]) for part in tap]
+    grid, vector, cls = (None if p is None else p.flatten(1, 2) if joined else p.mean(1) for p in by_date)
     assert grid is not None and vector is not None
     return type(tap)(grid, vector, cls)
 

@@ -177,12 +177,31 @@ def segmentation(confusion: np.ndarray) -> dict[str, float]:
     }
 
 
+def dense_regression(errors: np.ndarray) -> dict[str, float]:
+    """Return R2, RMSE and MAE over all pixels that have a value.
+
+    Args:
+        errors: (n, 5) sums of each image, see `bench.dense.dense_errors`.
+    """
+    import numpy as np
+
+    squares, absolute, value, square, count = errors.reshape(-1, 5).sum(0).astype(np.float64)
+    if not count:
+        return {"r2": float("nan"), "rmse": float("nan"), "mae": float("nan")}
+    spread = square - value**2 / count
+    return {
+        "r2": float(1 - squares / spread) if spread > 0 else float("nan"),
+        "rmse": float(np.sqrt(squares / count)),
+        "mae": float(absolute / count),
+    }
+
+
 def score(task: Task, outcome: Mapping[str, np.ndarray]) -> dict[str, float]:
     """Return every score of a task from per-sample outcomes.
 
     Args:
         task: its kind decides.
-        outcome: ``prediction`` and ``target`` (and ``confidence``), or ``confusion`` (n, K, K).
+        outcome: ``prediction`` and ``target`` (and ``confidence``), ``confusion`` (n, K, K), or ``errors`` (n, 5).
     """
     if task.kind == "classification":
         return classification(outcome["prediction"], outcome["target"], len(task.classes), outcome.get("confidence"))
@@ -190,4 +209,6 @@ def score(task: Task, outcome: Mapping[str, np.ndarray]) -> dict[str, float]:
         return multilabel(outcome["prediction"], outcome["target"])
     if task.kind == "regression":
         return regression(outcome["prediction"], outcome["target"])
+    if task.kind == "dense_regression":
+        return dense_regression(outcome["errors"])
     return segmentation(outcome["confusion"])

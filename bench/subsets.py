@@ -30,7 +30,7 @@ def strata(task: Task, targets: np.ndarray) -> np.ndarray:
     """Return a stratum code for each sample.
 
     Classes are their own strata; presence in masks and multi-hot labels count by their rarest class; regression
-    targets fall into 10 quantile bins of their first output.
+    targets, and means of dense values, fall into 10 quantile bins of their first output.
 
     Args:
         task: its kind decides.
@@ -38,9 +38,9 @@ def strata(task: Task, targets: np.ndarray) -> np.ndarray:
     """
     if task.kind == "classification":
         return targets.astype(int)
-    if task.kind == "regression":
+    if task.kind in ("regression", "dense_regression"):
         first = targets.reshape(len(targets), -1)[:, 0]
-        edges = np.quantile(first, np.linspace(0, 1, QUANTILES + 1)[1:-1])
+        edges = np.nanquantile(first, np.linspace(0, 1, QUANTILES + 1)[1:-1])
         return np.searchsorted(edges, first, side="right")
     present = targets.astype(bool)
     # The rarest class a sample shows decides, so that rare classes are spread over the subsets; -1 shows none.
@@ -84,6 +84,6 @@ def draw(task: Task, ids: list[str], targets: np.ndarray, fraction: float, subse
 
 
 def _stratum_name(task: Task, code: int) -> str:
-    if task.kind == "regression":
+    if task.kind in ("regression", "dense_regression"):
         return f"quantile bin {code + 1}"
     return task.classes[code] if 0 <= code < len(task.classes) else "samples without a label"

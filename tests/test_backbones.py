@@ -20,6 +20,8 @@ from bench.backbones import (
     PyramidBackbone,
     ViTBackbone,
     alibi,
+    built,
+    frozen,
     seeded,
     stack_sensors,
     tap_along,
@@ -39,17 +41,14 @@ def no_gradients() -> Iterator[None]:
         yield
 
 
+FACTS = {
+    **{"img_size": 32, "patch_size": 8, "in_chans": 3, "num_classes": 0},
+    **{"embed_dim": 48, "depth": 3, "num_heads": 3},
+}
+
+
 def vit(**settings: object) -> VisionTransformer:
-    facts = {
-        "img_size": 32,
-        "patch_size": 8,
-        "in_chans": 3,
-        "num_classes": 0,
-        "embed_dim": 48,
-        "depth": 3,
-        "num_heads": 3,
-    }
-    return seeded(lambda: VisionTransformer(**(facts | settings)), 0)
+    return seeded(lambda: VisionTransformer(**(FACTS | settings)), 0)
 
 
 def croma(modalities: Sequence[str] = ("sar", "optical"), size: int = 32) -> CROMA:
@@ -353,3 +352,50 @@ def test_tapping_costs_next_to_nothing() -> None:
     print(f"\nViT-S/16 as a backbone / bare forward pass: {ratios}")
     # The goal is 1.03 for the wrapping; holding every layer takes fresh memory besides. Shared machines get leeway.
     assert ratios["last layer"] < 1.1 and ratios["all 14 layers"] < 1.2
+
+
+def test_weights_of_a_file_are_the_only_copy(tmp_path, monkeypatch) -> None:
+    """With a file the network is never built in memory of its own; what the file does not hold, it is built for."""
+    from safetensors.torch import save_file
+
+    from bench import backbones
+
+    path = tmp_path / "vit.safetensors"
+    published = vit()
+    save_file(published.state_dict(), path)
+    pixels = noise(1, 3, 32, 32)
+    real = []
+    monkeypatch.setattr(backbones, "seeded", lambda build, seed: (real.append(seed), frozen(build()))[1])
+    again = built(lambda: VisionTransformer(**FACTS), path, seed=3, entry="vit")
+    assert not real and not any(part.is_meta for part in again.parameters())
+    torch.testing.assert_close(again(pixels), published(pixels), rtol=0, atol=0)
+
+    class Coded(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(2, 2)
+            self.register_buffer("code", torch.arange(2.0), persistent=False)
+
+    save_file(Coded().state_dict(), tmp_path / "coded.safetensors")
+    coded = built(Coded, tmp_path / "coded.safetensors", seed=3, entry="coded")
+    assert real == [3] and coded.code.tolist() == [0.0, 1.0]
+
+
+def test_a_norm_that_a_publisher_leaves_out_is_plain(tmp_path) -> None:
+    from safetensors.torch import save_file
+
+    from bench.errors import MissingWeights
+
+    state = {key: value + 1 for key, value in vit().state_dict().items()}
+    lacking = {key: value for key, value in state.items() if not key.startswith("norm.")}
+    save_file(lacking, tmp_path / "lacking.safetensors")
+    network = built(
+        lambda: VisionTransformer(**FACTS), tmp_path / "lacking.safetensors", seed=0, entry="vit", plain_norm="norm"
+    )
+    assert (network.norm.weight == 1).all() and (network.norm.bias == 0).all()
+    with pytest.raises(MissingWeights, match=r"2 missing from the file \(norm\.weight, norm\.bias\)"):
+        built(lambda: VisionTransformer(**FACTS), tmp_path / "lacking.safetensors", seed=0, entry="vit")
+    del state["norm.bias"]
+    save_file(state, tmp_path / "half.safetensors")
+    with pytest.raises(MissingWeights, match=r"1 missing from the file \(norm\.bias\)"):
+        built(lambda: VisionTransformer(**FACTS), tmp_path / "half.safetensors", seed=0, entry="vit", plain_norm="norm")

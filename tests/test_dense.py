@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import confusion_matrix
+from sklearn.metrics import confusion_matrix, r2_score
 
-from bench.dense import channel_statistics, dense_confusion, fit_dense
-from bench.metrics import segmentation
+from bench.dense import channel_statistics, dense_confusion, dense_errors, fit_dense
+from bench.errors import Incompatible
+from bench.metrics import dense_regression, segmentation
 
 WORDS = dict(classes=3, ignore=-1, learning_rates=(1e-3, 1e-2, 3e-2), steps=150, batch=4)
 
@@ -153,3 +154,32 @@ def test_layers_trained_together_are_trained_as_if_alone(planted):
     alone = [fit_dense([one], masks, generator=torch.Generator().manual_seed(0), **words)[0] for one in (grids, other)]
     for one, two in zip(both, alone, strict=True):
         torch.testing.assert_close(one.weight, two.weight, rtol=1e-4, atol=1e-6)
+
+
+def test_values_are_predicted_as_a_planted_map_says_and_errors_add_up(planted):
+    """A height that is linear in two channels; holes are neither learnt from nor scored."""
+    grids, _ = planted
+    tokens = grids.astype(np.float32)
+    height = (120 + 2.5 * tokens[:, 2] - 1.5 * tokens[:, 3]).repeat(2, 1).repeat(2, 2).astype(np.float32)
+    height[:, :5] = np.nan
+    height[2] = np.nan
+    made = fit(grids, height, rows=np.arange(8), classes=0, ignore=None, steps=400)
+    rows = np.array([2, 8, 9, 10, 11])
+    errors = dense_errors(made, grids, height, rows=rows)
+    assert errors.shape == (3, 5, 5) and (errors[:, 0] == 0).all()
+    assert (errors[:, 1:, 4] == 27 * 32).all()
+    scores = [dense_regression(one) for one in errors]
+    best = max(range(3), key=lambda i: scores[i]["r2"])
+    assert scores[best]["r2"] > 0.94  # steps of the height are blurred on the way to the label grid
+    one = made.select(best)
+    flat = (torch.from_numpy(tokens[rows]) - one.mean[:, None, None]) / one.scale[:, None, None]
+    small = torch.einsum("bdhw,kd->bkhw", flat, one.weight[0]) + one.bias[0][:, None, None]
+    said = torch.nn.functional.interpolate(small, (32, 32), mode="bilinear", align_corners=False)[:, 0]
+    said = (one.centre + one.spread * said).numpy()
+    valid = np.isfinite(height[rows])
+    truth = height[rows][valid]
+    assert scores[best]["rmse"] == pytest.approx(np.sqrt(np.mean((said[valid] - truth) ** 2)), rel=1e-5)
+    assert scores[best]["mae"] == pytest.approx(np.abs(said[valid] - truth).mean(), rel=1e-5)
+    assert scores[best]["r2"] == pytest.approx(r2_score(truth, said[valid]), rel=1e-5)
+    with pytest.raises(Incompatible, match="single value"):
+        fit(grids, height, rows=np.array([2]), classes=0, ignore=None)

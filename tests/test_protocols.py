@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bench.choice import Candidate, choose
-from bench.core import RunKey
+from bench.core import RunKey, Task
 from bench.data import Data
 from bench.errors import Incompatible, UnknownName
 from bench.labelled import select_layers
@@ -305,3 +305,61 @@ def test_a_label_that_is_no_class_is_named(tmp_path, task, code, where):
     assert record.status == "failed"
     assert f"{where}_" in record.error
     assert f"label {code} is none of the" in record.error
+
+
+HEIGHT = Task(name="height", kind="dense_regression", quantity="height", unit="m", metric="r2")
+GONE = Task(name="gone", kind="change", classes=("same", "gone"), metric="miou", ignore=-1)
+
+
+class Dense(ToySplit):
+    """Heights that follow the second band, and a second date on which part of each image has changed."""
+
+    def __getitem__(self, index):
+        sample = super().__getitem__(index)
+        image = sample.images["s2"]
+        if self.task == "height":
+            coarse = image[0, 0].reshape(4, 4, 4, 4).mean((1, 3))
+            height = coarse.repeat(4, 0).repeat(4, 1) / 100
+            height[0] = np.nan
+            return sample._replace(target=height.astype(np.float32))
+        later, changed = image.copy(), np.zeros((16, 16), np.int64)
+        corner = 4 * (int(self.numbers[index]) % 3)
+        later[:, :, corner : corner + 8, corner : corner + 8] += 3000
+        changed[corner : corner + 8, corner : corner + 8] = 1
+        changed[0] = -1
+        return sample._replace(images={"s2": np.concatenate([image, later])}, target=changed)
+
+    def targets(self):
+        if self.task == "height":
+            return np.stack([[np.nanmean(self[i].target)] for i in range(len(self))]).astype(np.float32)
+        return np.ones((len(self), 2), int)
+
+
+@pytest.mark.parametrize("task", [HEIGHT, GONE])
+def test_values_and_changes_are_probed_pixel_by_pixel(tmp_path, task):
+    def open_split(root, name, split, bands):
+        return Dense(name, split, 24, bands)
+
+    dates = 2 if task is GONE else 1
+    suite = dataclasses.replace(SUITE, open=open_split, tasks=(task,), dates=dates)
+    session = new_session(tmp_path, suite)
+    record = carry_out(a_run(0, suite=suite, entry=dataclasses.replace(ENTRY, temporal=True)), session)
+    assert record.status == "ok", record.error
+    planted = next(row for row in record.curves if row["layer"] == "block_2")
+    others = [row["test"] for row in record.curves if row["layer"] != "block_2"]
+    assert planted["test"] > 0.9 and record.choices["best-on-val"]["layer"] == "block_2"
+    assert planted["test"] > max(others) + 0.2
+    arrays = session.store.arrays(record)
+    if task is HEIGHT:
+        assert arrays["test.errors"].shape == (DEPTH + 1, 24, 5)
+        assert "test.confusion" not in arrays
+    board = build_report(session.store)
+    rows = board[board.layer == "best-on-val"]
+    assert rows["low"].item() <= rows["score"].item() <= rows["high"].item()
+    assert knn.refuses(ENTRY, suite, task, knn.Settings())
+
+
+def build_report(store):
+    from analysis.report import build
+
+    return build(store, "toy").tables.leaderboard

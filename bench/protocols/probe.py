@@ -19,7 +19,7 @@ from bench.config import Settings as Root
 from bench.core import ModelEntry, Outcome, Suite, Task
 from bench.errors import Incompatible
 from bench.labelled import POOLS, Context, Labelled, pools_of
-from bench.metrics import METRICS, classification, multilabel, regression, segmentation
+from bench.metrics import METRICS, classification, dense_regression, multilabel, regression, segmentation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -72,17 +72,18 @@ class Settings(Root):
 
 def refuses(entry: ModelEntry, suite: Suite, task: Task, settings: Settings) -> str:
     """Return why this entry cannot be probed on this task, or ``""``."""
-    return f"there is no linear probe of {task.kind}" if task.dense and task.kind != "segmentation" else ""
+    return f"there is no linear probe of {task.kind}" if task.kind == "detection" else ""
 
 
 def run(context: Context) -> Outcome:
     """Return the outcome of probing every layer.
 
     Arrays: ``<split>.prediction`` (L, n) classes, (L, n, K) label probabilities or (L, n, q) values;
-    ``<split>.confidence`` (L, n) of the predicted class; ``<split>.confusion`` (L, n, K, K) for masks; with
+    ``<split>.confidence`` (L, n) of the predicted class; ``<split>.confusion`` (L, n, K, K) for masks;
+    ``<split>.errors`` (L, n, 5) for dense values; with
     ``<split>.target``, ``.ids`` and ``.blocks``.
     """
-    return _dense(context) if context.task.kind == "segmentation" else _pooled(context)
+    return _dense(context) if context.task.dense else _pooled(context)
 
 
 def _groups(context: Context, train: Labelled) -> Iterator[list[tuple[int, str]]]:
@@ -224,7 +225,7 @@ def _alike(context: Context, train: Labelled) -> Iterator[list[int]]:
 def _dense(context: Context) -> Outcome:
     import torch
 
-    from bench.dense import dense_confusion, fit_dense
+    from bench.dense import dense_confusion, dense_errors, fit_dense
 
     settings: Settings = context.settings
     start = time.perf_counter()
@@ -233,12 +234,15 @@ def _dense(context: Context) -> Outcome:
     candidates: list[Candidate] = []
     fits: dict[int, DenseFit] = {}
     masks = train.features["mask"]
+    valued = context.task.kind == "dense_regression"
+    count = dense_errors if valued else dense_confusion
+    sign = 1.0 if METRICS[context.task.metric].direction == "max" else -1.0
     for indices in _alike(context, train):
         made = fit_dense(
             [train.features[f"{context.layers[i].name}.grid"] for i in indices],
             masks,
             rows=train.rows,
-            classes=classes,
+            classes=0 if valued else classes,
             ignore=ignore,
             learning_rates=settings.learning_rates,
             steps=settings.steps,
@@ -250,10 +254,10 @@ def _dense(context: Context) -> Outcome:
         fits.update(zip(indices, made, strict=True))
     for index, fit in sorted(fits.items()):
         grids = val.features[f"{context.layers[index].name}.grid"]
-        matrices = dense_confusion(fit, grids, val.features["mask"], rows=val.rows, device=context.device)
+        outcomes = count(fit, grids, val.features["mask"], rows=val.rows, device=context.device)
         for i, rate in enumerate(settings.learning_rates):
             edge = i in (0, len(settings.learning_rates) - 1)
-            value = segmentation(matrices[i])[context.task.metric]
+            value = sign * (dense_regression if valued else segmentation)(outcomes[i])[context.task.metric]
             candidates.append(Candidate(layer=index, pool="grid", setting=rate, edge=edge, score=value))
     choice = choose(candidates, len(context.layers))
     seconds = time.perf_counter() - start
@@ -261,8 +265,8 @@ def _dense(context: Context) -> Outcome:
     def predict(split: Labelled, one: Candidate) -> Mapping[str, np.ndarray]:
         fit = fits[one.layer].select(settings.learning_rates.index(one.setting))
         grids = split.features[f"{context.layers[one.layer].name}.grid"]
-        matrices = dense_confusion(fit, grids, split.features["mask"], rows=split.rows, device=context.device)
-        return {"confusion": matrices[0]}
+        outcomes = count(fit, grids, split.features["mask"], rows=split.rows, device=context.device)
+        return {"errors" if valued else "confusion": outcomes[0]}
 
     cost = {"fits": float(len(candidates)), "fit_seconds": seconds}
     return report(context, choice, predict, notes=[*train.notes, *val.notes], cost=cost)
