@@ -9,8 +9,8 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import __version__, lookup
-from bench.config import read_words, run_config, validate
+from bench import __version__, catalogue, lookup
+from bench.config import RunConfig, read_words, run_config, run_configs, validate
 from bench.console import console, listing
 from bench.errors import BadSetting, BenchError, UnknownName
 from bench.help import HELP, completion
@@ -71,16 +71,34 @@ def run() -> None:
     """``geobench-run``."""
 
     def body(words: list[str], flags: set[str]) -> int:
+        configs = run_configs(words, lookup.names("bench.protocols"), catalogue.expand)
         out = console()
-        done = sweep(run_config(words, lookup.names("bench.protocols")), out, dry="--dry" in flags)
-        if "--dry" in flags:
-            return 0
-        _report(done, out)
-        if done.failed:
-            out.print(f"[red]{len(done.failed)} of {len(done.plan.runs)} runs failed[/]; run again to retry them")
-        return 1 if done.failed else 0
+        code = 0
+        for config in configs:
+            if len(configs) > 1:
+                out.rule(config.suite)
+            try:
+                code = max(code, _one(config, out, dry="--dry" in flags))
+            except BenchError as error:
+                if len(configs) == 1:
+                    raise
+                # The other suites go on; this one is named, and counts.
+                out.print(f"{config.suite}: {error}", markup=False, style="red", highlight=False)
+                code = 0 if "--dry" in flags else 1
+        return code
 
     _main("geobench-run", body)
+
+
+def _one(config: RunConfig, out: Console, *, dry: bool) -> int:
+    """Run one suite; return the exit code."""
+    done = sweep(config, out, dry=dry)
+    if dry:
+        return 0
+    _report(done, out)
+    if done.failed:
+        out.print(f"[red]{len(done.failed)} of {len(done.plan.runs)} runs failed[/]; run again to retry them")
+    return 1 if done.failed else 0
 
 
 def list_() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -205,9 +205,32 @@ def validate(kind: type[S], values: Mapping[str, Any], *, where: str = "") -> S:
         raise BadSetting(f"{key}={first['input']!r}{where}: {first['msg']}") from None
 
 
-def run_config(words: Iterable[str], protocols: Sequence[str]) -> RunConfig:
-    """Return the RunConfig that command-line words spell; `protocols` are the names that own nested settings."""
+def run_configs(
+    words: Iterable[str], protocols: Sequence[str], expand: Callable[[Sequence[str]], Sequence[str]] = tuple
+) -> list[RunConfig]:
+    """Return the configurations that command-line words spell, one a suite.
+
+    Args:
+        words: as for `read_words`; ``suite=`` may be a list.
+        protocols: the names that own nested settings.
+        expand: the words of ``suite=`` -> names of suites (groups and globs).
+    """
     known = [*(name for name in RunConfig.model_fields if name != "settings"), "config"]
     values = read_words(words, known, protocols)
     settings = {name: values.pop(name) for name in list(values) if name in protocols}
-    return validate(RunConfig, {**values, "settings": settings})
+    suites = expand([str(word) for word in _as_tuple(values.pop("suite"))]) if values.get("suite") else [None]
+    return [
+        validate(RunConfig, {**values, "settings": settings} | ({"suite": suite} if suite else {})) for suite in suites
+    ]
+
+
+def run_config(words: Iterable[str], protocols: Sequence[str]) -> RunConfig:
+    """Return the one configuration that words spell; see `run_configs`.
+
+    Raises:
+        BadSetting: they name several suites.
+    """
+    configs = run_configs(words, protocols)
+    if len(configs) != 1:
+        raise BadSetting(f"one suite at a time here; got {', '.join(config.suite for config in configs)}")
+    return configs[0]

@@ -12,7 +12,8 @@ geobench-run: probe a set of models on a benchmark suite, with intervals, contro
   geobench-run suite=sen1floods11 models=all --dry           what would run, what is stored, what is refused and why
 
 Words (key=value; lists as [a,b] or a,b; * in names):
-  suite=       a file in suites/; see geobench-list suites
+  suite=       a file in suites/ (geobench-list suites), several, or a group: suite=[a,b], suite=core, suite=eurosat*;
+               a file geobench_suites.py with SUITE in the working folder is one more
   models=      names, globs, all, origin:random, objective:multimodal                   [all]
                path:FILE:ENTRY: your weights in the network of an entry; embeddings:FILE: your image vectors, by id;
                a file geobench_models.py with ENTRIES in the working folder is one more family
@@ -46,7 +47,7 @@ HELP = {
     "geobench-list": """\
 geobench-list: what there is.
 
-  geobench-list models|suites|protocols|decoders|recipes [--json]
+  geobench-list models|suites|groups|protocols|decoders|recipes [--json]
   geobench-list models=[origin:pretrained,tiny_*]   some of them
   geobench-list model=dofa_base         the whole card of a model
   geobench-list suite=sen1floods11      the facts of a suite

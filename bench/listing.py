@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench import lookup, registry
+from bench import catalogue, lookup, registry
 from bench.core import ModelEntry, Suite
 from bench.errors import UnknownName
 from bench.store import default_cache
@@ -76,12 +76,11 @@ def _card(entry: ModelEntry, shelf: Shelf) -> Rows:
 
 def suites(options: Mapping[str, Any]) -> Rows:
     """Return one row a suite; the facts of one with ``suite=NAME``."""
-    names = lookup.names("suites")
     if name := options.get("suite"):
-        return _suite(lookup.module("suites", str(name), kind="suite").SUITE)
+        return _suite(catalogue.load(str(name)))
     rows = []
-    for name in names:
-        suite: Suite = lookup.module("suites", name, kind="suite").SUITE
+    for name in catalogue.names():
+        suite = catalogue.load(name)
         dates = f"x{suite.dates}" if suite.dates != 1 else ""
         rows.append(
             {
@@ -121,6 +120,11 @@ def _suite(suite: Suite) -> Rows:
     return [{"name": key, "value": value} for key, value in facts.items() if value != ""]
 
 
+def suite_groups(options: Mapping[str, Any]) -> Rows:
+    """Return one row a named group of suites."""
+    return [{"name": name, "suites": list(members)} for name, members in catalogue.groups().items()]
+
+
 def _modules(package: str, kind: str) -> Callable[[Mapping[str, Any]], Rows]:
     def rows(options: Mapping[str, Any]) -> Rows:
         found = []
@@ -150,6 +154,7 @@ def decoders(options: Mapping[str, Any]) -> Rows:
 LISTINGS: dict[str, Callable[[Mapping[str, Any]], Rows]] = {
     "models": models,
     "suites": suites,
+    "groups": suite_groups,
     "protocols": _modules("bench.protocols", "protocol"),
     "decoders": decoders,
     "recipes": _modules("bench.foundry", "recipe"),

@@ -4,14 +4,34 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from bench.core import ModelEntry, Weights
 from bench.errors import BadSetting, MissingWeights, UnknownName
 
 OWN = "geobench_models.py"
+
+
+def run_file(path: Path) -> ModuleType:
+    """Return what a user's Python file defines.
+
+    Raises:
+        BadSetting: it cannot be run.
+    """
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses and pickles of the file look their module up by name.
+    sys.modules[path.stem] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise BadSetting(f"{path} cannot be run: {type(error).__name__}: {error}") from error
+    return module
 
 
 def own_entries(folder: Path) -> tuple[ModelEntry, ...]:
@@ -23,14 +43,7 @@ def own_entries(folder: Path) -> tuple[ModelEntry, ...]:
     path = folder / OWN
     if not path.is_file():
         return ()
-    spec = importlib.util.spec_from_file_location("geobench_models", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise BadSetting(f"{path} cannot be run: {type(error).__name__}: {error}") from error
-    entries = getattr(module, "ENTRIES", None)
+    entries = getattr(run_file(path), "ENTRIES", None)
     if not isinstance(entries, tuple | list) or not all(isinstance(one, ModelEntry) for one in entries):
         raise BadSetting(f"{path} has no ENTRIES, a tuple of bench.core.ModelEntry, as the files of bench/models/ have")
     return tuple(entries)

@@ -8,7 +8,7 @@ from types import ModuleType
 
 from rich.console import Console
 
-from bench import lookup, registry
+from bench import catalogue, lookup, registry
 from bench.config import RunConfig
 from bench.console import RATES, LiveWatcher, show_plan
 from bench.core import ModelEntry, Suite, Task
@@ -19,16 +19,6 @@ from bench.plan import TO_BE_FETCHED, Plan, make, passes, select_bands
 from bench.run import Session, execute, resolve_device
 from bench.store import FeatureCache, Store, default_cache
 from bench.weights import Shelf
-
-
-def load_suite(name: str) -> Suite:
-    """Return a suite by name.
-
-    Raises:
-        UnknownName: lists the suites there are.
-    """
-    suite: Suite = lookup.module("suites", name, kind="suite").SUITE
-    return suite
 
 
 @dataclass
@@ -51,7 +41,7 @@ def resolve(config: RunConfig) -> Request:
     Raises:
         UnknownName: any of them does not exist.
     """
-    suite = load_suite(config.suite)
+    suite = catalogue.load(config.suite)
     protocols = {name: lookup.module("bench.protocols", name, kind="protocol") for name in config.protocols}
     entries, explicit = registry.select(config.models)
     cache = config.cache or default_cache()

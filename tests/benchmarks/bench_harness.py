@@ -21,13 +21,13 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from bench import plan as planning
 from bench import registry
+from bench.catalogue import load as load_suite
 from bench.core import Layer, Record, Sample, Tap
 from bench.data import Data
 from bench.features import Pass, extract
 from bench.plan import select_bands
 from bench.protocols import knn, probe
 from bench.store import FeatureCache, Store
-from bench.sweep import load_suite
 from suites._read import Samples
 from tests.toy import BANDS, toy_entry, toy_suite
 

@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from bench import plan as planning
 from bench import registry
 from bench.bands import match, prepare
+from bench.catalogue import load as load_suite
 from bench.config import RunConfig
 from bench.core import Suite
 from bench.data import Data
@@ -33,7 +34,6 @@ from bench.plan import select_bands
 from bench.protocols import probe
 from bench.run import Session, execute
 from bench.store import FeatureCache, Store
-from bench.sweep import load_suite
 from bench.weights import Shelf
 from suites._read import Samples
 
