@@ -17,7 +17,10 @@ from bench.help import HELP, completion
 from bench.store import FeatureCache, Store, default_cache
 from bench.sweep import Sweep, resolve, sweep
 
-FLAGS = ("--dry", "--json", "--help", "-h", "--version")
+FLAGS = ("--dry", "--json", "--show", "--help", "-h", "--version")
+
+
+SHOW = ("data", "bands", "results", "split")  # words of geobench-list suite=NAME --show
 
 
 def _report(done: Sweep, out: Console) -> None:
@@ -107,7 +110,11 @@ def list_() -> None:
 
     def body(words: list[str], flags: set[str]) -> int:
         what = [word for word in words if "=" not in word]
-        options = read_words([word for word in words if "=" in word], ("weights", "cache", "model", "models", "suite"))
+        options = read_words(
+            [word for word in words if "=" in word], ("weights", "cache", "model", "models", "suite", *SHOW)
+        )
+        if "--show" in flags:
+            return _show(options)
         if not what and (options.keys() & {"model", "models", "suite"}):
             what = ["suites" if "suite" in options else "models"]
         for one in what or ["suites", "models", "protocols"]:
@@ -121,6 +128,25 @@ def list_() -> None:
         return 0
 
     _main("geobench-list", body)
+
+
+def _show(options: dict[str, Any]) -> int:
+    """Write the contact sheets of a suite, one a task."""
+    from analysis.contact import contact_sheet
+    from analysis.plots import saved
+    from bench.plan import select_bands, select_tasks
+    from bench.store import write_atomic
+
+    if "suite" not in options:
+        raise BadSetting("--show draws a suite: geobench-list suite=demo --show")
+    suite = catalogue.load(str(options["suite"]))
+    bands = select_bands(suite, tuple(_listed(options.get("bands"))))
+    for task in select_tasks(suite, ()):
+        split = suite.open(Path(str(options.get("data", "data"))), task.name, str(options.get("split", "train")), bands)
+        path = Path(str(options.get("results", "results"))) / suite.name / f"contact_{task.name}.png"
+        write_atomic(path, saved(contact_sheet(suite, task, split, bands), "png"))
+        console().print(f"{path}", highlight=False)
+    return 0
 
 
 def report() -> None:

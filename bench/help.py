@@ -51,6 +51,8 @@ geobench-list: what there is.
   geobench-list models=[origin:pretrained,tiny_*]   some of them
   geobench-list model=dofa_base         the whole card of a model
   geobench-list suite=sen1floods11      the facts of a suite
+  geobench-list suite=sen1floods11 --show data=DIR [bands=] [split=train]
+                                        contact sheets below results/<suite>: images, targets, classes, values
 Words: weights= cache= (where weights are looked for).
 """,
     "geobench-report": """\
