@@ -57,17 +57,13 @@ def sheet(kind, bands=RGB, images=None, **changes):
     return contact_sheet(dataclasses.replace(suite, **changes), task, a_split(kind, bands, images), bands)
 
 
-def all_axes(figure):
-    return [axes for part in (figure, *figure.subfigs) for axes in part.axes]
-
-
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("bands", [RGB, S1], ids=["colour", "radar"])
 def test_every_kind_is_drawn(kind, bands):
     figure = sheet(kind, bands, None if bands is RGB else lambda i: -15 + np.random.default_rng(i).normal(
         size=(2 if kind == "change" else 1, 2, 16, 16)).astype(np.float32))  # fmt: skip
     assert saved(figure, "png")[:4] == b"\x89PNG"
-    pictures = [axes for axes in all_axes(figure) if axes.images and axes.get_title("left")]
+    pictures = [axes for axes in figure.axes if axes.images and axes.get_title("left")]
     assert len(pictures) == 6 and pictures[0].get_title("left").startswith("sample_0")
 
 
@@ -78,7 +74,7 @@ def test_images_share_one_range_and_no_data_is_white():
         return values
 
     figure = sheet("classification", RGB, images)
-    first, *_, last = [axes for axes in all_axes(figure) if axes.images]
+    first, *_, last = [axes for axes in figure.axes if axes.images]
     assert first.images[0].get_array()[8, 8].tolist() == pytest.approx([0.0] * 3, abs=0.05)
     assert last.images[0].get_array()[8, 8].tolist() == pytest.approx([1.0] * 3, abs=0.05)
     assert (np.asarray(first.images[0].get_array())[0] == 1).all()
@@ -86,16 +82,16 @@ def test_images_share_one_range_and_no_data_is_white():
 
 def test_boxes_classes_and_values_are_those_of_the_split():
     figure = sheet("detection", RGB, lambda i: np.full((1, 3, 16, 16), 300.0 + i, np.float32))
-    drawn = [axes for axes in all_axes(figure) if axes.images]
+    drawn = [axes for axes in figure.axes if axes.images]
     boxes = [patch for patch in drawn[0].patches if isinstance(patch, Rectangle)]
     assert [(box.get_x(), box.get_y(), box.get_width(), box.get_height()) for box in boxes] == [
         (1, 2, 4, 7),
         (0, 0, 3, 3),
     ]
     assert drawn[0].get_xlabel() == "2 boxes"
-    balance = next(axes for axes in all_axes(figure) if axes.get_title("left") == "2 classes")
+    balance = next(axes for axes in figure.axes if axes.get_title("left") == "2 classes")
     assert [bar.get_width() for bar in balance.patches] == [9, 9]
-    texts = [text.get_text() for axes in all_axes(figure) for text in axes.texts]
+    texts = [text.get_text() for axes in figure.axes for text in axes.texts]
     assert all("outside its unit" in text for text in texts) and len(texts) == 3
 
 
@@ -106,6 +102,6 @@ def test_generated_data_say_so():
 
 def test_a_pixel_series_is_drawn_as_lines():
     figure = sheet("regression", S1, lambda i: np.arange(8, dtype=np.float32).reshape(4, 2, 1, 1) + i, dates=4)
-    lines = [axes for axes in all_axes(figure) if axes.get_title("left").startswith("sample_")]
+    lines = [axes for axes in figure.axes if axes.get_title("left").startswith("sample_")]
     assert len(lines) == 6 and all(len(axes.lines) == 2 and len(axes.lines[0].get_xdata()) == 4 for axes in lines)
     assert lines[0].get_xlabel() == "3.5 t"
