@@ -15,9 +15,9 @@ from bench.console import console, listing
 from bench.errors import BadSetting, BenchError, UnknownName
 from bench.help import HELP, completion
 from bench.store import FeatureCache, Store, default_cache
-from bench.sweep import Sweep, resolve, sweep
+from bench.sweep import Request, Sweep, resolve, sweep
 
-FLAGS = ("--dry", "--json", "--show", "--help", "-h", "--version")
+FLAGS = ("--dry", "--json", "--show", "--audit", "--help", "-h", "--version")
 
 
 SHOW = ("data", "bands", "results", "split")  # words of geobench-list suite=NAME --show
@@ -213,11 +213,24 @@ def doctor() -> None:
         from bench.checkup import checkup
 
         request = resolve(run_config(words, lookup.names("bench.protocols")))
+        if "--audit" in flags:
+            return _audit(request, as_json="--json" in flags)
         rows = checkup(request.suite, request.entries, request.config, request.shelf, request.cache)
         listing(rows, as_json="--json" in flags, title=f"{request.suite.name}: {request.suite.title}")
         return 1 if any(row["state"] == "error" for row in rows) else 0
 
     _main("geobench-doctor", body)
+
+
+def _audit(request: Request, *, as_json: bool) -> int:
+    """List every fault of a suite's files; return the exit code."""
+    from bench.audit import audit
+    from bench.plan import select_bands, select_tasks
+
+    suite, config = request.suite, request.config
+    rows = audit(suite, config.data, select_tasks(suite, config.tasks), select_bands(suite, config.bands))
+    listing(rows, as_json=as_json, title=f"{suite.name}: {suite.title}")
+    return 1 if any(row["state"] == "error" for row in rows) else 0
 
 
 def make() -> None:

@@ -72,6 +72,7 @@ Words: cache= (the folder).
 geobench-doctor: before a long run, each model's input contract beside what the suite really gives.
 
   geobench-doctor suite=NAME [models=...] [bands=...] [data=DIR] [weights=DIR] [--json]
+  geobench-doctor suite=NAME --audit [tasks=...] [bands=...] [data=DIR]      reads every file, lists every fault at once
 Checks units and scale of each band, the input after conversion and normalisation, masked and absent bands, and what
 every layer says of a few images (NaN, constant). Exit 1 if something is wrong.
 """,
