@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -312,10 +312,20 @@ def run_backbone(
     """Return every layer's `Tap` of some samples: prepared, dates folded, windows cut and put together again.
 
     With windows the grid is that of the whole image: each token comes from the window in whose middle it lies most, so
-    every pixel is covered once. Vectors are means over windows then.
+    every pixel is covered once. Vectors are means over windows then. Series of different lengths are run apart, and
+    come back in the order given.
+
+    Raises:
+        Incompatible: the sensors of one sample have different numbers of dates.
     """
     import torch
 
+    lengths = [_length(sample) for sample in samples]
+    if len(set(lengths)) > 1:
+        groups = {one: [i for i, length in enumerate(lengths) if length == one] for one in dict.fromkeys(lengths)}
+        parts = [run_backbone(recipe, backbone, [samples[i] for i in rows], stats, device) for rows in groups.values()]
+        order = torch.tensor([i for rows in groups.values() for i in rows]).argsort()
+        return [_together(layer, order) for layer in zip(*parts, strict=True)]
     images = {
         sensor: torch.from_numpy(np.stack([sample.images[sensor] for sample in samples])).to(device)
         for sensor in samples[0].images
@@ -337,6 +347,26 @@ def run_backbone(
     if recipe.fold_dates and dates > 1:
         taps = [_over_dates(tap, dates, joined=recipe.joined) for tap in taps]
     return taps
+
+
+def _length(sample: Sample) -> int:
+    """Return the number of dates of a sample."""
+    found = {sensor: len(values) for sensor, values in sample.images.items()}
+    if len(set(found.values())) > 1:
+        said = ", ".join(f"{count} of {sensor}" for sensor, count in found.items())
+        raise Incompatible(f"a sample has {said}: dates are not shared; choose one sensor with bands=")
+    return next(iter(found.values()))
+
+
+def _together(taps: Sequence[Tap], order: Tensor) -> Tap:
+    """Return the taps of one layer from several batches as one, its rows brought into an order."""
+    import torch
+
+    joined = [
+        None if any(part is None for part in parts) else torch.cat(parts)[order] for parts in zip(*taps, strict=True)
+    ]
+    assert joined[0] is not None and joined[1] is not None
+    return type(taps[0])(joined[0], joined[1], joined[2])
 
 
 def _over_dates(tap: Tap, dates: int, *, joined: bool) -> Tap:

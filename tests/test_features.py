@@ -215,3 +215,30 @@ def test_half_precision_is_held_against_full_precision(tmp_path):
         take(FeatureCache(tmp_path), half, Wrong())
     take(FeatureCache(tmp_path), job(), Wrong())
     take(FeatureCache(tmp_path), half)
+
+
+def test_series_of_different_lengths_are_each_their_own(tmp_path):
+    """Ragged series in one batch give what each gives alone, in the order of the samples."""
+
+    class Ragged(ToySplit):
+        def __getitem__(self, index):
+            sample = super().__getitem__(index)
+            dates = 1 + index % 3
+            later = 100 * np.arange(dates, dtype=np.float32)[:, None, None, None]
+            return sample._replace(images={"s2": sample.images["s2"] + later})
+
+    import dataclasses
+
+    suite = dataclasses.replace(SUITE, dates=0)
+    split = Ragged("kind", "train", 11, BANDS)
+    whole, _ = take(FeatureCache(tmp_path / "a"), job(split, recipe=match(ENTRY, suite, KIND, BANDS)), batch=8)
+    alone, _ = take(FeatureCache(tmp_path / "b"), job(split, recipe=match(ENTRY, suite, KIND, BANDS)), batch=1)
+    for name in whole.names:
+        np.testing.assert_allclose(whole[name], alone[name], rtol=2e-3, atol=2e-3)
+    means = [np.mean([split[i].images["s2"][d, 0].mean() for d in range(1 + i % 3)]) for i in range(11)]
+    planted = whole["block_2.mean"].astype(float) - whole["block_2.cls"].astype(float)
+    assert np.isfinite(planted).all()
+    assert np.corrcoef(whole["block_2.mean"][:, 0].astype(float), means)[0, 1] > 0.8
+    two = split[0]._replace(images={"s2": split[0].images["s2"], "s1": split[1].images["s2"]})
+    with pytest.raises(Incompatible, match="1 of s2, 2 of s1: dates are not shared"):
+        run_backbone(match(ENTRY, suite, KIND, BANDS), load_toy(ENTRY, None, 0, BANDS), [two], {}, "cpu")
