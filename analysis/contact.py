@@ -198,7 +198,7 @@ def _balance(axes: Axes, task: Task, targets: np.ndarray) -> None:
     axes.set_yticks(places, names, fontsize=max(3.0, min(6.5, 90 / max(1, len(counts)))))
     axes.invert_yaxis()
     axes.set_xlabel("samples" if task.kind == "classification" else "samples that show it")
-    axes.set_title(f"{len(task.classes)} classes")
+    axes.set_title(f"{len(task.classes)} class" + "es" * (len(task.classes) != 1))
     if task.ignore is not None:
         axes.legend(handles=[Patch(facecolor=NONE, edgecolor=GREY, label="not scored")], fontsize=5, loc="lower right")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -47,6 +47,8 @@ METRICS: dict[str, Metric] = {
     "spearman": Metric(label="Spearman", low=-1.0),
     "miou": Metric(label="mIoU"),
     "pixel_accuracy": Metric(label="pixel accuracy"),
+    "box_map": Metric(label="box mAP"),
+    "box_map50": Metric(label="box mAP50"),
 }
 
 
@@ -194,6 +196,34 @@ def dense_regression(errors: np.ndarray) -> dict[str, float]:
         "rmse": float(np.sqrt(squares / count)),
         "mae": float(absolute / count),
     }
+
+
+def detection(
+    predicted: Sequence[Mapping[str, np.ndarray]], target: Sequence[Mapping[str, np.ndarray]]
+) -> dict[str, float]:
+    """Return COCO's mean average precision of boxes, over IoU 0.50 to 0.95 and at 0.50 (pycocotools).
+
+    Args:
+        predicted: of each image ``boxes`` (M, 4) x1 y1 x2 y2, ``scores`` (M,) and ``labels`` (M,).
+        target: of each image ``boxes`` (N, 4) and ``labels`` (N,); N may be 0.
+    """
+    import torch
+    from torchmetrics.detection import MeanAveragePrecision
+
+    def tensors(one: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
+        kinds = {"boxes": torch.float32, "scores": torch.float32, "labels": torch.int64}
+        return {
+            name: torch.as_tensor(one[name], dtype=kind).reshape((-1, 4) if name == "boxes" else (-1,))
+            for name, kind in kinds.items()
+            if name in one
+        }
+
+    measure = MeanAveragePrecision(backend="pycocotools")
+    measure.update([tensors(one) for one in predicted], [tensors(one) for one in target])
+    found = measure.compute()
+    # -1 stands for "no object of any class"; absent classes are left out of the mean.
+    values = {"box_map": float(found["map"]), "box_map50": float(found["map_50"])}
+    return {name: value if value >= 0 else float("nan") for name, value in values.items()}
 
 
 def score(task: Task, outcome: Mapping[str, np.ndarray]) -> dict[str, float]:

@@ -27,7 +27,7 @@ def sample(value=1500.0, target=1, shape=(1, 2, 16, 16)):
 
 
 MASK = np.zeros((16, 16), np.int64)
-BOXES = Task(name="boxes", kind="detection", classes=("tree",), metric="map")
+BOXES = Task(name="boxes", kind="detection", classes=("tree",), metric="box_map")
 HEIGHT = Task(name="height", kind="dense_regression", quantity="height", unit="m", metric="r2")
 LABELS = Task(name="labels", kind="multilabel", classes=("a", "b"), metric="micro_f1")
 

@@ -23,7 +23,7 @@ KINDS = {
     "segmentation": dict(classes=("land", "water"), metric="miou", ignore=-1),
     "change": dict(classes=("same", "gone"), metric="miou", ignore=-1),
     "dense_regression": dict(quantity="height", unit="m", metric="r2"),
-    "detection": dict(classes=("tree", "house"), metric="map"),
+    "detection": dict(classes=("tree", "house"), metric="box_map"),
 }
 TARGETS = {
     "classification": (1, lambda n: np.arange(n) % 2),
