@@ -366,17 +366,17 @@ def build_report(store):
 
 
 def test_box_scores_by_hand():
-    """Two objects of one class, one found well and first, one found at IoU 0.6, and a false alarm between them."""
+    """Two objects of one class, one found well and first, one found at IoU 0.62, and a false alarm between them."""
     truth = [{"boxes": [[0, 0, 10, 10], [20, 20, 30, 30]], "labels": [0, 0]}, {"boxes": [], "labels": []}]
     said = [
-        {"boxes": [[0, 0, 10, 10], [20, 20, 30, 26]], "scores": [0.9, 0.5], "labels": [0, 0]},
+        {"boxes": [[0, 0, 10, 10], [20, 20, 30, 26.2]], "scores": [0.9, 0.5], "labels": [0, 0]},
         {"boxes": [[5, 5, 9, 9]], "scores": [0.7], "labels": [0]},
     ]
     found = detection(said, truth)
     # COCO reads the precision at 101 recalls: 1 up to recall 0.5 (51 of them), then 2/3 where the second counts.
     half, whole = 51 / 101, (51 + 50 * 2 / 3) / 101
     assert found["box_map50"] == pytest.approx(whole, abs=1e-6)
-    assert found["box_map"] == pytest.approx((3 * whole + 7 * half) / 10, abs=1e-6)  # 0.6 counts at 3 of 10
+    assert found["box_map"] == pytest.approx((3 * whole + 7 * half) / 10, abs=1e-6)  # 0.62 counts at 3 of 10
     assert detection(truth_as_said(truth), truth)["box_map"] == pytest.approx(1.0)
     assert np.isnan(detection([said[1]], [truth[1]])["box_map"])
 
