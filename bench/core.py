@@ -41,7 +41,7 @@ UNITS: dict[str, Unit] = {
     "dn_offset": Unit("reflectance", 1e-4, -0.1, low=0.0, high=65535.0),
     "uint8": Unit("reflectance", 0.275 / 255, low=0.0, high=255.0),
     "db": Unit("backscatter", low=-100.0, high=60.0),
-    "power": Unit("power", low=0.0, high=1e4),
+    "power": Unit("power", low=0.0, high=1e6),
     "kelvin": Unit("temperature", low=150.0, high=400.0),
     "celsius": Unit("temperature", 1.0, 273.15, low=-100.0, high=100.0),
     "metre": Unit("length", low=-15000.0, high=15000.0),

@@ -83,7 +83,11 @@ def test_all_faults_come_at_once_and_a_reader_that_fails_ends_nothing():
     suite = dataclasses.replace(SUITE, open=open_split, splits={"train": 121, "val": 60, "test": 90})
     rows = audit(suite, Path(), suite.tasks[:1], BANDS)
     told = [(row["split"], row["about"], row["what"]) for row in rows]
-    assert ("kind train", "split", "120 samples, the published split has 121") in told
+    assert (
+        "kind train",
+        "split",
+        "120 samples, 121 were expected (geobench-list suite=toy says of what split)",
+    ) in told
     assert ("kind train", "train_7", "image 7 is cut short") in told
     assert ("kind train", "train_9", "ZeroDivisionError: a bug") in told
     assert ("kind train", "train_11", "label 5 is none of 0..2") in told
