@@ -43,7 +43,7 @@ def audit(suite: Suite, root: Path, tasks: Sequence[Task], bands: Sequence[Band]
             faults = [_row(where, "split", f"{one} is in {seen[one]} too") for one in split.ids if one in seen]
             seen |= dict.fromkeys(split.ids, name)
             if len(split) != official:
-                text = f"{len(split)} samples, {official} were expected (geobench-list suite={suite.name} says of what split)"
+                text = f"{len(split)} samples, {official} were expected"
                 faults.append(_row(where, "split", text, state="warning"))
             for one, texts in _samples(split, suite, task, bands):
                 faults += [_row(where, one, text) for text in texts]

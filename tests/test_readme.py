@@ -86,3 +86,13 @@ def test_a_metric_is_a_line_and_a_value():
     exec(source, space)
     assert space["scores"]["kappa"] == pytest.approx((0.85 - 0.53) / (1 - 0.53))
     assert space["METRICS"]["kappa"].low == -1.0
+
+
+def test_every_suite_and_family_is_listed():
+    from bench import catalogue, lookup
+
+    text = (ROOT / "README.md").read_text()
+    assert [name for name in catalogue.names() if f"`{name}`" not in text] == []
+    assert len(lookup.names("bench.models")) >= 25
+    count = sum(entry.origin != "random" for entry in registry.entries().values())
+    assert f"{count} entries" in text
