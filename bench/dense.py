@@ -298,17 +298,20 @@ def dense_confusion(
     """
     heads, classes, _ = fit.weight.shape
     found = np.zeros((heads, len(rows), classes, classes), np.int64)
+    step = max(1, CHUNK_BYTES // (16 * heads * classes * int(np.prod(masks.shape[1:]))))
     with torch.inference_mode():
-        for place, row in enumerate(rows):
-            one = np.array([row])
-            target = torch.from_numpy(np.asarray(masks[one], np.int64)).to(device)
-            logits = _logits(_take(grids, one, fit), fit.weight[None], fit.bias[None], target.shape[1:])
-            said = logits[0, 0].argmax(1)
-            valid = target[0] >= 0 if fit.ignore is None else target[0] != fit.ignore
-            codes = target[0][valid] * classes + said[:, valid]
-            for head in range(heads):
-                counts = torch.bincount(codes[head], minlength=classes**2)
-                found[head, place] = counts.reshape(classes, classes).cpu().numpy()
+        for start in range(0, len(rows), step):
+            part = rows[start : start + step]
+            target = torch.from_numpy(np.asarray(masks[part], np.int64)).to(device)
+            logits = _logits(_take(grids, part, fit), fit.weight[None], fit.bias[None], target.shape[1:])
+            said = logits[:, 0].argmax(2)
+            valid = target >= 0 if fit.ignore is None else target != fit.ignore
+            # One count serves all images and heads: each has codes of its own.
+            own = torch.arange(len(part) * heads, device=target.device).view(-1, heads, 1, 1) * classes**2
+            codes = own + target[:, None] * classes + said
+            counts = torch.bincount(codes[valid[:, None].expand_as(codes)], minlength=len(part) * heads * classes**2)
+            matrices = counts.view(len(part), heads, classes, classes).transpose(0, 1)
+            found[:, start : start + len(part)] = matrices.cpu().numpy()
     return found
 
 
