@@ -128,17 +128,15 @@ def _raster(path: Path, variable: str, side: int) -> Raster:
 
 def _by_month(values: np.ndarray, months: np.ndarray, wanted: range, how: str) -> np.ndarray:
     """Return (T, C, H, W) brought to the wanted months by ``median``, ``mean`` or ``sum``; NaN where none is known."""
-    import warnings
-
     import numpy as np
 
     ways: dict[str, Callable[..., np.ndarray]] = {"median": np.nanmedian, "mean": np.nanmean, "sum": np.nansum}
     result = np.full((len(wanted), *values.shape[1:]), np.nan, np.float32)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a month without any clear date is NaN, as it should be
-        for place, month in enumerate(wanted):
-            if (months == month).any():
-                result[place] = ways[how](values[months == month], axis=0)
+    for place, month in enumerate(wanted):
+        part = values[months == month]
+        known = np.isfinite(part).any(0)  # a month without any clear date stays NaN, in a sum too
+        if known.any():
+            result[place] = np.where(known, ways[how](np.where(known, part, 0), axis=0), np.nan)
     return result
 
 
