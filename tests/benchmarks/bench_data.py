@@ -9,6 +9,7 @@ over the files is thrown away, so that they are in the system's cache: a warm ru
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import sys
 import time
@@ -20,7 +21,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from bench import catalogue, registry
-from bench.bands import match, prepare
+from bench.bands import match, prepare, window_grid
 from bench.features import _read
 from bench.plan import select_bands
 
@@ -61,9 +62,16 @@ def ratio(name: str, root: Path, images: int) -> None:
         for _ in range(3):
             network(pixels, [13])
         model = (time.perf_counter() - start) / 96
+    # An image larger than the network's input is covered by overlapping windows, as the harness does for masks.
+    windows = 1
+    if task.dense and max(suite.image_size) > 224:
+        windows = len(
+            window_grid(dataclasses.replace(recipe, size=(224, 224), patch=16, windows=True), suite.image_size)
+        )
+    model *= windows
     print(
-        f"{name:14s} data {1e3 * data:6.2f} ms, ViT-S/16 {1e3 * model:6.2f} ms an image: ratio {data / model:.3f} "
-        "(at most 0.2)",
+        f"{name:14s} data {1e3 * data:6.2f} ms, ViT-S/16 {1e3 * model:6.2f} ms an image of "
+        f"{windows} windows: ratio {data / model:.3f} (at most 0.2)",
         flush=True,
     )
 
