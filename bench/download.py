@@ -26,9 +26,9 @@ def file_hash(path: Path, algorithm: str = "sha256") -> str:
 
 
 def check(path: Path, *, sha256: str = "", md5: str = "") -> None:
-    """Raise MissingData if a file's digest is not the stated one; empty digests are not checked."""
+    """Raise MissingData if a file's digest does not begin with the digits stated; empty ones are not checked."""
     for algorithm, expected in (("sha256", sha256), ("md5", md5)):
-        if expected and (found := file_hash(path, algorithm)) != expected.lower():
+        if expected and not (found := file_hash(path, algorithm)).startswith(expected.lower()):
             raise MissingData(
                 f"{path} has {algorithm} {found}, expected {expected}: the file is damaged or another one; "
                 "delete it to fetch it again"
@@ -51,7 +51,7 @@ def fetch(
     Args:
         url: http or https.
         path: where the file ends up, in one rename.
-        sha256: expected hex digest, or ``""``.
+        sha256: expected hex digest, its first digits where a publisher states no more, or ``""``.
         md5: likewise.
         progress: called with (bytes so far, bytes in all or 0).
 

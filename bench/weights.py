@@ -112,7 +112,7 @@ class Shelf:
         if path is None:
             raise MissingWeights(f"{entry.name}: no weights at hand; {self.remedy(entry)}")
         found = self._hash(path)
-        expected, said = entry.weights.sha256, "its publisher states"
+        expected, said = entry.weights.sha256, "what its publisher states"
         if not expected and Path(entry.weights.file).is_absolute():
             return found  # a user's own file may change; runs are told apart by this hash
         if not expected:

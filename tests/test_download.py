@@ -94,6 +94,28 @@ def test_wrong_content_never_appears(hub, tmp_path):
         fetch("file:///etc/passwd", tmp_path / "file")
 
 
+def test_the_first_digits_of_a_hash_and_an_md5_are_enforced(hub, tmp_path):
+    """Publishers put eight digits of the hash into a file's name, and Zenodo states an md5."""
+    _, url = hub
+    entry = toy_entry(weights=toy_weights(url=f"{url}/model", sha256=SHA[:8]))
+    shelf = Shelf(folder=None, cache=tmp_path / "cache")
+    path = shelf.find(entry)
+    assert path is not None and shelf.digest(entry) == SHA
+    path.write_bytes(b"another file")
+    with pytest.raises(MissingWeights, match=f"but {SHA[:8]} is what its publisher states"):
+        shelf.find(entry)
+    wrong = toy_entry(weights=toy_weights(url=f"{url}/model", file="toy/wrong.bin", sha256="0" * 8))
+    with pytest.raises(MissingWeights, match="does not serve the file expected"):
+        shelf.find(wrong)
+    for md5, right in ((hashlib.md5(CONTENT).hexdigest(), True), ("0" * 32, False)):
+        other = toy_entry(weights=toy_weights(url=f"{url}/model", file=f"toy/{md5}.bin", md5=md5))
+        if right:
+            assert shelf.find(other).read_bytes() == CONTENT
+            continue
+        with pytest.raises(MissingWeights, match="does not serve the file expected"):
+            shelf.find(other)
+
+
 def test_an_unreachable_host_is_asked_once(tmp_path, monkeypatch):
     monkeypatch.setattr(download, "_unreachable", {})
     with pytest.raises(MissingData, match="connection failed"):
