@@ -32,7 +32,10 @@ ENTRIES = {
 }
 HEAVY = 50_000_000  # parameters
 WITHOUT_RANDOMNESS = {"image_stats"}
-FILE_PREFIX = {"presto": "encoder."}  # where a publisher's file holds more than the encoder
+FILE_PREFIX = {
+    "presto": "encoder.",
+    "presto_worldcereal": "encoder.",
+}  # where a publisher's file holds more than the encoder
 
 
 def cases(names: Sequence[str]) -> list[Any]:

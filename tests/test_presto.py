@@ -13,11 +13,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from bench.core import Band
-from bench.errors import Incompatible
+from bench.errors import Incompatible, MissingWeights
 from bench.models import presto
 
 SHARED = Path(os.environ.get("GEOBENCH_SHARED", Path(__file__).resolve().parents[2] / "shared"))
-(PRESTO,) = presto.ENTRIES
+PRESTO, CEREAL = presto.ENTRIES
 NORM = PRESTO.depth + 1
 UNKNOWN = float("nan")
 COUNTS = {"s1": 2, "s2": 11, "era5": 2, "srtm": 2}
@@ -95,6 +95,28 @@ def test_features_agree_with_the_publishers():
         torch.testing.assert_close(picked, torch.tensor(values, dtype=torch.float64), atol=1e-5, rtol=0)
         assert float(flat.mean()) == pytest.approx(mean, abs=2e-6)
         assert float(flat.std()) == pytest.approx(deviation, abs=2e-6)
+
+
+@pytest.mark.shared
+def test_the_descendant_agrees_with_its_publishers_on_a_longer_series():
+    """WorldCereal/prometheo@5fb3969, single_file_presto.Encoder with 72 positions, on 30 dates without land cover."""
+    fed = tuple(band for band in CEREAL.bands if band.name != "dw.class")
+    network = CEREAL.load(CEREAL, shared("weights/presto_worldcereal/finetuned_presto_model.pt"), 0, fed)
+    images = {sensor: wave(2, 30, count, 1, 1) for sensor, count in COUNTS.items()}
+    months = [[(i + 3) % 12 + 1 for i in range(30)], [(i + 7) % 12 + 1 for i in range(30)]]
+    found = vector(network, images, when=when(*months), where=torch.tensor([[10.0, 50.0], [140.0, -12.5]]))
+    flat = found.flatten().double()
+    expected = [-1.629745, 1.487586, -0.181794, 0.917826, -1.988958, 2.745844, 1.270175, 1.31451]
+    picked = flat[torch.linspace(0, len(flat) - 1, 8).long()]
+    torch.testing.assert_close(picked, torch.tensor(expected, dtype=torch.float64), atol=1e-5, rtol=0)
+    assert float(flat.mean()) == pytest.approx(-0.030196, abs=2e-6)
+    assert float(flat.std()) == pytest.approx(1.220905, abs=2e-6)
+
+
+@pytest.mark.shared
+def test_parent_and_descendant_are_not_taken_for_each_other():
+    with pytest.raises(MissingWeights, match=r"presto_worldcereal: .*pos_embed: float32 \(1, 24, 64\) in the file"):
+        CEREAL.load(CEREAL, shared("weights/presto/default_model.pt"), 0, CEREAL.bands)
 
 
 @pytest.mark.shared

@@ -17,7 +17,6 @@ from torch.nn import functional
 from bench.core import Band, Images, Layer, Tap
 from bench.errors import Incompatible
 
-DATES = 24
 COVERS = 9  # Dynamic World's classes 0..8; this code itself says that none is known
 GROUPS = {
     "S1": ("s1.vv", "s1.vh"),
@@ -47,9 +46,10 @@ class PrestoNetwork(nn.Module):
         depth: number of blocks.
         heads: attention heads.
         bands: what will be fed, in order; a band group is visible if all its bands are among them.
+        dates: the longest series there are positions for.
     """
 
-    def __init__(self, *, width: int, depth: int, heads: int, bands: Sequence[Band]) -> None:
+    def __init__(self, *, width: int, depth: int, heads: int, bands: Sequence[Band], dates: int) -> None:
         super().__init__()
         self.channels: dict[str, int] = {}
         given: Counter[str] = Counter()
@@ -67,7 +67,7 @@ class PrestoNetwork(nn.Module):
             for i in range(depth)
         }
         self.channel_embed = nn.Embedding(len(GROUPS) + 1, width // 4)
-        self.register_buffer("pos_embed", sinusoid(width // 2)[None])
+        self.register_buffer("pos_embed", sinusoid(width // 2, dates)[None])
         self.register_buffer("month_embed", month_table(width // 4))
         self.apply(_initialise)
         places = [("embedding", 0.0), *((f"block_{i}", i / depth) for i in range(1, depth + 1)), ("norm", 1.0)]
@@ -92,7 +92,7 @@ class PrestoNetwork(nn.Module):
         """Return tokens (P, N, D) of P = B x H x W pixels and which of them are visible (P, N), None for all."""
         series = {sensor: image.permute(0, 3, 4, 1, 2).flatten(0, 2) for sensor, image in images.items()}
         pixels = len(next(iter(series.values())))
-        dates = _dates(images)
+        dates = _dates(images, self.get_buffer("pos_embed").shape[1])
         month = self._months(when, dates, pixels)
         order = self.get_buffer("pos_embed")[0, :dates]
         parts, seen = [], []
@@ -181,10 +181,10 @@ class Block(nn.Module):
         return out
 
 
-def sinusoid(size: int) -> Tensor:
-    """Return the code (24, size) of the dates' order: sines at even channels, cosines at odd, base 1000."""
+def sinusoid(size: int, dates: int) -> Tensor:
+    """Return the code (dates, size) of the dates' order: sines at even channels, cosines at odd, base 1000."""
     rate = 1000.0 ** -(torch.arange(0, size, 2, dtype=torch.float64) / size)
-    angle = torch.arange(DATES, dtype=torch.float64)[:, None] * rate
+    angle = torch.arange(dates, dtype=torch.float64)[:, None] * rate
     return torch.stack([angle.sin(), angle.cos()], 2).flatten(1).float()
 
 
@@ -200,14 +200,14 @@ def on_sphere(where: Tensor) -> Tensor:
     return torch.stack([latitude.cos() * longitude.cos(), latitude.cos() * longitude.sin(), latitude.sin()], dim=1)
 
 
-def _dates(images: Images) -> int:
-    """Return the number of dates, having checked that sensors agree."""
+def _dates(images: Images, most: int) -> int:
+    """Return the number of dates, having checked that sensors agree and that there are no more than `most`."""
     shapes = {sensor: tuple(image.shape) for sensor, image in images.items()}
     dates = {shape[1] for sensor, shape in shapes.items() if sensor != "srtm"} or {1}
-    if len(dates) != 1 or max(dates) > DATES or len({shape[-2:] for shape in shapes.values()}) != 1:
+    if len(dates) != 1 or max(dates) > most or len({shape[-2:] for shape in shapes.values()}) != 1:
         text = ", ".join(f"{sensor} {shape}" for sensor, shape in shapes.items())
         raise Incompatible(
-            f"Presto wants one size and one number of dates, at most {DATES}, for all sensors; got {text}"
+            f"Presto wants one size and one number of dates, at most {most}, for all sensors; got {text}"
         )
     return dates.pop()
 

@@ -14,11 +14,16 @@ Input as in the publishers' evaluation (nasaharvest/presto, ``presto/eval`` and 
 * Terrain is one token, taken from the first date. Months count on from January where no date is known. The location
   token is left out where longitude and latitude are unknown, as the same authors do in their evaluation of Galileo.
 
+``presto_worldcereal`` is its descendant, fine-tuned by WorldCereal on crops: the same network and normalisation
+(``prometheo/models/presto`` of WorldCereal/prometheo), with positions for 72 dates instead of 24. Its authors feed it
+surface reflectance and no land cover.
+
 A vector is the mean over all visible tokens, location included; at ``norm`` it is normed after the mean, as published.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
@@ -26,6 +31,7 @@ from bench.errors import Incompatible
 
 REPOSITORY = "https://github.com/nasaharvest/presto"
 COMMIT = "13173d028f035abcbcc3b13829314323a5c15d02"
+CEREAL = "5fb39695c4a897c5a97fda782b88e139180b5793"  # of WorldCereal/prometheo
 HEADS = 8
 
 # Each band with what is subtracted from it and what it is then divided by.
@@ -51,7 +57,7 @@ FACTS: tuple[tuple[Band, float, float], ...] = (
 )
 
 
-def load_presto(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Band, ...]) -> Backbone:
+def load_presto(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Band, ...], *, dates: int) -> Backbone:
     """Return Presto's encoder in evaluation mode, fed `bands`.
 
     Args:
@@ -60,6 +66,7 @@ def load_presto(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple
             before pretraining.
         seed: of that random init.
         bands: in the order of ``entry.bands``.
+        dates: the longest series there are positions for.
 
     Raises:
         Incompatible: no band group is complete.
@@ -72,7 +79,7 @@ def load_presto(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = PrestoNetwork(width=entry.width, depth=entry.depth, heads=HEADS, bands=bands)
+        network = PrestoNetwork(width=entry.width, depth=entry.depth, heads=HEADS, bands=bands, dates=dates)
     if not network.visible and "dw.class" not in network.channels:
         groups = "; ".join(" ".join(members) for members in GROUPS.values())
         raise Incompatible(
@@ -88,13 +95,17 @@ def _rename(key: str) -> str:
     return "month_embed" if key == "month_embed.weight" else key
 
 
-ENTRIES: tuple[ModelEntry, ...] = (
-    ModelEntry(
-        name="presto",
+def _entry(
+    name: str, dates: int, weights: Weights, *, parent: str = "", trained_on: tuple[str, ...], reference: str
+) -> ModelEntry:
+    return ModelEntry(
+        name=name,
         origin="pretrained",
         objective="reconstruction",
+        parent=parent,
         bands=tuple(band for band, _, _ in FACTS),
         absent=("mask",),
+        levels=("s2:L2A",) if parent else ("s2:L1C",),
         normalise=Normalise(
             kind="affine",
             shift=tuple(shift for _, shift, _ in FACTS),
@@ -106,7 +117,19 @@ ENTRIES: tuple[ModelEntry, ...] = (
         width=128,
         temporal=True,
         parameters=402_240,
-        weights=Weights(
+        weights=weights,
+        trained_on=trained_on,
+        reference=reference,
+        load=partial(load_presto, dates=dates),
+    )
+
+
+PAPER = "Tseng et al. 2023, Lightweight, Pre-trained Transformers for Remote Sensing Timeseries, arXiv:2304.14065"
+ENTRIES = (
+    _entry(
+        "presto",
+        24,
+        Weights(
             file="presto/default_model.pt",
             url=f"https://raw.githubusercontent.com/nasaharvest/presto/{COMMIT}/data/default_model.pt",
             sha256="559c9d76f525bdf2dd3774da8b1e7f1510769b73baacac12e9e4d8d5c67fbe65",
@@ -116,9 +139,23 @@ ENTRIES: tuple[ModelEntry, ...] = (
             source=f"{REPOSITORY}/tree/{COMMIT}",
         ),
         trained_on=("presto-pretraining",),
-        reference=(
-            "Tseng et al. 2023, Lightweight, Pre-trained Transformers for Remote Sensing Timeseries, arXiv:2304.14065"
+        reference=PAPER,
+    ),
+    _entry(
+        "presto_worldcereal",
+        72,
+        Weights(
+            file="presto_worldcereal/finetuned_presto_model.pt",
+            url=f"https://raw.githubusercontent.com/WorldCereal/prometheo/{CEREAL}/prometheo/data/"
+            "finetuned_presto_model.pt",
+            sha256="5c11407d84b7f622e415796d13e9790eb6d7c2545510041a64abf60bd4f138fc",
+            size=1_647_786,
+            licence="MIT",
+            how="fetch prometheo/data/finetuned_presto_model.pt of github.com/WorldCereal/prometheo",
+            source=f"https://github.com/WorldCereal/prometheo/tree/{CEREAL}",
         ),
-        load=load_presto,
+        parent="presto",
+        trained_on=("presto-pretraining", "worldcereal"),
+        reference=f"{PAPER}; fine-tuned by WorldCereal (github.com/WorldCereal/prometheo)",
     ),
 )
