@@ -17,7 +17,7 @@ $(VENV)/.dev: $(VENV)/.installed
 	touch $@
 
 demo: $(VENV)/.installed  ## the main job on the embedded suite with the embedded models
-	$(BIN)/geobench-run suite=demo models=[tiny_*,tiny_*.random,image_stats,rcf]
+	$(BIN)/geobench-run suite=demo models=[tiny_*,tiny_*.random,image_stats,rcf] results=results/local
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not heavy and not again"

@@ -96,3 +96,10 @@ def test_every_suite_and_family_is_listed():
     assert len(lookup.names("bench.models")) >= 25
     count = sum(entry.origin != "random" for entry in registry.entries().values())
     assert f"{count} entries" in text
+
+
+def test_the_first_command_of_a_newcomer_does_the_work():
+    """Runs committed under results/ would be found stored, and the demo would show them without running anything."""
+    command = "geobench-run suite=demo models=[tiny_*,tiny_*.random,image_stats,rcf] results=results/local"
+    assert command in (ROOT / "README.md").read_text() and command in (ROOT / "Makefile").read_text()
+    assert "results/local/" in (ROOT / ".gitignore").read_text().split()
