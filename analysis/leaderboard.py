@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.table import CHOSEN, Tables, as_rows
+from bench.core import labels_in_words
 
 HEADLINE = ("probe", CHOSEN)
 """The (protocol, layer rule) that orders the models of a board, where it was run."""
@@ -50,7 +51,7 @@ class Board:
     @property
     def labels(self) -> str:
         """The label fraction in words."""
-        return "all labels" if self.fraction == 1 else f"{percent(self.fraction)} of labels"
+        return labels_of(self.fraction)
 
     @property
     def metric(self) -> str:
@@ -59,12 +60,17 @@ class Board:
         return f"{self.facts['metric_label']}{unit} {ARROWS[self.facts['direction']]}"
 
 
+def most_labels(frame: pd.DataFrame) -> list[float]:
+    """Return the label fractions of a frame, from most labels to fewest."""
+    return sorted(frame["fraction"].unique(), key=label_amount, reverse=True)
+
+
 def boards(frame: pd.DataFrame) -> list[Board]:
     """Return the boards of a leaderboard frame: by task, and within one from most labels to fewest."""
     found = []
     for task in sorted(frame["task"].unique()):
         here = frame[frame["task"] == task]
-        found += [_board(task, here[here["fraction"] == f]) for f in sorted(here["fraction"].unique(), reverse=True)]
+        found += [_board(task, here[here["fraction"] == f]) for f in most_labels(here)]
     return found
 
 
@@ -110,9 +116,16 @@ def number(value: float, decimals: int) -> str:
     return "-" if np.isnan(value) else f"{round(value, decimals) + 0.0:.{decimals}f}"  # + 0.0: no minus before zero
 
 
-def percent(fraction: float) -> str:
-    """Return a share as per cent."""
-    return f"{100 * fraction:g} %"
+def labels_of(fraction: float) -> str:
+    """Return what a run learned from, in words: ``all labels``, ``10 % of labels``, ``5 shots a class``."""
+    if fraction == 1:
+        return "all labels"
+    return f"{labels_in_words(fraction)} {'of labels' if fraction > 0 else 'a class'}"
+
+
+def label_amount(fraction: float) -> float:
+    """Return a sort key that puts fractions after few-shot subsets, and more labels after fewer."""
+    return fraction if fraction > 0 else -fraction / 1e6
 
 
 def interval(row: Mapping[str, Any], decimals: int) -> str:

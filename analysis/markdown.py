@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.leaderboard import Board, boards, count, interval, layer_text, name_text, number, origin, percent
+from analysis.leaderboard import Board, boards, count, interval, label_amount, layer_text, name_text, number, origin
 from analysis.table import NOTE_BREAK, Tables, as_rows
+from bench.core import labels_in_words
 
 KEY = (
     "Best of a column in bold; ≈ marks models whose paired bootstrap interval of the difference to it holds 0 "
@@ -56,10 +57,12 @@ def _markdown_fractions(found: Sequence[Board]) -> list[str]:
             settings.setdefault(setting[0], setting)
     lines: list[str] = []
     for setting in settings.values():
-        columns = sorted((board for board in found if setting in board.settings), key=lambda board: board.fraction)
+        columns = sorted(
+            (board for board in found if setting in board.settings), key=lambda board: label_amount(board.fraction)
+        )
         if len(columns) < 2:
             continue
-        head = ["model", *(percent(board.fraction) for board in columns)]
+        head = ["model", *(labels_in_words(board.fraction) for board in columns)]
         names = {(line.model, line.variant): line for board in found for line in board.lines if setting in line.entries}
         rows = []
         for name, line in names.items():
@@ -74,7 +77,7 @@ def _markdown_fractions(found: Sequence[Board]) -> list[str]:
 def _markdown_depth(layers: pd.DataFrame, task: str, decimals: int) -> list[str]:
     """Return what the last layer costs each model of a task, with all labels or the most there are."""
     here = layers[(layers["task"] == task) & layers["chosen"] & layers["final_layer_regret"].notna()]
-    here = here[here["fraction"] == here["fraction"].max()]
+    here = here[here["fraction"] == max(here["fraction"], key=label_amount, default=1.0)]
     if here.empty:
         return []
     rows = []
@@ -107,7 +110,7 @@ def _markdown_notes(frame: pd.DataFrame) -> list[str]:
     noted: dict[str, list[str]] = {}
     for row in as_rows(frame[frame["notes"] != ""]):
         for note in str(row["notes"]).split(NOTE_BREAK):
-            who = f"{row['model']} ({row['protocol']}, {percent(row['fraction'])})"
+            who = f"{row['model']} ({row['protocol']}, {labels_in_words(row['fraction'])})"
             noted.setdefault(note, []).append(who)
     lines = []
     for note, named in noted.items():
@@ -152,7 +155,7 @@ def _markdown_models(tables: Tables) -> list[str]:
     if len(tables.failures):
         head = ["task", "model", "protocol", "labels", "subset", "error"]
         rows = [
-            [row["task"], row["model"], row["protocol"], percent(row["fraction"]), str(row["subset"]), row["error"]]
+            [*(row[name] for name in head[:3]), labels_in_words(row["fraction"]), str(row["subset"]), row["error"]]
             for row in as_rows(tables.failures)
         ]
         lines += ["## Failed runs", "", *_table(head, rows, len(head))]

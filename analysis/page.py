@@ -19,12 +19,13 @@ from analysis.leaderboard import (
     interval,
     label,
     layer_text,
+    most_labels,
     number,
     origin,
-    percent,
 )
 from analysis.markdown import depth_summary
 from analysis.table import Tables, as_rows
+from bench.core import labels_in_words
 
 
 def _page(kind: str, **context: Any) -> bytes:
@@ -63,16 +64,17 @@ def suite_page(made: Tables, pictures: Mapping[str, str], files: Mapping[str, by
             }
         )
     options = {name: list(dict.fromkeys(frame[name])) for name in ("protocol", "layer")}
-    fractions = [f"{value:g}" for value in sorted(frame["fraction"].unique(), reverse=True)]
+    fractions = [f"{value:g}" for value in most_labels(frame)]
     context = {
         "title": made.suite,
         "tables": made,
         "tasks": tasks,
         "options": options | {"fraction": fractions},
+        "words": {f"{value:g}": labels_in_words(value) for value in most_labels(frame)},
         "start": _start(options, fractions),
         "summary": depth_summary(made.layers),
         "models": [row | {"from": origin(row), "size": count(row["parameters"])} for row in as_rows(made.models)],
-        "failures": [row | {"labels": percent(row["fraction"])} for row in as_rows(made.failures)],
+        "failures": [row | {"labels": labels_in_words(row["fraction"])} for row in as_rows(made.failures)],
         "downloads": [name for name in files if name.endswith((".csv", ".tex", ".pdf"))] + ["leaderboard.md"],
     }
     return _page("suite", **context)
@@ -104,7 +106,7 @@ def _html_rows(rows: pd.DataFrame) -> list[dict[str, Any]]:
         shown = {
             "from": origin(row),
             "size": count(row["parameters"]),
-            "labels": percent(row["fraction"]),
+            "labels": labels_in_words(row["fraction"]),
             "at_layer": layer_text(row),
             "share": f"{row['fraction']:g}",
             "printed": number(row["score"], decimals),

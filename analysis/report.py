@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.cells import RecordSource
-from analysis.leaderboard import HEADLINE, label, latex, percent
+from analysis.leaderboard import HEADLINE, label, labels_of, latex, most_labels
 from analysis.markdown import markdown
 from analysis.page import index_page, suite_page
 from analysis.plots import Curve, Panel, profile_figure, saved
@@ -125,7 +125,7 @@ def panels(rows: pd.DataFrame) -> list[Panel]:
 
     Of more than `MOST_FRACTIONS` fractions the largest, the smallest and the one between are drawn; the CSV has all.
     """
-    fractions = sorted(rows["fraction"].unique(), reverse=True)
+    fractions = most_labels(rows)
     if len(fractions) > MOST_FRACTIONS:
         fractions = [fractions[0], fractions[len(fractions) // 2], fractions[-1]]
     found = []
@@ -135,7 +135,7 @@ def panels(rows: pd.DataFrame) -> list[Panel]:
                 chosen = (rows["task"] == task) & (rows["protocol"] == protocol) & (rows["fraction"] == fraction)
                 if rows[chosen]["final_layer_regret"].notna().any():  # a panel of baselines alone has no depth
                     split = task.partition("@")[2]
-                    labels = "all labels" if fraction == 1 else f"{percent(fraction)} of labels"
+                    labels = labels_of(fraction)
                     title = ", ".join(part for part in (split, protocol, labels) if part)
                     found.append(Panel(title=title, curves=_curves(rows[chosen])))
     return found

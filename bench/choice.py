@@ -74,6 +74,7 @@ def report(
     choice: Choice,
     predict: Callable[[Labelled, Candidate], Mapping[str, np.ndarray]],
     *,
+    further: Callable[[Labelled, Candidate], Mapping[str, float]] | None = None,
     notes: Sequence[str] = (),
     cost: Mapping[str, float] | None = None,
 ) -> Outcome:
@@ -84,6 +85,7 @@ def report(
         choice: one candidate a layer.
         predict: gives the per-sample outcomes of one candidate on labelled features: ``prediction`` (and
             ``confidence``), or ``confusion``.
+        further: gives scores that cannot be had from the outcomes that are kept, of the candidates a rule takes.
         notes: from training and validation.
         cost: seconds and counts.
 
@@ -105,7 +107,8 @@ def report(
         if split.target is not None:
             arrays[f"{name}.target"] = split.target
         each = [_scores(context.task, outcome, split) for outcome in outcomes]
-        scores[name] = {rule: each[index] for rule, index in choice.rules.items()}
+        more = {i: further(split, choice.by_layer[i]) if further else {} for i in set(choice.rules.values())}
+        scores[name] = {rule: {**each[index], **more[index]} for rule, index in choice.rules.items()}
         for row, one in zip(curves, each, strict=True):
             row[name] = one[context.task.metric]
     choices = {rule: {"index": index, **rows[index]} for rule, index in choice.rules.items()}

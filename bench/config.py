@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from bench.core import Absent
 from bench.errors import BadSetting, UnknownName
@@ -40,6 +40,7 @@ class RunConfig(Settings):
         absent: what stands in for bands a suite lacks, where an entry accepts it; an entry's own way if not given.
         layers: layer names or globs to probe (``block_*``, ``last``); empty for every layer.
         fractions: shares of the train and validation labels, in (0, 1].
+        shots: few-shot subsets, of so many train and validation samples a class, beside the fractions.
         subsets: nested subsets drawn a fraction; the full set is one subset.
         seeds: seeds of random init, probe init and batch order.
         data: folder with the suites' data.
@@ -66,6 +67,7 @@ class RunConfig(Settings):
     absent: Absent | None = None
     layers: tuple[str, ...] = ()
     fractions: tuple[float, ...] = (1.0,)
+    shots: tuple[int, ...] = ()
     subsets: int = Field(5, ge=1)
     seeds: tuple[int, ...] = (0,)
     data: Path = Path("data")
@@ -83,7 +85,7 @@ class RunConfig(Settings):
     retry: bool = True
     settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
-    @field_validator("models", "tasks", "protocols", "bands", "layers", "fractions", "seeds", mode="before")
+    @field_validator("models", "tasks", "protocols", "bands", "layers", "fractions", "shots", "seeds", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
         return _as_tuple(value)
@@ -96,6 +98,24 @@ class RunConfig(Settings):
                 raise ValueError(f"a label fraction lies in (0, 1]; 10 per cent is 0.1, not {fraction:g}")
         return tuple(sorted(set(value)))
 
+    @field_validator("shots")
+    @classmethod
+    def _shots(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if any(shots < 1 for shots in value):
+            raise ValueError("a few-shot subset has 1 sample a class or more")
+        return tuple(sorted(set(value)))
+
+    @model_validator(mode="after")
+    def _labels(self) -> RunConfig:
+        if not self.label_sets:
+            raise ValueError("no labels to learn from: give fractions= or shots=")
+        return self
+
+    @property
+    def label_sets(self) -> tuple[float, ...]:
+        """The label sets as `bench.core.RunKey.fraction` names them: few-shot ones first, as minus their size."""
+        return (*(-float(shots) for shots in self.shots), *self.fractions)
+
     @field_validator("models", "protocols", "seeds")
     @classmethod
     def _some(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -106,7 +126,7 @@ class RunConfig(Settings):
     def replay(self) -> str:
         """Return the command that runs this configuration again, without its machine-bound words."""
         words = [f"suite={self.suite}"]
-        for name in ("models", "tasks", "protocols", "bands", "layers", "fractions", "seeds"):
+        for name in ("models", "tasks", "protocols", "bands", "layers", "fractions", "shots", "seeds"):
             value = getattr(self, name)
             if value != RunConfig.model_fields[name].default:
                 words.append(f"{name}=[{','.join(f'{item}' for item in value)}]")

@@ -19,7 +19,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from bench.core import Record
+from bench.core import Record, labels_in_words
 from bench.plan import TO_BE_FETCHED, Plan, Run
 
 RATES = {"cpu": 4e10, "mps": 5e11, "cuda": 1e13}  # multiply-adds a second, where no stored run says better
@@ -145,10 +145,10 @@ def _runs_table(out: Console, runs: Sequence[Run], stored: Mapping[str, str]) ->
     for place, members in groups.items():
         keys = [run.key for run in members]
         protocols = " ".join(dict.fromkeys(key.protocol for key in keys))
-        fractions = " ".join(dict.fromkeys(f"{key.fraction:g}" for key in keys))
+        fractions = " ".join(dict.fromkeys(labels_in_words(key.fraction) for key in keys))
         stored_of = f"{sum(stored.get(key.digest) == 'ok' for key in keys)}/{len(keys)}"
         rows.append((models[place], members[0].task.name, protocols, fractions, stored_of))
-    names = ("model", "task", "protocols", "fractions", "stored")
+    names = ("model", "task", "protocols", "labels", "stored")
     widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name, width in zip(names, widths, strict=True):

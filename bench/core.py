@@ -48,6 +48,8 @@ UNITS: dict[str, Unit] = {
     "degree": Unit("angle", low=-360.0, high=360.0),
     "index": Unit("index", low=-1.0, high=1.0),
     "class": Unit("class", low=-1.0, high=255.0),
+    "radiance": Unit("radiance", low=-5.0, high=1000.0),  # W m-2 sr-1 um-1
+    "mol_m2": Unit("column density", low=-0.01, high=1.0),
 }
 
 
@@ -364,6 +366,13 @@ class Suite:
     download: Callable[[Path, Fetch], None] | None = field(default=None, repr=False, compare=False)
 
 
+def labels_in_words(fraction: float) -> str:
+    """Return `RunKey.fraction` in words: ``10 %``, ``5 shots``."""
+    if fraction > 0:
+        return f"{100 * fraction:g} %"
+    return f"{-fraction:g} shot{'s' if fraction < -1 else ''}"
+
+
 def canonical(value: Any) -> str:
     """Return the one JSON text of a value: sorted keys, no spaces, integral floats and ints told apart by type."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, default=str)
@@ -383,7 +392,7 @@ class RunKey:
         model, model_version, weights: the entry; `weights` is its file's SHA-256, ``"random"`` or ``"none"``.
         recipe: how images become input (bands, units, absent policy, size, windows, normalisation).
         protocol, protocol_version, settings: `settings` holds only what differs from the version's defaults.
-        fraction: share of train and val labels, 0..1.
+        fraction: share of train and val labels, in (0, 1]; -k for few-shot subsets of k samples a class.
         subset: which nested subset of that fraction.
         seed: of random init, probe init and batch order.
     """

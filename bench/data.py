@@ -166,9 +166,10 @@ def _some(names: Sequence[str]) -> str:
 
 def _save_subset(run: Run, store: Store, name: str, ids: list[str]) -> None:
     """Keep the ids of a drawn subset beside the records, with their hash, so that others can use the same."""
-    if run.key.fraction >= 1:
+    if run.key.fraction == 1:
         return
-    stem = f"{run.task.name}_{name}_{run.key.fraction:g}_{run.key.subset}.txt"
+    labels = f"{run.key.fraction:g}" if run.key.fraction > 0 else f"{-run.key.fraction:g}shot"
+    stem = f"{run.task.name}_{name}_{labels}_{run.key.subset}.txt"
     path = store.root / run.key.suite / "subsets" / stem
     text = f"# sha256 {sha256_of(ids)}\n" + "\n".join(ids) + "\n"
     if not path.exists() or path.read_text() != text:

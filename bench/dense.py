@@ -315,6 +315,18 @@ def dense_confusion(
     return found
 
 
+def predicted(
+    fit: DenseFit, grids: ArrayLike, masks: ArrayLike, *, rows: np.ndarray
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the classes the first head gives to each image's pixels, and the true ones: (1, H, W) both, on the CPU."""
+    with torch.inference_mode():
+        for row in rows:
+            one = np.array([row])
+            target = torch.from_numpy(np.asarray(masks[one], np.int64))
+            logits = _logits(_take(grids, one, fit), fit.weight[None], fit.bias[None], target.shape[1:])
+            yield logits[:, 0, 0].argmax(1).cpu(), target
+
+
 def dense_errors(
     fit: DenseFit, grids: ArrayLike, masks: ArrayLike, *, rows: np.ndarray, device: str = "cpu"
 ) -> np.ndarray:

@@ -24,6 +24,7 @@ Words (key=value; lists as [a,b] or a,b; * in names):
   absent=      stand-in for bands the suite lacks, where a model accepts it: zero, mean, nearest    [the model's way]
   layers=      layers to probe: embedding, block_3, block_*, last                       [all]
   fractions=   shares of train and validation labels: [0.01,0.1,1]                      [1]
+  shots=       few-shot subsets, of so many samples a class: [1,5,10,20]
   subsets=     nested, stratified subsets drawn a fraction below 1                      [5]
   seeds=       seeds of random init, probe init and batch order                         [0]
   data=        folder with the suites' data                                             [data]
@@ -85,7 +86,8 @@ See geobench-list recipes for recipes and their settings.
 }
 
 KEYS = (
-    *("suite", "models", "tasks", "protocols", "bands", "layers", "fractions", "subsets", "seeds", "data", "weights"),
+    *("suite", "models", "tasks", "protocols", "bands", "layers", "fractions", "shots", "subsets", "seeds"),
+    *("data", "weights"),
     *(
         "cache",
         "results",

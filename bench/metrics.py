@@ -41,12 +41,14 @@ METRICS: dict[str, Metric] = {
     "map": Metric(label="micro mAP"),
     "macro_map": Metric(label="macro mAP"),
     "micro_f1": Metric(label="micro F1"),
+    "auroc": Metric(label="macro AUROC"),
     "r2": Metric(label="R²", low=-INFINITY),
     "rmse": Metric(label="RMSE", direction="min", high=INFINITY, unit="target"),
     "mae": Metric(label="MAE", direction="min", high=INFINITY, unit="target"),
     "spearman": Metric(label="Spearman", low=-1.0),
     "miou": Metric(label="mIoU"),
     "pixel_accuracy": Metric(label="pixel accuracy"),
+    "boundary_f1": Metric(label="boundary F1"),
     "box_map": Metric(label="box mAP"),
     "box_map50": Metric(label="box mAP50"),
 }
@@ -108,12 +110,33 @@ def _ece(confidence: np.ndarray, right: np.ndarray, bins: int = 15) -> float:
     return float(np.abs(gap).sum() / len(right))
 
 
-def multilabel(score: np.ndarray, target: np.ndarray) -> dict[str, float]:
-    """Return micro and macro average precision and micro F1 at probability 0.5.
+def auroc(score: np.ndarray, target: np.ndarray) -> float:
+    """Return the area under the ROC curve, one label or class against the rest, averaged over them.
 
     Args:
         score: (n, K) probabilities.
-        target: (n, K) multi-hot. Labels without a positive are left out of the macro mean.
+        target: (n, K) multi-hot, or (n,) class indices. What has no positive or no negative is left out of the mean.
+    """
+    import numpy as np
+    import torch
+    from torchmetrics.functional.classification import multilabel_auroc
+
+    truth = target if target.ndim == 2 else target[:, None] == np.arange(score.shape[1])
+    varied = (truth > 0).any(0) & ~(truth > 0).all(0)
+    if not varied.any():
+        return float("nan")
+    said, right = torch.as_tensor(score[:, varied]).double(), torch.as_tensor(truth[:, varied]).long()
+    if right.shape[1] == 1:  # torchmetrics wants two labels or more
+        said, right = said.repeat(1, 2), right.repeat(1, 2)
+    return float(multilabel_auroc(said, right, num_labels=right.shape[1], average="macro"))
+
+
+def multilabel(score: np.ndarray, target: np.ndarray) -> dict[str, float]:
+    """Return micro and macro average precision, micro and macro F1 at probability 0.5, and macro AUROC.
+
+    Args:
+        score: (n, K) probabilities.
+        target: (n, K) multi-hot. Labels without a positive are left out of the macro means.
     """
     import torch
     from torchmetrics.functional.classification import multilabel_average_precision, multilabel_f1_score
@@ -126,6 +149,8 @@ def multilabel(score: np.ndarray, target: np.ndarray) -> dict[str, float]:
         "map": float(multilabel_average_precision(said, truth, num_labels=count, average="micro")),
         "macro_map": float(each[present].mean()),
         "micro_f1": float(multilabel_f1_score(said, truth, num_labels=count, average="micro")),
+        "macro_f1": float(multilabel_f1_score(said, truth, num_labels=count, average="none")[present].mean()),
+        "auroc": auroc(score, target),
     }
 
 
@@ -177,6 +202,24 @@ def segmentation(confusion: np.ndarray) -> dict[str, float]:
         "classes_absent": float((~present).sum()),
         **{f"iou_{k}": float(value) for k, value in enumerate(iou)},
     }
+
+
+def boundary_f1(counts: np.ndarray) -> float:
+    """Return the boundary F1 of each class, averaged over the classes that have a boundary in truth or prediction.
+
+    Precision is the share of predicted boundary pixels near a true one, recall the share of true ones near a predicted
+    one (Csurka et al. 2013), each over all images together.
+
+    Args:
+        counts: (n, K, 4) of each image and class, see `bench.boundaries.boundary_counts`.
+    """
+    import numpy as np
+
+    found, said, met, truth = np.moveaxis(counts.sum(0).astype(np.float64), -1, 0)
+    present = said + truth > 0
+    precision, recall = found / np.maximum(said, 1), met / np.maximum(truth, 1)
+    score = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    return float(score[present].mean()) if present.any() else float("nan")
 
 
 def dense_regression(errors: np.ndarray) -> dict[str, float]:

@@ -181,7 +181,7 @@ def _cells(
     if config.storage != "float16":
         own["storage"] = config.storage
     runs = []
-    for fraction in config.fractions:
+    for fraction in config.label_sets:
         for subset in range(1 if fraction == 1 else config.subsets):
             for seed in config.seeds:
                 key = RunKey(

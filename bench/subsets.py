@@ -1,4 +1,4 @@
-"""Nested, stratified label subsets shared by all models: 1 % in 5 % in 10 %, a few draws each."""
+"""Nested, stratified label subsets shared by all models: 1 % in 5 % in 10 %, 1 shot in 5; a few draws each."""
 
 from __future__ import annotations
 
@@ -56,30 +56,33 @@ def draw(task: Task, ids: list[str], targets: np.ndarray, fraction: float, subse
 
     Within each stratum samples are ordered by a hash of subset number and id, so subsets of growing fractions contain
     one another, do not depend on the order of the files, and are the same for all models. A stratum keeps the rounded
-    share, at least one sample.
+    share, at least one sample; a few-shot subset keeps k of each stratum, or all where there are fewer.
 
     Args:
         task: decides the strata.
         ids: of every sample.
         targets: likewise, see `strata`.
-        fraction: in (0, 1].
+        fraction: in (0, 1], or -k for k samples a stratum.
         subset: which draw.
     """
     if fraction >= 1:
         return Subset(rows=np.arange(len(ids)))
     codes = strata(task, targets)
     ranks = np.array([hashlib.sha256(f"{subset}:{name}".encode()).hexdigest() for name in ids])
-    rows, lifted = [], []
+    shots = round(-fraction) if fraction < 0 else 0
+    rows, short = [], []
     for code in np.unique(codes):
         members = np.flatnonzero(codes == code)
         members = members[np.argsort(ranks[members], kind="stable")]
-        share = int(np.floor(fraction * len(members) + 0.5))
-        if share == 0:
-            lifted.append(_stratum_name(task, int(code)))
+        share = shots or int(np.floor(fraction * len(members) + 0.5))
+        if share == 0 or share > len(members):
+            short.append(_stratum_name(task, int(code)))
         rows.append(members[: max(1, share)])
     notes: tuple[str, ...] = ()
-    if lifted:
-        notes = (f"fraction {fraction:g} is less than one sample of {', '.join(lifted)}: one of each is kept",)
+    if short and shots:
+        notes = (f"fewer than {shots} samples of {', '.join(short)}: all of them are kept",)
+    elif short:
+        notes = (f"fraction {fraction:g} is less than one sample of {', '.join(short)}: one of each is kept",)
     return Subset(rows=np.sort(np.concatenate(rows)), notes=notes)
 
 

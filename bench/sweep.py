@@ -11,7 +11,7 @@ from rich.console import Console
 from bench import catalogue, lookup, registry
 from bench.config import RunConfig
 from bench.console import RATES, LiveWatcher, show_plan
-from bench.core import ModelEntry, Suite, Task
+from bench.core import ModelEntry, Suite, Task, labels_in_words
 from bench.data import Data
 from bench.download import fetch
 from bench.errors import BadSetting, MissingData
@@ -206,7 +206,7 @@ def _execute(request: Request, plan: Plan, data: Data, stored: Mapping[str, str]
         for run, record, _ in execute(part, session):
             if record.status == "failed":
                 key = run.key
-                name = f"{key.model} {key.task} {key.protocol} fraction {key.fraction:g} subset {key.subset}"
+                name = f"{key.model} {key.task} {key.protocol} {labels_in_words(key.fraction)} subset {key.subset}"
                 failed[f"{name} seed {key.seed}"] = record.error
     for finding in session.identical():
         out.print(f"[red]{finding.about}[/] {finding.text}")

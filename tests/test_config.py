@@ -75,3 +75,14 @@ def test_replay_spells_the_same_configuration():
     config = read("suite=demo", "models=a,b", "fractions=0.1,1", "seeds=0,1", "probe.pools=mean,cls", "subsets=2")
     again = run_config(config.replay().split()[1:], NESTED)
     assert again == config
+
+
+def test_shots_stand_beside_fractions_and_replay():
+    config = run_config(["suite=demo", "shots=[5,1]"], ["probe"])
+    assert config.label_sets == (-1.0, -5.0, 1.0)
+    assert run_config(["suite=demo", "shots=5", "fractions=[]"], ["probe"]).label_sets == (-5.0,)
+    assert run_config(config.replay().split()[1:], ["probe"]) == config
+    with pytest.raises(BadSetting, match="1 sample a class or more"):
+        run_config(["suite=demo", "shots=0"], ["probe"])
+    with pytest.raises(BadSetting, match="no labels to learn from"):
+        run_config(["suite=demo", "fractions=[]"], ["probe"])

@@ -59,3 +59,23 @@ def test_regression_bins_and_presence():
     presence = np.array([[1, 1, 0]] * 8 + [[1, 0, 1]] * 2 + [[0, 0, 0]])
     # Of the classes a mask shows, the rarest decides; nothing shown is a stratum of its own.
     assert strata(MASKS, presence).tolist() == [1] * 8 + [2] * 2 + [-1]
+
+
+def test_few_shot_subsets_hold_k_of_each_class_and_nest(labels):
+    ids, classes = labels
+    for subset in (0, 1):
+        smaller: set[int] = set()
+        for shots in (1, 5, 10, 20):
+            rows = set(draw(CLASSES, ids, classes, -shots, subset).rows.tolist())
+            assert np.bincount(classes[sorted(rows)], minlength=3).tolist() == [shots] * 3
+            assert smaller < rows
+            smaller = rows
+
+
+def test_a_class_with_fewer_than_k_samples_gives_all_and_is_named(labels):
+    ids, _ = labels
+    classes = np.zeros(1000, int)
+    classes[:3] = 2
+    found = draw(CLASSES, ids, classes, -5.0, 0)
+    assert np.bincount(classes[found.rows]).tolist() == [5, 0, 3]
+    assert found.notes == ("fewer than 5 samples of c: all of them are kept",)

@@ -19,7 +19,16 @@ from bench.config import Settings as Root
 from bench.core import ModelEntry, Outcome, Suite, Task
 from bench.errors import Incompatible
 from bench.labelled import POOLS, Context, Labelled, pools_of
-from bench.metrics import METRICS, classification, dense_regression, multilabel, regression, segmentation
+from bench.metrics import (
+    METRICS,
+    auroc,
+    boundary_f1,
+    classification,
+    dense_regression,
+    multilabel,
+    regression,
+    segmentation,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -138,13 +147,27 @@ def _pooled(context: Context) -> Outcome:
     choice = choose(candidates, len(context.layers))
     seconds = time.perf_counter() - start
 
-    def outcome(split: Labelled, one: Candidate) -> Mapping[str, np.ndarray]:
+    def outputs(split: Labelled, one: Candidate) -> np.ndarray:
         mean, scale, fit = fits[one.layer, one.pool]
         values = torch.from_numpy(split.vectors(context.layers[one.layer].name, one.pool)).to(mean.device)
-        return _outcome(context.task, predict(fit, ((values - mean) / scale)[None])[0, 0].cpu().numpy())
+        found: np.ndarray = predict(fit, ((values - mean) / scale)[None])[0, 0].cpu().numpy()
+        return found
 
-    notes = [*train.notes, *val.notes, *_absent(context.task, train)]
-    return report(context, choice, outcome, notes=notes, cost={"fits": float(count), "fit_seconds": seconds})
+    def outcome(split: Labelled, one: Candidate) -> Mapping[str, np.ndarray]:
+        return _outcome(context.task, outputs(split, one))
+
+    def area(split: Labelled, one: Candidate) -> Mapping[str, float]:
+        assert split.target is not None
+        return {"auroc": auroc(np.exp(_log_softmax(outputs(split, one))), split.target)}
+
+    return report(
+        context,
+        choice,
+        outcome,
+        further=area if context.task.kind == "classification" else None,
+        notes=[*train.notes, *val.notes, *_absent(context.task, train)],
+        cost={"fits": float(count), "fit_seconds": seconds},
+    )
 
 
 def _fit(context: Context, x: Tensor, train: Labelled) -> tuple[LogisticPath | RidgePath, tuple[float, ...]]:
@@ -225,7 +248,8 @@ def _alike(context: Context, train: Labelled) -> Iterator[list[int]]:
 def _dense(context: Context) -> Outcome:
     import torch
 
-    from bench.dense import dense_confusion, dense_errors, fit_dense
+    from bench.boundaries import boundary_counts
+    from bench.dense import dense_confusion, dense_errors, fit_dense, predicted
 
     settings: Settings = context.settings
     start = time.perf_counter()
@@ -268,5 +292,18 @@ def _dense(context: Context) -> Outcome:
         outcomes = count(fit, grids, split.features["mask"], rows=split.rows, device=context.device)
         return {"errors" if valued else "confusion": outcomes[0]}
 
-    cost = {"fits": float(len(candidates)), "fit_seconds": seconds}
-    return report(context, choice, predict, notes=[*train.notes, *val.notes], cost=cost)
+    def edges(split: Labelled, one: Candidate) -> Mapping[str, float]:
+        fit = fits[one.layer].select(settings.learning_rates.index(one.setting))
+        grids, masks = split.features[f"{context.layers[one.layer].name}.grid"], split.features["mask"]
+        said = predicted(fit, grids, masks, rows=split.rows)
+        counts = [boundary_counts(one, target, classes, ignore).numpy() for one, target in said]
+        return {"boundary_f1": boundary_f1(np.concatenate(counts))}
+
+    return report(
+        context,
+        choice,
+        predict,
+        further=None if valued else edges,
+        notes=[*train.notes, *val.notes],
+        cost={"fits": float(len(candidates)), "fit_seconds": seconds},
+    )
