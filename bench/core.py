@@ -205,6 +205,7 @@ class ModelEntry:
         parameters: parameters of the loaded encoder.
         width: channels of the last layer.
         weights: None for entries that have none (controls, random twins).
+        taps: layers its authors feed to multi-level decoders, shallow to deep, where they say.
         vectors: `weights` are ready-made image embeddings, not those of a network; see `bench.embeddings`.
         requires: extra of this package that its network comes from (``"terratorch"``), or ``""``.
         trained_on: datasets whose images or labels it has seen, by suite dataset name, for exposure flags.
@@ -231,6 +232,7 @@ class ModelEntry:
     temporal: bool = False
     parameters: int
     weights: Weights | None = None
+    taps: tuple[str, ...] = ()
     vectors: bool = False
     requires: str = ""
     trained_on: tuple[str, ...] = ()
