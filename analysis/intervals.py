@@ -168,10 +168,14 @@ def right_statistics(outcome: Mapping[str, np.ndarray], classes: int) -> np.ndar
 
 
 def class_statistics(outcome: Mapping[str, np.ndarray], classes: int) -> np.ndarray:
-    """Return hits, truths and predictions of each class, (n, L, 3K), from labels or from confusion (L, n, K, K)."""
+    """Return hits, truths and predictions of each class, (n, L, 3K), from classes, multi-hot or confusion."""
     if "confusion" in outcome:
         matrix = outcome["confusion"]
         hit, truth, said = np.diagonal(matrix, axis1=-2, axis2=-1), matrix.sum(-1), matrix.sum(-2)
+    elif outcome["target"].ndim == 2:
+        said = outcome["prediction"] > 0.5
+        truth = np.broadcast_to(outcome["target"] > 0, said.shape)
+        hit = said & truth
     else:
         index = np.arange(classes)
         said = outcome["prediction"][..., None] == index
