@@ -71,7 +71,7 @@ def _examine(
     if state in ("missing", "downloadable"):
         return [*findings, Finding(level="warning", about="weights", text=f"{state}: {shelf.remedy(entry)}")]
     try:
-        backbone = entry.load(entry, shelf.find(entry), config.seeds[0], recipe.bands)
+        backbone = entry.load(entry, shelf.find(entry), (config.seeds or (0,))[0], recipe.bands)
     except MissingWeights as error:
         return [*findings, Finding(level="error", about="weights", text=str(error))]
     return findings + examine_features(backbone, samples, recipe, stats)

@@ -42,7 +42,7 @@ class RunConfig(Settings):
         fractions: shares of the train and validation labels, in (0, 1].
         shots: few-shot subsets, of so many train and validation samples a class, beside the fractions.
         subsets: nested subsets drawn a fraction; the full set is one subset.
-        seeds: seeds of random init, probe init and batch order.
+        seeds: seeds of random init, probe init and batch order; if not given 0, and 0, 1, 2 for what is trained.
         data: folder with the suites' data.
         weights: folder looked in first for weights.
         cache: folder for downloaded weights and features; empty for ``$GEOBENCH_CACHE`` or ``~/.cache/geobench``.
@@ -69,7 +69,7 @@ class RunConfig(Settings):
     fractions: tuple[float, ...] = (1.0,)
     shots: tuple[int, ...] = ()
     subsets: int = Field(5, ge=1)
-    seeds: tuple[int, ...] = (0,)
+    seeds: tuple[int, ...] = ()
     data: Path = Path("data")
     weights: Path | None = None
     cache: Path | None = None
@@ -116,7 +116,7 @@ class RunConfig(Settings):
         """The label sets as `bench.core.RunKey.fraction` names them: few-shot ones first, as minus their size."""
         return (*(-float(shots) for shots in self.shots), *self.fractions)
 
-    @field_validator("models", "protocols", "seeds")
+    @field_validator("models", "protocols")
     @classmethod
     def _some(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
         if not value:

@@ -93,6 +93,16 @@ def some_samples(split: Split) -> list[Any]:
     return [split[i] for i in places]
 
 
+def subset_of(run: Run, data: Data, store: Store, name: str) -> Subset:
+    """Return the rows of a split a run uses: of a learning split its label subset, which is kept beside the records."""
+    split = data.split(run.task, name, run.recipe.reads)
+    if name not in LEARNING:
+        return Subset(rows=np.arange(len(split)))
+    subset = data.subset(run.task, name, run.recipe.reads, run.key.fraction, run.key.subset)
+    _save_subset(run, store, name, [split.ids[i] for i in subset.rows])
+    return subset
+
+
 def label(run: Run, data: Data, store: Store, features: Features, name: str) -> Labelled:
     """Return a split's features joined with its labels: the subset of a learning split, usable rows only.
 
@@ -104,16 +114,13 @@ def label(run: Run, data: Data, store: Store, features: Features, name: str) -> 
     split = data.split(run.task, name, bands)
     if list(split.ids) != features.ids:
         raise Incompatible(f"{run.key.suite} {name}: the features' rows are not the split's samples")
-    subset = Subset(rows=np.arange(len(split)))
-    if name in LEARNING:
-        subset = data.subset(run.task, name, bands, run.key.fraction, run.key.subset)
-        _save_subset(run, store, name, [split.ids[i] for i in subset.rows])
+    subset = subset_of(run, data, store, name)
     usable = usable_rows(features)
     rows = subset.rows[usable[subset.rows]]
     notes = [f"{name}: {note}" for note in subset.notes]
     if dropped := [split.ids[i] for i in subset.rows if not usable[i]]:
         notes.append(
-            f"{name}: left out {len(dropped)} of {len(subset.rows)}, a band without one valid pixel: {_some(dropped)}"
+            f"{name}: left out {len(dropped)} of {len(subset.rows)}, a band without one valid pixel: {some_of(dropped)}"
         )
     if name == "train":
         notes += [f"unhealthy features: {fault}" for fault in health(features)]
@@ -121,12 +128,12 @@ def label(run: Run, data: Data, store: Store, features: Features, name: str) -> 
         masks = features["mask"]
         blank = [split.ids[i] for i in rows if not _codes(run.task, masks[i], split.ids[i])]
         if blank:
-            notes.append(f"{name}: {len(blank)} of {len(rows)} have every label ignored: {_some(blank)}")
+            notes.append(f"{name}: {len(blank)} of {len(rows)} have every label ignored: {some_of(blank)}")
     if run.task.kind == "dense_regression":
         values = features["mask"]
         blank = [split.ids[i] for i in rows if not np.isfinite(values[i]).any()]
         if blank:
-            notes.append(f"{name}: {len(blank)} of {len(rows)} have no value: {_some(blank)}")
+            notes.append(f"{name}: {len(blank)} of {len(rows)} have no value: {some_of(blank)}")
     if not len(rows):
         raise Incompatible(f"{run.key.suite} {name}: no usable sample; {'; '.join(notes)}")
     target = None if run.task.dense else np.asarray(split.targets())[rows]
@@ -160,7 +167,8 @@ def _codes(task: Task, label: np.ndarray, where: str) -> set[int]:
     return found
 
 
-def _some(names: Sequence[str]) -> str:
+def some_of(names: Sequence[str]) -> str:
+    """Return the first five names in one line, and how many more there are."""
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 

@@ -140,7 +140,7 @@ def examine_features(
     """Return findings on what every layer says of different images: NaN, or the same for all."""
     import torch
 
-    from bench.features import run_backbone
+    from bench.forward import run_backbone
 
     sound = [s for s in samples if all(np.isfinite(v).any((1, 2, 3)).all() for v in _channels_first(s))]
     with torch.inference_mode():

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.bands import Recipe, Statistics, prepare, window_grid
+from bench.bands import Recipe, Statistics, window_grid
 from bench.core import Band, Sample, Split, canonical, sha256_of
 from bench.errors import Incompatible, MissingData
 from bench.store import FeatureCache, Features, read_json, write_atomic
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
     from bench.core import Backbone, Tap
@@ -36,6 +35,8 @@ class Pass:
         split: opened with the bands of ``recipe.reads``, in that order.
         recipe: how images become input.
         dense: keep token grids and masks (segmentation) rather than pooled vectors.
+        grids: keep token grids beside pooled vectors.
+        layers: names of the layers kept; empty for all.
         storage: numpy dtype features are kept in.
     """
 
@@ -45,6 +46,8 @@ class Pass:
     recipe: Recipe
     dense: bool
     storage: str = "float16"
+    grids: bool = False
+    layers: tuple[str, ...] = ()
 
     def key(self, statistics: Statistics) -> dict[str, Any]:
         """Return the content key of the feature set."""
@@ -58,6 +61,8 @@ class Pass:
             "storage": self.storage,
             "statistics": used,
             "layout": 1,
+            **({"grids": True} if self.grids else {}),
+            **({"layers": list(self.layers)} if self.layers else {}),
         }
 
 
@@ -207,7 +212,7 @@ def _shapes(job: Pass, backbone: Backbone, stats: Statistics, device: str) -> di
     """Return name -> (row shape, dtype) of the arrays to keep, from one usable sample."""
     for index in range(min(len(job.split), 64)):
         sample = job.split[index]
-        if _usable(sample, job.recipe.reads):
+        if usable(sample, job.recipe.reads):
             rows = _rows(job, backbone, [sample], stats, device)
             return {name: (array.shape[1:], array.dtype.str) for name, array in rows.items()}
     raise MissingData(f"{job.facts.get('suite')} {job.split_name}: no usable image among the first 64")
@@ -220,7 +225,9 @@ def _check_precision(job: Pass, backbone: Backbone, stats: Statistics, device: s
     """
     import torch
 
-    sample = next(s for s in (job.split[i] for i in range(len(job.split))) if _usable(s, job.recipe.reads))
+    from bench.forward import run_backbone
+
+    sample = next(s for s in (job.split[i] for i in range(len(job.split))) if usable(s, job.recipe.reads))
     with torch.inference_mode():
         given = run_backbone(job.recipe, backbone, [sample], stats, device)
         exact = run_backbone(replace(job.recipe, precision="fp32"), backbone, [sample], stats, device)
@@ -239,14 +246,18 @@ def _rows(
     """Return the arrays of one batch; rows of unusable samples are NaN."""
     import torch
 
-    usable = np.array([_usable(sample, job.recipe.reads) for sample in samples])
+    from bench.forward import run_backbone
+
+    usable = np.array([usable(sample, job.recipe.reads) for sample in samples])
     # A batch without one usable sample still has to give rows of the right shape.
     good = [sample for sample, fine in zip(samples, usable, strict=True) if fine] or [_zeros(samples[0])]
     arrays: dict[str, np.ndarray] = {}
     with torch.inference_mode():
-        taps = run_backbone(job.recipe, backbone, good, stats, device)
-        for layer, tap in zip(backbone.layers, taps, strict=True):
-            for name, value in _views(tap, job.dense).items():
+        wanted = [i for i, layer in enumerate(backbone.layers) if not job.layers or layer.name in job.layers]
+        taps = run_backbone(job.recipe, backbone, good, stats, device, wanted)
+        for index, tap in zip(wanted, taps, strict=True):
+            layer = backbone.layers[index]
+            for name, value in _views(tap, job.dense, job.grids).items():
                 full_name = f"{layer.name}.{name}"
                 if keep is not None and full_name not in keep:
                     continue
@@ -255,7 +266,7 @@ def _rows(
                 if usable.any():
                     full[usable] = part
                 arrays[full_name] = _store(full, job.storage, layer.name)
-    if job.dense:
+    if job.dense and not isinstance(samples[0].target, Mapping):  # boxes are read from the suite
         masks = np.stack([np.asarray(sample.target) for sample in samples])
         arrays["mask"] = masks.astype(np.float32 if masks.dtype.kind == "f" else np.int16)
     return arrays
@@ -267,27 +278,30 @@ def _store(values: np.ndarray, storage: str, layer: str) -> np.ndarray:
     return values.astype(storage)
 
 
-def _views(tap: Tap, dense: bool) -> dict[str, Tensor]:
-    """Return what is kept of a tap: the grid, or the pooled vectors (``own`` where the authors' pooling is neither).
+def _views(tap: Tap, dense: bool, grids: bool = False) -> dict[str, Tensor]:
+    """Return what is kept of a tap: its grid, its vectors (``own`` where the authors' pooling is neither), or both.
 
     A view the first sample did not have is dropped by the caller, so the set of arrays is that of the first sample.
     """
     if dense:
         return {"grid": tap.grid}
-    views = {"mean": tap.grid.mean((-2, -1))}
+    views = {"mean": tap.grid.mean((-2, -1))} | ({"grid": tap.grid} if grids else {})
     if tap.cls is not None:
         views["cls"] = tap.cls
     if tap.vector.shape[0] > 1:
         return views | {"own": tap.vector}
     if not any(
-        tap.vector.shape == view.shape and bool((tap.vector - view).abs().max() <= 1e-4 * (1 + view.abs().max()))
+        view.ndim == 2
+        and tap.vector.shape == view.shape
+        and bool((tap.vector - view).abs().max() <= 1e-4 * (1 + view.abs().max()))
         for view in views.values()
     ):
         views["own"] = tap.vector
     return views
 
 
-def _usable(sample: Sample, bands: tuple[Band, ...]) -> bool:
+def usable(sample: Sample, bands: tuple[Band, ...]) -> bool:
+    """Return whether every band of a sample has one finite pixel."""
     return all(bool(np.isfinite(values).any()) for values in _by_band(sample.images, bands))
 
 
@@ -304,129 +318,6 @@ def _check_finite(rows: Mapping[str, np.ndarray], job: Pass, start: int) -> None
         if broken.any():
             where = job.split.ids[start + int(np.argmax(broken))]
             raise Incompatible(f"{job.facts.get('model')}: layer {name} gives NaN for the sound image {where}")
-
-
-def run_backbone(
-    recipe: Recipe, backbone: Backbone, samples: list[Sample], stats: Statistics, device: str
-) -> list[Tap]:
-    """Return every layer's `Tap` of some samples: prepared, dates folded, windows cut and put together again.
-
-    With windows the grid is that of the whole image: each token comes from the window in whose middle it lies most, so
-    every pixel is covered once. Vectors are means over windows then. Series of different lengths are run apart, and
-    come back in the order given.
-
-    Raises:
-        Incompatible: the sensors of one sample have different numbers of dates.
-    """
-    import torch
-
-    lengths = [_length(sample) for sample in samples]
-    if len(set(lengths)) > 1:
-        groups = {one: [i for i, length in enumerate(lengths) if length == one] for one in dict.fromkeys(lengths)}
-        parts = [run_backbone(recipe, backbone, [samples[i] for i in rows], stats, device) for rows in groups.values()]
-        order = torch.tensor([i for rows in groups.values() for i in rows]).argsort()
-        return [_together(layer, order) for layer in zip(*parts, strict=True)]
-    images = {
-        sensor: torch.from_numpy(np.stack([sample.images[sensor] for sample in samples])).to(device)
-        for sensor in samples[0].images
-    }
-    ready = prepare(images, recipe, stats)
-    when = _stack([sample.when for sample in samples], device)
-    where = _stack([None if s.where is None else np.asarray(s.where, np.float32) for s in samples], device)
-    dates = next(iter(ready.values())).shape[1]
-    if recipe.fold_dates and dates > 1:
-        ready = {sensor: values.flatten(0, 1).unsqueeze(1) for sensor, values in ready.items()}
-        when = None if when is None else when.flatten(0, 1).unsqueeze(1)
-        where = None if where is None else where.repeat_interleave(dates, 0)
-    indices = range(len(backbone.layers))
-    with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=recipe.precision == "bf16"):
-        if not recipe.windows:
-            taps = backbone(ready, indices, when=when, where=where)
-        else:
-            taps = _windowed(recipe, backbone, ready, when, where)
-    if recipe.fold_dates and dates > 1:
-        taps = [_over_dates(tap, dates, joined=recipe.joined) for tap in taps]
-    return taps
-
-
-def _length(sample: Sample) -> int:
-    """Return the number of dates of a sample."""
-    found = {sensor: len(values) for sensor, values in sample.images.items()}
-    if len(set(found.values())) > 1:
-        said = ", ".join(f"{count} of {sensor}" for sensor, count in found.items())
-        raise Incompatible(f"a sample has {said}: dates are not shared; choose one sensor with bands=")
-    return next(iter(found.values()))
-
-
-def _together(taps: Sequence[Tap], order: Tensor) -> Tap:
-    """Return the taps of one layer from several batches as one, its rows brought into an order."""
-    import torch
-
-    joined = [
-        None if any(part is None for part in parts) else torch.cat(parts)[order] for parts in zip(*taps, strict=True)
-    ]
-    assert joined[0] is not None and joined[1] is not None
-    return type(taps[0])(joined[0], joined[1], joined[2])
-
-
-def _over_dates(tap: Tap, dates: int, *, joined: bool) -> Tap:
-    """Return a tap of samples from one of their dates, (B T, ...): averaged, or joined along the channels."""
-    by_date = [None if part is None else part.reshape(-1, dates, *part.shape[1:]) for part in tap]
-    grid, vector, cls = (None if p is None else p.flatten(1, 2) if joined else p.mean(1) for p in by_date)
-    assert grid is not None and vector is not None
-    return type(tap)(grid, vector, cls)
-
-
-def _windowed(
-    recipe: Recipe, backbone: Backbone, ready: Mapping[str, Tensor], when: Tensor | None, where: Tensor | None
-) -> list[Tap]:
-    tall, wide = next(iter(ready.values())).shape[-2:]
-    corners = window_grid(recipe, (tall, wide))
-    rows, columns = sorted({top for top, _ in corners}), sorted({left for _, left in corners})
-    whole: list[Tap] = []
-    for top in rows:
-        for left in columns:
-            crop = {s: v[..., top : top + recipe.size[0], left : left + recipe.size[1]] for s, v in ready.items()}
-            taps = backbone(crop, range(len(backbone.layers)), when=when, where=where)
-            if not whole:
-                whole = [_blank(tap, recipe, tall, wide) for tap in taps]
-            for part, tap in zip(whole, taps, strict=True):
-                stride = recipe.size[0] // tap.grid.shape[-2]
-                y, into_y = _owned(rows, top, recipe.size[0], tall, stride)
-                x, into_x = _owned(columns, left, recipe.size[1], wide, stride)
-                part.grid[:, :, into_y, into_x] = tap.grid[:, :, y, x]
-                part.vector.add_(tap.vector / (len(rows) * len(columns)))
-                if part.cls is not None and tap.cls is not None:
-                    part.cls.add_(tap.cls / (len(rows) * len(columns)))
-    return whole
-
-
-def _blank(tap: Tap, recipe: Recipe, tall: int, wide: int) -> Tap:
-    import torch
-
-    stride = recipe.size[0] // tap.grid.shape[-2]
-    grid = tap.grid.new_empty(*tap.grid.shape[:2], tall // stride, wide // stride)
-    cls = None if tap.cls is None else torch.zeros_like(tap.cls)
-    return type(tap)(grid, torch.zeros_like(tap.vector), cls)
-
-
-def _owned(starts: list[int], start: int, window: int, extent: int, stride: int) -> tuple[slice, slice]:
-    """Return the tokens of the window at `start` that no other window holds more centrally: (in window, in image)."""
-    centres = [other + window / 2 for other in starts]
-    mine = starts.index(start)
-    low = 0.0 if mine == 0 else (centres[mine - 1] + centres[mine]) / 2
-    high = float(extent) if mine == len(starts) - 1 else (centres[mine] + centres[mine + 1]) / 2
-    # A token belongs to the window that holds its centre; halves round alike on both sides of a border.
-    first, last = round(low / stride), round(high / stride)
-    return slice(first - start // stride, last - start // stride), slice(first, last)
-
-
-def _stack(values: list[np.ndarray | None], device: str) -> torch.Tensor | None:
-    import torch
-
-    if any(value is None for value in values):
-        return None
-    return torch.from_numpy(np.stack([value for value in values if value is not None])).to(device)
 
 
 def health(features: Features) -> list[str]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench.core import Layer, Task
+from bench.bands import Recipe
+from bench.core import Backbone, Layer, ModelEntry, Split, Task
 from bench.errors import UnknownName
 from bench.lookup import match
 from bench.store import Features
@@ -44,6 +46,43 @@ class Labelled:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Network:
+    """What a protocol works with that runs the network itself.
+
+    Attributes:
+        entry: the model.
+        recipe: how images become its input.
+        layers: all of its layers.
+        dates: number of dates of a sample, 0 where it varies.
+        input_size: (H, W) of a whole image as prepared, padded where windows are cut from it.
+        load: gives a copy of its own, free to be changed.
+        shared: gives the one that frozen passes use.
+        images: (split, augmentations) -> samples as images, `bench.examples.ImageExamples`.
+        features: (split, layers, grids) -> samples as stored features, `bench.examples.StoredExamples`.
+        one: gives one training sample as a batch.
+        profile: gives layer -> validation score of the linear probe, higher is better.
+        place: number of a training -> file of its checkpoint.
+        keep: puts tuned weights in the cache.
+        split: name -> the opened split.
+    """
+
+    entry: ModelEntry
+    recipe: Recipe
+    layers: tuple[Layer, ...]
+    dates: int
+    input_size: tuple[int, int]
+    load: Callable[[], Backbone]
+    shared: Callable[[], Backbone]
+    images: Callable[[str, tuple[str, ...]], Any]
+    features: Callable[[str, tuple[str, ...], bool], Any]
+    one: Callable[[], Any]
+    profile: Callable[[], Mapping[str, float]]
+    place: Callable[[int], Path]
+    keep: Callable[[Mapping[str, Any]], None]
+    split: Callable[[str], Split]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Context:
     """Everything one run of a protocol works with.
 
@@ -56,6 +95,7 @@ class Context:
         settings: the protocol's own, validated.
         seed: of everything random in the protocol.
         device: torch device.
+        network: for protocols that run it themselves, else None.
     """
 
     task: Task
@@ -65,6 +105,7 @@ class Context:
     settings: Any
     seed: int
     device: str = "cpu"
+    network: Network | None = None
 
 
 def usable_rows(features: Features) -> np.ndarray:

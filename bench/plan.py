@@ -119,7 +119,7 @@ def make(
     refused: list[Refusal] = []
     unavailable: dict[str, str] = {}
     for entry in entries:
-        cells: list[tuple[Task, str, Recipe]] = []
+        cells: list[tuple[Task, str, Recipe, Settings]] = []
         for task in tasks:
             for name, module in protocols.items():
                 try:
@@ -127,10 +127,11 @@ def make(
                 except Incompatible as error:
                     refused.append(Refusal(model=entry.name, task=task.name, protocol=name, reason=str(error)))
                     continue
-                if reason := module.refuses(entry, suite, task, settings[name]):
-                    refused.append(Refusal(model=entry.name, task=task.name, protocol=name, reason=reason))
-                else:
-                    cells.append((task, name, recipe))
+                for arm in module.arms(settings[name], task) if hasattr(module, "arms") else [settings[name]]:
+                    if reason := module.refuses(entry, suite, task, arm):
+                        refused.append(Refusal(model=entry.name, task=task.name, protocol=name, reason=reason))
+                    else:
+                        cells.append((task, name, recipe, arm))
         if not cells:
             continue
         if not explicit and entry.parent in unavailable and entry.origin == "random":
@@ -142,10 +143,8 @@ def make(
                 raise
             unavailable[entry.name] = str(error)
             continue
-        for task, name, recipe in cells:
-            runs += _cells(
-                config, suite, entry, task, recipe, protocols[name], settings[name], split_hash(task), digest
-            )
+        for task, name, recipe, arm in cells:
+            runs += _cells(config, suite, entry, task, recipe, protocols[name], arm, split_hash(task), digest)
     return Plan(runs=tuple(runs), refused=tuple(refused), unavailable=unavailable, bands=bands)
 
 
@@ -183,7 +182,7 @@ def _cells(
     runs = []
     for fraction in config.label_sets:
         for subset in range(1 if fraction == 1 else config.subsets):
-            for seed in config.seeds:
+            for seed in config.seeds or getattr(protocol, "SEEDS", (0,)):
                 key = RunKey(
                     suite=suite.name,
                     suite_version=suite.version,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Protocol
@@ -94,12 +94,27 @@ class Session:
                 backbone.compile()
         return backbone
 
-    def features(self, run: Run, name: str) -> tuple[Features, dict[str, float]]:
-        """Return the features of one split for a run, and what they cost now."""
-        bands = run.recipe.reads
-        split = self.data.split(run.task, name, bands)
+    def own_backbone(self, run: Run) -> Backbone:
+        """Return a copy of the run's model that is nobody else's, to be tuned."""
+        path = self.shelf.find(run.entry)
+        return self._tuned(run.entry.load(run.entry, path, _seed(run), run.recipe.bands))
+
+    def ready(self, run: Run) -> dict[str, tuple[float, float]]:
+        """Return the train statistics a run needs, once its input is known to be what its model was trained on."""
         stats = self._statistics(run)
         self._examine(run, stats)
+        return stats
+
+    def features(
+        self, run: Run, name: str, layers: tuple[str, ...] = (), grids: bool = False
+    ) -> tuple[Features, dict[str, float]]:
+        """Return the features of one split for a run, of some layers or all, and what they cost now.
+
+        Features of all layers, where they are there already, serve for some.
+        """
+        bands = run.recipe.reads
+        split = self.data.split(run.task, name, bands)
+        stats = self.ready(run)
         dense = run.task.dense
         facts = {
             "model": run.entry.name,
@@ -111,8 +126,17 @@ class Session:
             "task": run.task.name if dense else "",
         }
         job = Pass(
-            facts=facts, split_name=name, split=split, recipe=run.recipe, dense=dense, storage=self.config.storage
+            facts=facts,
+            split_name=name,
+            split=split,
+            recipe=run.recipe,
+            dense=dense,
+            storage=self.config.storage,
+            grids=grids and not dense,
         )
+        if layers and (ready := self.cache.open(job.key(stats))) is not None:
+            return ready, {"passes": 0.0, "seconds": 0.0}
+        job = replace(job, layers=layers)
 
         if run.entry.vectors:
             path = self.shelf.find(run.entry)
@@ -133,6 +157,8 @@ class Session:
             workers=self.config.workers,
             progress=self.watcher.extracted,
         )
+        if layers:
+            return features, cost
         last = next(one for one in features.names if one.startswith(f"{features.layers[-1].name}."))
         if run.key.weights != "random":  # twins of one architecture and seed are equal, and should be
             self._prints.setdefault((name, dense), {})[run.entry.name] = features.manifest["files"][last]["crc32"]
@@ -261,14 +287,39 @@ def _where(problem: BaseException) -> str:
 def _context(run: Run, session: Session, costs: dict[str, float], facts: dict[str, Any]) -> Context:
     bands = run.recipe.reads
 
-    def open_split(name: str) -> Labelled:
-        features, cost = session.features(run, name)
+    def open_split(name: str, layers: tuple[str, ...] = (), grids: bool = False) -> Labelled:
+        features, cost = session.features(run, name, layers, grids)
         costs["passes"] += cost["passes"]
         costs["extraction_seconds"] += cost["seconds"]
         labelled = label(run, session.data, session.store, features, name)
         facts[f"n_{name}"] = len(labelled.rows)
         return labelled
 
+    if getattr(run.protocol, "NETWORK", False):
+        from bench.network import network
+
+        own = network(
+            run,
+            data=session.data,
+            store=session.store,
+            cache=session.cache,
+            statistics=session.ready(run),
+            load=lambda: session.own_backbone(run),
+            shared=lambda: session.backbone(run),
+            stored=open_split,
+            device=session.device,
+            workers=session.config.workers,
+        )
+        return Context(
+            task=run.task,
+            layers=own.layers,
+            open=open_split,
+            tests=session.data.test_names(run.task, bands),
+            settings=run.settings,
+            seed=run.key.seed,
+            device=session.device,
+            network=own,
+        )
     train, cost = session.features(run, "train")
     costs["passes"] += cost["passes"]
     costs["extraction_seconds"] += cost["seconds"]

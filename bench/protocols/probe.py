@@ -147,18 +147,18 @@ def _pooled(context: Context) -> Outcome:
     choice = choose(candidates, len(context.layers))
     seconds = time.perf_counter() - start
 
-    def outputs(split: Labelled, one: Candidate) -> np.ndarray:
+    def said(split: Labelled, one: Candidate) -> np.ndarray:
         mean, scale, fit = fits[one.layer, one.pool]
         values = torch.from_numpy(split.vectors(context.layers[one.layer].name, one.pool)).to(mean.device)
         found: np.ndarray = predict(fit, ((values - mean) / scale)[None])[0, 0].cpu().numpy()
         return found
 
     def outcome(split: Labelled, one: Candidate) -> Mapping[str, np.ndarray]:
-        return _outcome(context.task, outputs(split, one))
+        return _outcome(context.task, said(split, one))
 
     def area(split: Labelled, one: Candidate) -> Mapping[str, float]:
         assert split.target is not None
-        return {"auroc": auroc(np.exp(_log_softmax(outputs(split, one))), split.target)}
+        return {"auroc": auroc(np.exp(_log_softmax(said(split, one))), split.target)}
 
     return report(
         context,

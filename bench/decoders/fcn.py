@@ -1,0 +1,38 @@
+"""FCN head: two 3 x 3 convolutions on one layer's grid, then a linear classifier and bilinear upsampling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from bench.core import Kind, Layer, Task
+from bench.decoders._contract import accept
+
+if TYPE_CHECKING:
+    from torch import nn
+
+KINDS: tuple[Kind, ...] = ("segmentation", "change", "dense_regression")
+LEVELS = 1
+REFERENCE = "Long et al. 2015, arXiv 1411.4038; two convolutions of 256 channels as the FCN head of MMSegmentation"
+WIDTH = 256
+
+
+def build(
+    layers: Sequence[Layer], task: Task, *, outputs: int, image: tuple[int, int], width: int = WIDTH
+) -> nn.Module:
+    """Return the decoder: ``(taps, size)`` -> (B, outputs, H, W).
+
+    Args:
+        layers: the one it reads.
+        task: of a kind in `KINDS`.
+        outputs: classes, or values.
+        image: not used.
+        width: channels inside.
+    """
+    from bench.decoders._dense import Dense, One
+    from bench.decoders._norms import convolution
+    from bench.decoders._pyramid import Standardised
+
+    accept("fcn", layers, task, kinds=KINDS, levels=LEVELS)
+    body = One(convolution(layers[0].channels, width), convolution(width, width))
+    return Dense(Standardised(layers), body, width=width, outputs=outputs)

@@ -1,0 +1,42 @@
+"""FPN: a feature pyramid, and the semantic branch of Panoptic FPN, which brings each map to the finest in steps of two.
+
+torchvision's feature pyramid with a branch of our own: the decoder of segmentation-models-pytorch doubles maps exactly,
+which fits no pyramid with an odd side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from bench.core import Kind, Layer, Task
+from bench.decoders._contract import accept
+
+if TYPE_CHECKING:
+    from torch import nn
+
+KINDS: tuple[Kind, ...] = ("segmentation", "change", "dense_regression")
+LEVELS = 4
+REFERENCE = "Lin et al. 2017, arXiv 1612.03144; Kirillov et al. 2019, arXiv 1901.02446, sec. 3.1"
+WIDTH = 256
+
+
+def build(
+    layers: Sequence[Layer], task: Task, *, outputs: int, image: tuple[int, int], width: int = WIDTH
+) -> nn.Module:
+    """Return the decoder: ``(taps, size)`` -> (B, outputs, H, W).
+
+    Args:
+        layers: four, shallow to deep.
+        task: of a kind in `KINDS`.
+        outputs: classes, or 1 for values.
+        image: not used.
+        width: channels of the pyramid; the semantic branch has half.
+    """
+    from bench.decoders._dense import Dense
+    from bench.decoders._fpn_network import FPN
+    from bench.decoders._pyramid import Pyramid
+
+    accept("fpn", layers, task, kinds=KINDS, levels=LEVELS)
+    neck = Pyramid(layers)
+    return Dense(neck, FPN(neck.channels, width), width=width // 2, outputs=outputs)

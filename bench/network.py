@@ -1,0 +1,187 @@
+"""What a protocol that runs the network itself works with: samples as images or stored features, and the network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from bench.bands import Statistics
+from bench.core import Backbone, canonical
+from bench.data import LEARNING, Data, some_of, subset_of
+from bench.errors import Incompatible, MissingData
+from bench.examples import ImageExamples, StoredExamples, padded
+from bench.features import usable
+from bench.labelled import Labelled, Network
+from bench.metrics import METRICS
+from bench.plan import Run
+from bench.store import FeatureCache, Store, write_atomic
+
+
+def network(
+    run: Run,
+    *,
+    data: Data,
+    store: Store,
+    cache: FeatureCache,
+    statistics: Statistics,
+    load: Callable[[], Backbone],
+    shared: Callable[[], Backbone],
+    stored: Callable[[str, tuple[str, ...], bool], Labelled],
+    device: str,
+    workers: int,
+) -> Network:
+    """Return what a run's protocol works with.
+
+    Args:
+        run: the cell.
+        data: the suite's splits.
+        store: where the probe's record of the same cell is looked for.
+        cache: where checkpoints and tuned weights go.
+        statistics: train statistics of the bands.
+        load: gives a network of its own.
+        shared: gives the one that frozen passes use.
+        stored: (split, layers, grids) -> features joined with labels.
+        device: torch device.
+        workers: threads that read samples.
+    """
+    task, recipe, bands = run.task, run.recipe, run.recipe.reads
+    opened: dict[str, tuple[list[int], tuple[str, ...]]] = {}
+
+    def images(name: str, augmentations: tuple[str, ...]) -> ImageExamples:
+        split = data.split(task, name, bands)
+        if name not in opened:
+            opened[name] = _rows(run, data, store, name, workers)
+        rows, notes = opened[name]
+        return ImageExamples(
+            split=split,
+            positions=rows,
+            ids=[split.ids[i] for i in rows],
+            blocks=[split.blocks[i] for i in rows],
+            task=task,
+            recipe=recipe,
+            statistics=statistics,
+            device=device,
+            augmentations=augmentations,
+            workers=workers,
+            notes=notes,
+        )
+
+    def features(name: str, layers: tuple[str, ...], grids: bool) -> StoredExamples:
+        labelled = stored(name, layers, grids)
+        return StoredExamples(
+            features=labelled.features,
+            positions=labelled.rows,
+            ids=labelled.ids,
+            blocks=labelled.blocks,
+            layers=layers,
+            targets=_targets(run, data, name, labelled),
+            task=task,
+            recipe=recipe,
+            size=data.suite.image_size,
+            device=device,
+            notes=labelled.notes,
+        )
+
+    def one() -> Any:
+        split = data.split(task, "train", bands)
+        place = next((i for i in range(len(split)) if usable(split[i], bands)), 0)
+        alone = ImageExamples(
+            split=split,
+            positions=[place],
+            ids=[],
+            blocks=[],
+            task=task,
+            recipe=recipe,
+            statistics=statistics,
+            device=device,
+        )
+        return alone.read([0])[0]
+
+    def keep(state: Mapping[str, Any]) -> None:
+        from safetensors.torch import save
+
+        write_atomic(cache.root / "tuned" / f"{run.key.digest}.safetensors", save(dict(state)))
+
+    size = recipe.size if not recipe.windows else padded(recipe, data.suite.image_size)
+    return Network(
+        entry=run.entry,
+        recipe=recipe,
+        layers=tuple(shared().layers),
+        dates=data.suite.dates,
+        input_size=size,
+        load=load,
+        shared=shared,
+        images=images,
+        features=features,
+        one=one,
+        profile=lambda: _profile(run, store),
+        place=lambda number: cache.root / "training" / f"{run.key.digest}_{number}.pt",
+        keep=keep,
+        split=lambda name: data.split(task, name, bands),
+    )
+
+
+def _rows(run: Run, data: Data, store: Store, name: str, workers: int) -> tuple[list[int], tuple[str, ...]]:
+    """Return the usable rows of a split, of a learning split those of the run's subset, and notes on the others."""
+    split = data.split(run.task, name, run.recipe.reads)
+    subset = subset_of(run, data, store, name)
+    with ThreadPoolExecutor(workers) as pool:
+        fine = list(pool.map(lambda row: usable(split[int(row)], run.recipe.reads), subset.rows))
+    rows = [int(row) for row, good in zip(subset.rows, fine, strict=True) if good]
+    dropped = [split.ids[row] for row, good in zip(subset.rows, fine, strict=True) if not good]
+    notes = [f"{name}: {note}" for note in subset.notes]
+    if dropped:
+        said = f"left out {len(dropped)} of {len(subset.rows)}, a band without one valid pixel: {some_of(dropped)}"
+        notes.append(f"{name}: {said}")
+    if not rows:
+        raise Incompatible(f"{run.key.suite} {name}: no usable sample; {'; '.join(notes)}")
+    if name in LEARNING and run.task.classes:
+        present = np.asarray(split.targets())[rows]
+        shown = (
+            {int(one) for one in present} if run.task.kind == "classification" else set(np.flatnonzero(present.any(0)))
+        )
+        if missing := [label for code, label in enumerate(run.task.classes) if code not in shown]:
+            notes.append(f"{name}: no sample of {some_of(missing)}")
+    return rows, tuple(notes)
+
+
+def _targets(run: Run, data: Data, name: str, labelled: Labelled) -> Callable[[Any], list[Any]]:
+    """Return positions -> targets of stored features: from labels, from stored masks, or boxes read once."""
+    if labelled.target is not None:
+        known = labelled.target
+        return lambda rows: [known[row] for row in rows]
+    if run.task.kind != "detection":
+        masks, places = labelled.features["mask"], labelled.rows
+        kind = np.float32 if run.task.kind == "dense_regression" else np.int64
+        return lambda rows: [np.asarray(masks[places[row]], kind) for row in rows]
+    split = data.split(run.task, name, run.recipe.reads)
+    boxes = [split[int(row)].target for row in labelled.rows]
+    return lambda rows: [boxes[row] for row in rows]
+
+
+def _profile(run: Run, store: Store) -> dict[str, float]:
+    """Return each layer's validation score under the probe, higher is better, from the stored record of the same cell.
+
+    Raises:
+        MissingData: there is none.
+    """
+    sign = 1.0 if METRICS[run.task.metric].direction == "max" else -1.0
+    wanted = {
+        name: getattr(run.key, name)
+        for name in ("suite", "split_hash", "task", "model", "weights", "fraction", "subset")
+    }
+    random = run.key.weights in ("random", "none")
+    for record in store.records(run.key.suite):
+        key = record.key
+        same = all(getattr(key, name) == value for name, value in wanted.items())
+        if not same or record.status != "ok" or key.protocol != "probe" or key.settings:
+            continue
+        if canonical(key.recipe) == canonical(run.key.recipe) and (not random or key.seed == run.key.seed):
+            return {row["layer"]: sign * row["val"] for row in record.curves}
+    raise MissingData(
+        f"taps=profile: no probe of {run.key.model} on {run.key.suite} {run.key.task} with these labels is stored; "
+        "say protocols=[probe,finetune]"
+    )
