@@ -14,7 +14,8 @@ from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 from torchvision.ops import MultiScaleRoIAlign
 from torchvision.ops.poolers import initLevelMapper
 
-from bench.decoders._boxes import BOXES, SCORE, STRIDES, Anchors, Boxes, anchor_scales
+from bench.decoders._anchors import STRIDES, Anchors, anchor_scales
+from bench.decoders._boxes import BOXES, SCORE, Boxes
 from bench.decoders._norms import group_norm, with_group_norm
 
 RATIOS = (0.5, 1.0, 2.0)

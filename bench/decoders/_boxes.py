@@ -10,20 +10,19 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import FeaturePyramidNetwork
 
 from bench.core import Layer, Tap
+from bench.decoders._anchors import STRIDES
 from bench.decoders._norms import group_norm
-from bench.decoders._pyramid import Pyramid, is_pyramid
+from bench.decoders._pyramid import Pyramid, finest_stride, is_pyramid
 from bench.errors import Incompatible
 
-STRIDES = (4, 8, 16, 32)  # of the maps in the frame
 MOST_CELLS = 64  # a side of the finest map, where that would be finer than 4 pixels
 SCORE = 0.01  # least score of a box that is kept
 BOXES = 100  # most boxes an image, as COCO counts them
@@ -33,55 +32,16 @@ Boxes = dict[str, Tensor]
 def finest_map(layers: Sequence[Layer], image: tuple[int, int]) -> float:
     """Return the stride in pixels of the finest map.
 
-    That of the network where it is a pyramid; else a quarter of the patch, as ViTDet (arXiv 2203.16527), but of patches
-    under 16 no finer than 4 pixels where that would make more than `MOST_CELLS` cells a side.
+    That of `finest_stride` where the network is a pyramid; else a quarter of the patch, as ViTDet (arXiv 2203.16527),
+    but of patches under 16 no finer than 4 pixels where that would make more than `MOST_CELLS` cells a side.
     """
-    stride = min(layer.stride for layer in layers)
     if is_pyramid(layers):
-        return stride
+        return finest_stride(layers)
+    stride = layers[-1].stride
     factor = 4
     while factor > 1 and stride / factor < 4 and max(image) * factor > MOST_CELLS * stride:
         factor //= 2
     return stride / factor
-
-
-def anchor_scales(side: float) -> tuple[float, ...]:
-    """Return the smallest anchor of each map, in the frame: from two cells of the finest to some half of the image.
-
-    Objects in images from above are small for their image, so this starts at 8 where detectors of photographs do at 32.
-
-    Args:
-        side: the image's shorter side in the frame.
-    """
-    low = 2.0 * STRIDES[0]
-    step = min(2.5, max(1.5, (side / 2 / low) ** (1 / 3)))
-    return tuple(low * step**level for level in range(len(STRIDES)))
-
-
-class Anchors(AnchorGenerator):
-    """Anchors centred on the cells of maps of known strides; not rounded, unlike torchvision's, and always float32.
-
-    Args:
-        sizes: of each map, the square roots of the anchors' areas.
-        ratios: heights by widths.
-    """
-
-    def __init__(self, sizes: Sequence[Sequence[float]], ratios: Sequence[float]) -> None:
-        super().__init__(tuple(tuple(size) for size in sizes), (tuple(ratios),) * len(sizes))
-
-    def forward(self, image_list: Any, feature_maps: Sequence[Tensor]) -> list[Tensor]:
-        """Return (A, 4) boxes x1 y1 x2 y2 in the frame, the same for each image: by map, row, column, anchor."""
-        device = feature_maps[0].device
-        found = []
-        for stride, sizes, ratios, grid in zip(STRIDES, self.sizes, self.aspect_ratios, feature_maps, strict=True):
-            root = torch.tensor(ratios, device=device).sqrt()[:, None]
-            size = torch.tensor(sizes, device=device)[None]
-            half = torch.stack([(size / root).flatten(), (size * root).flatten()], 1) / 2
-            rows, columns = ((torch.arange(side, device=device) + 0.5) * stride for side in grid.shape[-2:])
-            y, x = torch.meshgrid(rows, columns, indexing="ij")
-            centre = torch.stack([x.flatten(), y.flatten()], 1)[:, None]
-            found.append(torch.cat([centre - half, centre + half], 2).flatten(0, 1))
-        return [torch.cat(found)] * len(feature_maps[0])
 
 
 class Neck(nn.Module):

@@ -23,13 +23,11 @@ def is_pyramid(layers: Sequence[Layer]) -> bool:
 def finest_stride(layers: Sequence[Layer]) -> float:
     """Return the stride of the first map of a pyramid, in input pixels.
 
-    Of a network that is a pyramid itself that is its finest. Of a plain ViT it is the power-of-two part of its patch
-    that comes nearest to 4 pixels: 4 for patches of 4, 8, 16 and 32 and 3.5 for 14, so that maps have strides 4, 8, 16
-    and 32, as the decoders' papers have. Tokens finer than that are not thinned out.
+    It is the part of the layers' finest, by a power of two, that comes nearest to 4 pixels: 4 for patches of 4, 8, 16
+    and 32 and 3.5 for 14, so that maps have strides 4, 8, 16 and 32, as the decoders' papers have. A convolutional
+    network tapped at its stages has those already. What is finer than 4 pixels is not thinned out.
     """
     finest = min(layer.stride for layer in layers)
-    if is_pyramid(layers):
-        return finest
     return float(finest / 2 ** max(0, round(math.log2(finest / 4))))
 
 
