@@ -198,11 +198,11 @@ def _detected(assembly: Assembly, examples: Examples, task: Task, count: int) ->
 
 
 def flops(assembly: Assembly, network: Network) -> float:
-    """Return the multiply-adds of one image through backbone and decoder, 0 where torch cannot count them."""
+    """Return the multiply-adds of one image through backbone and decoder, as torch counts them."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    mode = assembly.training
-    assembly.eval()
+    mode, trained = assembly.training, [one for one in assembly.parameters() if one.requires_grad]
+    assembly.eval().requires_grad_(False)  # the counter trips over parameters that want gradients and get none
     batch = network.one()
     backbone: Any = assembly.backbone or network.shared()
     run = whole_taps if assembly.boxes else taps_of
@@ -214,5 +214,7 @@ def flops(assembly: Assembly, network: Network) -> float:
         found = dict(zip(single, run(assembly.recipe, backbone, batch.given, single), strict=True))
         size = padded(assembly.recipe, batch.size) if assembly.boxes else batch.size
         assembly.decoder([found[level] for level in assembly.levels], size)
+    for one in trained:
+        one.requires_grad_(True)
     assembly.train(mode)
     return float(counter.get_total_flops()) / 2

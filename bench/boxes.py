@@ -78,3 +78,28 @@ def _listed(images: Sequence[Mapping[str, np.ndarray]]) -> list[dict[str, object
                 }
             )
     return found
+
+
+def average_precision(detected: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """Return COCO's ``box_map`` over overlaps 0.50 ... 0.95, and ``box_map50``, of what `matched` gives.
+
+    Precision is read at 101 recalls, and averaged over overlaps and the classes that have a true box.
+    """
+    classes = [code for code in range(truth.shape[1]) if truth[:, code].sum()]
+    if not classes:
+        return {"box_map": float("nan"), "box_map50": float("nan")}
+    recalls = np.linspace(0, 1, 101)
+    found = np.zeros((len(classes), THRESHOLDS))
+    for place, code in enumerate(classes):
+        mine = detected[detected[:, 2] == code]
+        right = mine[np.argsort(-mine[:, 1], kind="stable"), 3:].astype(np.float64)
+        if not len(right):
+            continue
+        hit = np.cumsum(right, axis=0)
+        precision = hit / np.arange(1, len(right) + 1)[:, None]
+        envelope = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
+        for overlap in range(THRESHOLDS):
+            where = np.searchsorted(hit[:, overlap] / truth[:, code].sum(), recalls, side="left")
+            inside = where < len(right)
+            found[place, overlap] = np.where(inside, envelope[np.minimum(where, len(right) - 1), overlap], 0).mean()
+    return {"box_map": float(found.mean()), "box_map50": float(found[:, 0].mean())}

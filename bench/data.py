@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.core import Band, Split, Suite, Task, sha256_of
+from bench.core import Band, Sample, Split, Suite, Task, sha256_of
 from bench.doctor import SAMPLES
 from bench.errors import Incompatible, MissingData
 from bench.features import health
@@ -19,6 +19,7 @@ from bench.store import Features, Store, write_atomic
 from bench.subsets import SCHEME, Subset, draw
 
 LEARNING = ("train", "val")
+MEMORY = 2 << 30  # bytes of decoded samples kept
 
 
 @dataclass
@@ -34,6 +35,8 @@ class Data:
     root: Path
     _open: dict[tuple[str, str, tuple[Band, ...]], Split] = field(default_factory=dict)
     _drawn: dict[tuple[str, str, float, int], Subset] = field(default_factory=dict)
+    _kept: dict[tuple[Any, int], Sample] = field(default_factory=dict)
+    _bytes: int = 0
 
     def split(self, task: Task, name: str, bands: tuple[Band, ...]) -> Split:
         """Return an opened split.
@@ -45,6 +48,18 @@ class Data:
         if key not in self._open:
             self._open[key] = self.suite.open(self.root, task.name, name, bands)
         return self._open[key]
+
+    def sample(self, task: Task, name: str, bands: tuple[Band, ...], row: int) -> Sample:
+        """Return a raw sample; the first `MEMORY` bytes are kept, so that later epochs and runs read nothing."""
+        key = ((task.name, name, bands), row)
+        if key in self._kept:
+            return self._kept[key]
+        found = self.split(task, name, bands)[row]
+        size = sum(values.nbytes for values in found.images.values())
+        if self._bytes + size <= MEMORY:
+            self._kept[key] = found
+            self._bytes += size
+        return found
 
     def test_names(self, task: Task, bands: tuple[Band, ...]) -> tuple[str, ...]:
         """Return the test splits that are there: ``test``, and out-of-region ones whose files are at hand."""

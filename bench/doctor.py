@@ -95,15 +95,15 @@ def examine_input(samples: Sequence[Sample], recipe: Recipe, statistics: Statist
     sound = [s for s in samples if all(np.isfinite(v).any((1, 2, 3)).all() for v in _channels_first(s))]
     if not sound:
         return [Finding(level="error", about="input", text="no sample without an empty band among those looked at")]
-    images = {name: torch.from_numpy(np.stack([s.images[name] for s in sound])) for name in sound[0].images}
-    ready = prepare(images, recipe, statistics)
+    # One by one: series differ in length.
+    each = [prepare({k: torch.from_numpy(v[None]) for k, v in s.images.items()}, recipe, statistics) for s in sound]
     place: dict[str, int] = {}
     findings = []
     for channel in recipe.channels:
         sensor = channel.band.sensor
         column = place.get(sensor, 0)
         place[sensor] = column + 1
-        values = ready[sensor][:, :, column].double()
+        values = torch.cat([one[sensor][:, :, column].double().flatten() for one in each])
         mean, spread = float(values.mean()), float(values.std())
         text = f"{_normalised(recipe, channel)}: mean {mean:.3g}, sd {spread:.3g}"
         sane = abs(mean) <= 10 and (0.001 <= spread <= 30 or not channel.source)

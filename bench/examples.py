@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,11 +13,9 @@ from torch import Tensor
 
 from bench.augment import augmented
 from bench.bands import Recipe, Statistics, window_grid
-from bench.core import Sample, Split, Tap, Task
+from bench.core import Sample, Tap, Task
 from bench.forward import Ready, by_length, owned, ready
 from bench.store import Features
-
-MEMORY = 2 << 30  # bytes of decoded samples kept, so that later epochs read nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +97,7 @@ class ImageExamples:
     """Samples read from a suite, prepared for a network.
 
     Attributes:
-        split: opened with the bands of ``recipe.reads``.
+        sample: position in the split -> raw sample with the bands of ``recipe.reads``.
         positions: in the split, of the samples used.
         ids, blocks: of those.
         task: what is predicted.
@@ -110,7 +108,7 @@ class ImageExamples:
         notes: samples left out, by name and reason.
     """
 
-    split: Split
+    sample: Callable[[int], Sample]
     positions: Sequence[int]
     ids: list[str]
     blocks: list[str]
@@ -121,27 +119,14 @@ class ImageExamples:
     augmentations: tuple[str, ...] = ()
     workers: int = 2
     notes: tuple[str, ...] = ()
-    _kept: dict[int, Sample] = field(default_factory=dict)
-    _bytes: int = 0
 
     def __len__(self) -> int:
         return len(self.positions)
 
-    def sample(self, row: int) -> Sample:
-        """Return one raw sample, from memory where it was read before."""
-        if row in self._kept:
-            return self._kept[row]
-        found = self.split[int(self.positions[row])]
-        size = sum(values.nbytes for values in found.images.values())
-        if self._bytes + size <= MEMORY:
-            self._kept[row] = found
-            self._bytes += size
-        return found
-
     def read(self, rows: Sequence[int], rng: np.random.Generator | None = None) -> list[Batch]:
         """Return samples as `Examples.read` says."""
         with ThreadPoolExecutor(self.workers) as pool:
-            samples = list(pool.map(self.sample, rows))
+            samples = list(pool.map(self.sample, [int(self.positions[row]) for row in rows]))
         if rng is not None:
             samples = augmented(samples, self.task.kind, self.augmentations, rng)
         batches = []

@@ -248,9 +248,9 @@ def _rows(
 
     from bench.forward import run_backbone
 
-    usable = np.array([usable(sample, job.recipe.reads) for sample in samples])
+    fine = np.array([usable(sample, job.recipe.reads) for sample in samples])
     # A batch without one usable sample still has to give rows of the right shape.
-    good = [sample for sample, fine in zip(samples, usable, strict=True) if fine] or [_zeros(samples[0])]
+    good = [sample for sample, one in zip(samples, fine, strict=True) if one] or [_zeros(samples[0])]
     arrays: dict[str, np.ndarray] = {}
     with torch.inference_mode():
         wanted = [i for i, layer in enumerate(backbone.layers) if not job.layers or layer.name in job.layers]
@@ -263,8 +263,8 @@ def _rows(
                     continue
                 part = value.float().cpu().numpy()
                 full = np.full((len(samples), *part.shape[1:]), np.nan, np.float32)
-                if usable.any():
-                    full[usable] = part
+                if fine.any():
+                    full[fine] = part
                 arrays[full_name] = _store(full, job.storage, layer.name)
     if job.dense and not isinstance(samples[0].target, Mapping):  # boxes are read from the suite
         masks = np.stack([np.asarray(sample.target) for sample in samples])

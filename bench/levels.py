@@ -61,5 +61,13 @@ def choose_levels(
     return tuple(group[-1] for group in groups)
 
 
+def usual_layers(layers: Sequence[Layer], published: Sequence[str]) -> list[str]:
+    """Return the names of the layers that ``last``, ``quarters`` and ``published`` read: one pass keeps them all."""
+    wanted: set[int] = set()
+    for count, taps in ((1, "last"), (4, "last"), (4, "quarters")):
+        wanted.update(choose_levels(layers, taps, count=count, published=(), profile=dict, model=""))
+    return [layer.name for i, layer in enumerate(layers) if i in wanted or layer.name in published]
+
+
 def _nearest(layers: Sequence[Layer], depth: float) -> int:
     return min(range(len(layers)), key=lambda i: (abs(layers[i].depth - depth), -i))

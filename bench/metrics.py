@@ -244,29 +244,19 @@ def dense_regression(errors: np.ndarray) -> dict[str, float]:
 def detection(
     predicted: Sequence[Mapping[str, np.ndarray]], target: Sequence[Mapping[str, np.ndarray]]
 ) -> dict[str, float]:
-    """Return COCO's mean average precision of boxes, over IoU 0.50 to 0.95 and at 0.50 (pycocotools).
+    """Return COCO's mean average precision of boxes, over IoU 0.50 to 0.95 and at 0.50; NaN where there is no true box.
+
+    Matched by pycocotools. (torchmetrics 1.9 reads precision at recalls rounded to float32, which moves it by up to
+    0.001 where a recall is met exactly.)
 
     Args:
         predicted: of each image ``boxes`` (M, 4) x1 y1 x2 y2, ``scores`` (M,) and ``labels`` (M,).
         target: of each image ``boxes`` (N, 4) and ``labels`` (N,); N may be 0.
     """
-    import torch
-    from torchmetrics.detection import MeanAveragePrecision
+    from bench.boxes import average_precision, matched
 
-    def tensors(one: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
-        kinds = {"boxes": torch.float32, "scores": torch.float32, "labels": torch.int64}
-        return {
-            name: torch.as_tensor(one[name], dtype=kind).reshape((-1, 4) if name == "boxes" else (-1,))
-            for name, kind in kinds.items()
-            if name in one
-        }
-
-    measure = MeanAveragePrecision(backend="pycocotools")
-    measure.update([tensors(one) for one in predicted], [tensors(one) for one in target])
-    found = measure.compute()
-    # -1 stands for "no object of any class"; absent classes are left out of the mean.
-    values = {"box_map": float(found["map"]), "box_map50": float(found["map_50"])}
-    return {name: value if value >= 0 else float("nan") for name, value in values.items()}
+    labels = [int(label) for one in (*predicted, *target) for label in one["labels"]]
+    return average_precision(*matched(predicted, target, max(labels, default=0) + 1))
 
 
 def score(task: Task, outcome: Mapping[str, np.ndarray]) -> dict[str, float]:
@@ -274,7 +264,8 @@ def score(task: Task, outcome: Mapping[str, np.ndarray]) -> dict[str, float]:
 
     Args:
         task: its kind decides.
-        outcome: ``prediction`` and ``target`` (and ``confidence``), ``confusion`` (n, K, K), or ``errors`` (n, 5).
+        outcome: ``prediction`` and ``target`` (and ``confidence``), ``confusion`` (n, K, K), ``errors`` (n, 5), or
+            ``detected`` and ``truth``, see `bench.boxes.matched`.
     """
     if task.kind == "classification":
         return classification(outcome["prediction"], outcome["target"], len(task.classes), outcome.get("confidence"))
@@ -284,4 +275,8 @@ def score(task: Task, outcome: Mapping[str, np.ndarray]) -> dict[str, float]:
         return regression(outcome["prediction"], outcome["target"])
     if task.kind == "dense_regression":
         return dense_regression(outcome["errors"])
+    if task.kind == "detection":
+        from bench.boxes import average_precision
+
+        return average_precision(outcome["detected"], outcome["truth"])
     return segmentation(outcome["confusion"])

@@ -15,6 +15,7 @@ from bench.errors import Incompatible, MissingData
 from bench.examples import ImageExamples, StoredExamples, padded
 from bench.features import usable
 from bench.labelled import Labelled, Network
+from bench.levels import usual_layers
 from bench.metrics import METRICS
 from bench.plan import Run
 from bench.store import FeatureCache, Store, write_atomic
@@ -56,7 +57,7 @@ def network(
             opened[name] = _rows(run, data, store, name, workers)
         rows, notes = opened[name]
         return ImageExamples(
-            split=split,
+            sample=lambda row: data.sample(task, name, bands, row),
             positions=rows,
             ids=[split.ids[i] for i in rows],
             blocks=[split.blocks[i] for i in rows],
@@ -70,7 +71,10 @@ def network(
         )
 
     def features(name: str, layers: tuple[str, ...], grids: bool) -> StoredExamples:
-        labelled = stored(name, layers, grids)
+        # What one arm needs the next one may too: the usual layers are kept by one pass.
+        usual = usual_layers(tuple(shared().layers), run.entry.taps)
+        kept = usual if set(layers) <= set(usual) else list(dict.fromkeys(layers))
+        labelled = stored(name, tuple(kept), grids)
         return StoredExamples(
             features=labelled.features,
             positions=labelled.rows,
@@ -86,10 +90,10 @@ def network(
         )
 
     def one() -> Any:
-        split = data.split(task, "train", bands)
-        place = next((i for i in range(len(split)) if usable(split[i], bands)), 0)
+        count = len(data.split(task, "train", bands))
+        place = next((i for i in range(count) if usable(data.sample(task, "train", bands, i), bands)), 0)
         alone = ImageExamples(
-            split=split,
+            sample=lambda row: data.sample(task, "train", bands, row),
             positions=[place],
             ids=[],
             blocks=[],
@@ -129,7 +133,8 @@ def _rows(run: Run, data: Data, store: Store, name: str, workers: int) -> tuple[
     split = data.split(run.task, name, run.recipe.reads)
     subset = subset_of(run, data, store, name)
     with ThreadPoolExecutor(workers) as pool:
-        fine = list(pool.map(lambda row: usable(split[int(row)], run.recipe.reads), subset.rows))
+        bands = run.recipe.reads
+        fine = list(pool.map(lambda row: usable(data.sample(run.task, name, bands, int(row)), bands), subset.rows))
     rows = [int(row) for row, good in zip(subset.rows, fine, strict=True) if good]
     dropped = [split.ids[row] for row, good in zip(subset.rows, fine, strict=True) if not good]
     notes = [f"{name}: {note}" for note in subset.notes]

@@ -10,10 +10,10 @@ from pydantic import Field
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from bench.backbones import alibi
 from bench.config import Settings
 from bench.foundry._pretrain_mae import Decoder, masked_error
 from bench.foundry._pretrain_views import gathered, hidden_mask, patches_of, standardised, turned, visible_tokens
+from bench.models._croma_network import alibi
 
 SENSORS = ("s1", "s2")
 

@@ -71,7 +71,7 @@ class Settings(Root):
     tuning: tuple[str, ...] = ("frozen",)
     taps: tuple[str, ...] = ("last",)
     dates: str = "mean"
-    learning_rates: tuple[float, ...] = (3e-4, 1e-3, 3e-3)
+    learning_rates: tuple[float, ...] = (3e-4, 1e-3, 3e-3, 1e-2)
     backbone_rate: float = Field(0.1, gt=0)
     layer_decay: float = Field(0.75, gt=0, le=1)
     weight_decay: float = Field(0.05, ge=0)
