@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ def run() -> None:
     """``geobench-run``."""
 
     def body(words: list[str], flags: set[str]) -> int:
-        configs = run_configs(words, lookup.names("bench.protocols"), catalogue.expand)
+        configs = run_configs(words, lookup.names("bench.protocols"), catalogue.expand, _study)
         out = console()
         code = 0
         for config in configs:
@@ -91,6 +91,13 @@ def run() -> None:
         return code
 
     _main("geobench-run", body)
+
+
+def _study(name: str, suite: str) -> Mapping[str, Any]:
+    """Return the words a study brings for a suite."""
+    module = lookup.module("bench.studies", name, kind="study")
+    words: Mapping[str, Any] = module.DEMO if suite and catalogue.load(suite).generated else module.WORDS
+    return words
 
 
 def _one(config: RunConfig, out: Console, *, dry: bool) -> int:
@@ -155,14 +162,20 @@ def report() -> None:
     def body(words: list[str], flags: set[str]) -> int:
         from analysis.report import write_report, write_reports
 
-        options = read_words(words, ("suite", "results"))
+        options = read_words(words, ("suite", "results", "compare"))
         results = Path(str(options.get("results", "results")))
         store = Store(results)
         suites = _listed(options.get("suite")) or store.suites()
         unknown = [name for name in suites if name not in store.suites()]
         if unknown or not suites:
             raise UnknownName("suite with records", unknown[0] if unknown else str(results), store.suites())
-        if options.get("suite"):
+        if "compare" in options:
+            from analysis.comparison import write_comparison
+
+            if options["compare"] != "published":
+                raise UnknownName("numbers to compare with", str(options["compare"]), ("published",))
+            paths = write_comparison(store, results, suites)
+        elif options.get("suite"):
             paths = [path for name in suites for path in write_report(store, results, name)]
         else:
             paths = write_reports(store, results)

@@ -226,7 +226,10 @@ def validate(kind: type[S], values: Mapping[str, Any], *, where: str = "") -> S:
 
 
 def run_configs(
-    words: Iterable[str], protocols: Sequence[str], expand: Callable[[Sequence[str]], Sequence[str]] = tuple
+    words: Iterable[str],
+    protocols: Sequence[str],
+    expand: Callable[[Sequence[str]], Sequence[str]] = tuple,
+    study: Callable[[str, str], Mapping[str, Any]] | None = None,
 ) -> list[RunConfig]:
     """Return the configurations that command-line words spell, one a suite.
 
@@ -234,14 +237,20 @@ def run_configs(
         words: as for `read_words`; ``suite=`` may be a list.
         protocols: the names that own nested settings.
         expand: the words of ``suite=`` -> names of suites (groups and globs).
+        study: (name of ``study=``, suite) -> what the study says where the words are silent.
     """
-    known = [*(name for name in RunConfig.model_fields if name != "settings"), "config"]
+    known = [*(name for name in RunConfig.model_fields if name != "settings"), "config", *(["study"] if study else [])]
     values = read_words(words, known, protocols)
-    settings = {name: values.pop(name) for name in list(values) if name in protocols}
     suites = expand([str(word) for word in _as_tuple(values.pop("suite"))]) if values.get("suite") else [None]
-    return [
-        validate(RunConfig, {**values, "settings": settings} | ({"suite": suite} if suite else {})) for suite in suites
-    ]
+    name = values.pop("study", None)
+    found = []
+    for suite in suites:
+        own = dict(values)
+        for key, said in (study(str(name), suite or "") if study and name else {}).items():
+            own[key] = {**said, **own.get(key, {})} if isinstance(said, Mapping) else own.get(key, said)
+        settings = {key: own.pop(key) for key in list(own) if key in protocols}
+        found.append(validate(RunConfig, {**own, "settings": settings} | ({"suite": suite} if suite else {})))
+    return found
 
 
 def run_config(words: Iterable[str], protocols: Sequence[str]) -> RunConfig:

@@ -36,7 +36,9 @@ Words (key=value; lists as [a,b] or a,b; * in names):
   precision=   fp32 or bf16 (autocast); part of a result's identity                     [fp32]
   batch= workers= storage= retry= channels_last= compile=                  [32, 2, float16, true, false, false]
   config=      a YAML file of these words; words on the command line win
+  study=       a named cross of settings; what you say goes before what it says: study=decoders suite=demo
   probe.c= probe.pools= ...   settings of a protocol, under its name
+  finetune.decoders=[linear,upernet]  finetune.tuning=[frozen,lora,full]  finetune.taps=[last,quarters]  finetune.steps=
 
 Flags: --dry (plan only), --help, --version, completion bash|zsh.
 A run that is stored is not run again; a killed run goes on where it stopped; a failed one is tried again.
@@ -48,7 +50,7 @@ HELP = {
     "geobench-list": """\
 geobench-list: what there is.
 
-  geobench-list models|suites|groups|protocols|decoders|recipes [--json]
+  geobench-list models|suites|groups|protocols|decoders|studies|recipes [--json]
   geobench-list models=[origin:pretrained,tiny_*]   some of them
   geobench-list model=dofa_base         the whole card of a model
   geobench-list suite=sen1floods11      the facts of a suite

@@ -1,4 +1,4 @@
-"""What ``geobench-list`` lists: models, suites, protocols, decoders, recipes. Imports no torch."""
+"""What ``geobench-list`` lists: models, suites, protocols, decoders, studies, recipes. Imports no torch."""
 
 from __future__ import annotations
 
@@ -145,10 +145,20 @@ def _modules(package: str, kind: str) -> Callable[[Mapping[str, Any]], Rows]:
 
 
 def decoders(options: Mapping[str, Any]) -> Rows:
-    """Return one row a decoder; frozen probing has one, fitted at every layer."""
-    return [
-        {"name": "linear", "what": "batch norm and a linear layer on the token grid, upsampled", "used by": "probe"}
-    ]
+    """Return one row a decoder of fine-tuning."""
+    found = []
+    for name in lookup.names("bench.decoders"):
+        module = lookup.module("bench.decoders", name, kind="decoder")
+        found.append(
+            {
+                "name": name,
+                "what": (module.__doc__ or "").partition("\n")[0],
+                "kinds": list(module.KINDS),
+                "layers": module.LEVELS or "all",
+                "reference": module.REFERENCE,
+            }
+        )
+    return found
 
 
 LISTINGS: dict[str, Callable[[Mapping[str, Any]], Rows]] = {
@@ -157,5 +167,6 @@ LISTINGS: dict[str, Callable[[Mapping[str, Any]], Rows]] = {
     "groups": suite_groups,
     "protocols": _modules("bench.protocols", "protocol"),
     "decoders": decoders,
+    "studies": _modules("bench.studies", "study"),
     "recipes": _modules("bench.foundry", "recipe"),
 }

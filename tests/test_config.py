@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.config import RunConfig, run_config
+from bench.config import RunConfig, run_config, run_configs
 from bench.errors import BadSetting, UnknownName
 
 NESTED = ("probe", "knn")
@@ -86,3 +86,21 @@ def test_shots_stand_beside_fractions_and_replay():
         run_config(["suite=demo", "shots=0"], ["probe"])
     with pytest.raises(BadSetting, match="no labels to learn from"):
         run_config(["suite=demo", "fractions=[]"], ["probe"])
+
+
+def test_a_study_speaks_where_the_words_are_silent():
+    said = {"protocols": ["probe"], "seeds": [0, 1], "probe": {"steps": 7, "batch": 3}}
+    asked = []
+
+    def study(name, suite):
+        asked.append((name, suite))
+        return said
+
+    words = ["study=x", "suite=[demo,toy]", "seeds=5", "probe.batch=4"]
+    configs = run_configs(words, ["probe"], lambda names: list(names), study)
+    assert asked == [("x", "demo"), ("x", "toy")]
+    assert [config.suite for config in configs] == ["demo", "toy"]
+    assert configs[0].seeds == (5,) and configs[0].protocols == ("probe",)
+    assert configs[0].settings == {"probe": {"steps": 7, "batch": "4"}}
+    with pytest.raises(UnknownName, match="study"):
+        run_configs(["study=x", "suite=demo"], ["probe"])

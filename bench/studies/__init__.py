@@ -1,0 +1,1 @@
+"""Named crosses of settings: ``WORDS`` a study brings, under those the user gives; ``DEMO`` for generated data."""

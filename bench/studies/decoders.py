@@ -1,0 +1,38 @@
+"""Do decoder, taps and tuning matter as much as the model? Model x decoder x taps x tuning x label fraction x seed.
+
+The question is H3 of the transfer study (arXiv 2606.13896): its case studies on PASTIS and Sen1Floods11 cross frozen
+and tuned backbones with 10 and 100 % of the labels and three decoders: UPerNet, a light multi-scale one, and a single
+level. The report answers with variance components of the score, their intervals, and score against cost.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+WORDS: dict[str, Any] = {
+    "protocols": ["probe", "finetune"],
+    "fractions": [0.1, 1.0],
+    "subsets": 1,
+    "seeds": [0, 1, 2],
+    "finetune": {
+        "decoders": ["fcn", "light", "upernet"],
+        "tuning": ["frozen", "full"],
+        "taps": ["last", "quarters"],
+    },
+}
+DEMO: dict[str, Any] = {
+    "models": ["tiny_mae", "tiny_croma"],
+    "tasks": ["flood"],
+    "protocols": ["probe", "finetune"],
+    "fractions": [0.1, 1.0],
+    "subsets": 1,
+    "seeds": [0, 1, 2],
+    "finetune": {
+        "decoders": ["fcn", "light"],
+        "tuning": ["frozen", "full"],
+        "steps": 40,
+        "batch": 8,
+        "evaluations": 2,
+        "learning_rates": [1e-3, 1e-2],
+    },
+}
