@@ -29,6 +29,8 @@ STANDS_FOR: dict[str, tuple[str, ...]] = {
     "rgb.green": ("s2.b03", "hls.green", "landsat.green", "naip.green"),
     "rgb.blue": ("s2.b02", "hls.blue", "landsat.blue", "naip.blue"),
 }
+# The other way round only where somebody asks for it (``rgb_as=s2``), and the recipe shows it.
+PHOTO_AS_S2 = {"s2.b04": "rgb.red", "s2.b03": "rgb.green", "s2.b02": "rgb.blue"}
 # derived band: (a, b) gives (a - b) / (a + b)
 NORMALISED_DIFFERENCE: dict[str, tuple[str, str]] = {"s2.ndvi": ("s2.b08", "s2.b04")}
 
@@ -241,6 +243,7 @@ def match(
     *,
     absent: Absent | None = None,
     precision: str = "fp32",
+    rgb_as: str = "",
 ) -> Recipe:
     """Return how `bands` of `suite` become the input of `entry`.
 
@@ -251,6 +254,7 @@ def match(
         bands: the suite's bands to use.
         absent: what to do about bands the suite lacks, among what the entry accepts; its own first choice if None.
         precision: of the network's arithmetic.
+        rgb_as: ``s2`` lets red, green and blue photographs stand for Sentinel-2's true-colour bands.
 
     Raises:
         Incompatible: a band it cannot do without, a unit that cannot be converted, or a size that makes no sense.
@@ -263,6 +267,8 @@ def match(
     if entry.any_bands:
         channels, masked = _any_channels(entry, offered, suite.name), list[str]()
     else:
+        if rgb_as == "s2":
+            offered |= {k: offered[v] for k, v in PHOTO_AS_S2.items() if v in offered and k not in offered}
         channels, masked = _fixed_channels(entry, offered, suite.name, policy)
     for channel in channels:
         if not _convertible(channel.band, channel.source):

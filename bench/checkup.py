@@ -57,6 +57,7 @@ def _examine(
         select_bands(suite, config.bands),
         absent=config.absent,
         precision=config.precision,
+        rgb_as=config.rgb_as,
     )
     split: Split = suite.open(config.data, task.name, "train", recipe.reads)
     stats: dict[str, tuple[float, float]] = {}

@@ -38,6 +38,7 @@ class RunConfig(Settings):
         protocols: file names in ``bench/protocols/``.
         bands: bands of the suite to use, as names or globs (``s1.*``, ``s2``); empty for the suite's default.
         absent: what stands in for bands a suite lacks, where an entry accepts it; an entry's own way if not given.
+        rgb_as: ``s2`` lets photographs stand for Sentinel-2's red, green and blue, for models that take nothing else.
         layers: layer names or globs to probe (``block_*``, ``last``); empty for every layer.
         fractions: shares of the train and validation labels, in (0, 1].
         shots: few-shot subsets, of so many train and validation samples a class, beside the fractions.
@@ -65,6 +66,7 @@ class RunConfig(Settings):
     protocols: tuple[str, ...] = ("probe", "knn")
     bands: tuple[str, ...] = ()
     absent: Absent | None = None
+    rgb_as: Literal["", "s2"] = ""
     layers: tuple[str, ...] = ()
     fractions: tuple[float, ...] = (1.0,)
     shots: tuple[int, ...] = ()
@@ -130,7 +132,7 @@ class RunConfig(Settings):
             value = getattr(self, name)
             if value != RunConfig.model_fields[name].default:
                 words.append(f"{name}=[{','.join(f'{item}' for item in value)}]")
-        for name in ("subsets", "absent", "precision", "storage"):
+        for name in ("subsets", "absent", "rgb_as", "precision", "storage"):
             if getattr(self, name) != RunConfig.model_fields[name].default:
                 words.append(f"{name}={getattr(self, name)}")
         words += [f"{name}.{key}={_word(value)}" for name, own in self.settings.items() for key, value in own.items()]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bench import lookup
+from bench.config import RunConfig
 
 _RUN = """\
-geobench-run: probe a set of models on a benchmark suite, with intervals, controls and provenance.
+geobench-run: probe and fine-tune a set of models on a benchmark suite, with intervals, controls and provenance.
 
   geobench-run suite=demo                                    embedded data and models, a minute
   geobench-run suite=eurosat_rgb models=[galileo_nano,galileo_nano.random,image_stats] data=DIR weights=DIR
@@ -22,6 +23,7 @@ Words (key=value; lists as [a,b] or a,b; * in names):
   protocols=   see geobench-list protocols                                              [probe,knn]
   bands=       bands or sensors of the suite: s1, s2, s2.b04                            [the suite's default]
   absent=      stand-in for bands the suite lacks, where a model accepts it: zero, mean, nearest    [the model's way]
+  rgb_as=      s2 lets photographs stand for Sentinel-2's red, green and blue            [not]
   layers=      layers to probe: embedding, block_3, block_*, last                       [all]
   fractions=   shares of train and validation labels: [0.01,0.1,1]                      [1]
   shots=       few-shot subsets, of so many samples a class: [1,5,10,20]
@@ -87,25 +89,7 @@ See geobench-list recipes for recipes and their settings.
 """,
 }
 
-KEYS = (
-    *("suite", "models", "tasks", "protocols", "bands", "layers", "fractions", "shots", "subsets", "seeds"),
-    *("data", "weights"),
-    *(
-        "cache",
-        "results",
-        "download",
-        "device",
-        "batch",
-        "workers",
-        "storage",
-        "retry",
-        "config",
-        "absent",
-        "precision",
-        "channels_last",
-        "compile",
-    ),
-)
+KEYS = (*(name for name in RunConfig.model_fields if name != "settings"), "config", "study")
 
 
 def completion(shell: str) -> str:

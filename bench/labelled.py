@@ -55,7 +55,7 @@ class Network:
         layers: all of its layers.
         dates: number of dates of a sample, 0 where it varies.
         input_size: (H, W) of a whole image as prepared, padded where windows are cut from it.
-        load: gives a copy of its own, free to be changed.
+        load: (from random init?) -> a copy of its own, free to be changed.
         shared: gives the one that frozen passes use.
         images: (split, augmentations) -> samples as images, `bench.examples.ImageExamples`.
         features: (split, layers, grids) -> samples as stored features, `bench.examples.StoredExamples`.
@@ -71,7 +71,7 @@ class Network:
     layers: tuple[Layer, ...]
     dates: int
     input_size: tuple[int, int]
-    load: Callable[[], Backbone]
+    load: Callable[[bool], Backbone]
     shared: Callable[[], Backbone]
     images: Callable[[str, tuple[str, ...]], Any]
     features: Callable[[str, tuple[str, ...], bool], Any]

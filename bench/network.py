@@ -28,7 +28,7 @@ def network(
     store: Store,
     cache: FeatureCache,
     statistics: Statistics,
-    load: Callable[[], Backbone],
+    load: Callable[[bool], Backbone],
     shared: Callable[[], Backbone],
     stored: Callable[[str, tuple[str, ...], bool], Labelled],
     device: str,
@@ -42,7 +42,7 @@ def network(
         store: where the probe's record of the same cell is looked for.
         cache: where checkpoints and tuned weights go.
         statistics: train statistics of the bands.
-        load: gives a network of its own.
+        load: (from random init?) -> a network of its own.
         shared: gives the one that frozen passes use.
         stored: (split, layers, grids) -> features joined with labels.
         device: torch device.

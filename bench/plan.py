@@ -123,7 +123,15 @@ def make(
         for task in tasks:
             for name, module in protocols.items():
                 try:
-                    recipe = match(entry, suite, task, bands, absent=config.absent, precision=config.precision)
+                    recipe = match(
+                        entry,
+                        suite,
+                        task,
+                        bands,
+                        absent=config.absent,
+                        precision=config.precision,
+                        rgb_as=config.rgb_as,
+                    )
                 except Incompatible as error:
                     refused.append(Refusal(model=entry.name, task=task.name, protocol=name, reason=str(error)))
                     continue

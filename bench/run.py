@@ -94,10 +94,11 @@ class Session:
                 backbone.compile()
         return backbone
 
-    def own_backbone(self, run: Run) -> Backbone:
-        """Return a copy of the run's model that is nobody else's, to be tuned."""
-        path = self.shelf.find(run.entry)
-        return self._tuned(run.entry.load(run.entry, path, _seed(run), run.recipe.bands))
+    def own_backbone(self, run: Run, scratch: bool) -> Backbone:
+        """Return a copy of the run's model that is nobody else's, to be tuned; from `scratch`, at random init."""
+        path = None if scratch else self.shelf.find(run.entry)
+        seed = run.key.seed if scratch else _seed(run)
+        return self._tuned(run.entry.load(run.entry, path, seed, run.recipe.bands))
 
     def ready(self, run: Run) -> dict[str, tuple[float, float]]:
         """Return the train statistics a run needs, once its input is known to be what its model was trained on."""
@@ -304,7 +305,7 @@ def _context(run: Run, session: Session, costs: dict[str, float], facts: dict[st
             store=session.store,
             cache=session.cache,
             statistics=session.ready(run),
-            load=lambda: session.own_backbone(run),
+            load=lambda scratch: session.own_backbone(run, scratch),
             shared=lambda: session.backbone(run),
             stored=open_split,
             device=session.device,

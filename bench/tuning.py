@@ -12,7 +12,7 @@ from bench.errors import BadSetting, Incompatible
 if TYPE_CHECKING:
     from torch import nn
 
-WHOLE = ("frozen", "head-then-full", "full", "lora")
+WHOLE = ("frozen", "head-then-full", "full", "lora", "scratch")
 PARTS: dict[str, tuple[str, ...]] = {
     "norms": ("norm1", "norm2", "cross_norm"),
     "attention": ("qkv", "q", "k", "v", "proj"),
@@ -42,7 +42,8 @@ def tune(backbone: Backbone, how: str, *, rank: int = 8) -> None:
 
     Args:
         backbone: as loaded, frozen.
-        how: ``frozen``; ``full``, also ``head-then-full`` (which begins with the head alone, see `bench.train`);
+        how: ``frozen``; ``full``, also ``head-then-full`` (which begins with the head alone, see `bench.train`) and
+            ``scratch`` (which starts from a random init);
             ``lora`` (Hu et al. 2021, arXiv 2106.09685) on every linear map of the blocks; or one of `PARTS`.
         rank: of LoRA's matrices; their scale is 2.
 
@@ -55,7 +56,7 @@ def tune(backbone: Backbone, how: str, *, rank: int = 8) -> None:
     backbone.eval().requires_grad_(False)
     if how == "frozen":
         return
-    if how in ("full", "head-then-full"):
+    if how in ("full", "head-then-full", "scratch"):
         backbone.train().requires_grad_(True)
         return
     names = modules_of(backbone, ADAPTED if how == "lora" else PARTS[how])

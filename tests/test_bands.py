@@ -207,3 +207,14 @@ def test_the_offset_of_later_sentinel_2_products_is_taken_off():
     recipe = match(toy_entry(normalise=Normalise(kind="none")), SUITE, TASK, late)
     ready = prepare({"s2": torch.full((1, 1, 2, 16, 16), 3000.0)}, recipe, {})["s2"]
     torch.testing.assert_close(ready, torch.full_like(ready, 2000.0))
+
+
+def test_photographs_stand_for_true_colour_bands_only_where_asked():
+    entry = toy_entry(bands=tuple(Band(name=f"s2.b0{i}", unit="dn") for i in (4, 3, 2)), normalise=Normalise())
+    photos = tuple(Band(name=f"rgb.{colour}", unit="uint8") for colour in ("red", "green", "blue"))
+    suite = toy_suite(bands=photos)
+    with pytest.raises(Incompatible, match=r"needs s2\.b04 s2\.b03 s2\.b02"):
+        match(entry, suite, suite.tasks[0], photos)
+    recipe = match(entry, suite, suite.tasks[0], photos, rgb_as="s2")
+    assert recipe.reads == photos
+    assert recipe.facts()["bands"][0] == "s2.b04<rgb.red:uint8>dn"

@@ -150,7 +150,7 @@ def states(backbone):
 
 def changed(arm):
     """The backbone's parameters that training changed, and the state before."""
-    fresh = arm.network.load()
+    fresh = arm.network.load(False)
     before = states(fresh)
     assembly_states = []
     assemble = arm.assemble
@@ -321,7 +321,7 @@ def test_stored_features_are_those_of_the_network(tmp_path):
     images = run.network.images("val", ())
     batch, taps = stored.val.read([3, 1])[0], images.read([3, 1])[0]
     assembly = run.assemble()
-    assembly.backbone = run.network.load()
+    assembly.backbone = run.network.load(False)
     for one, other in zip(batch.taps, assembly.taps(taps), strict=True):
         torch.testing.assert_close(one.grid, other.grid, rtol=2e-3, atol=2e-3)  # stored as float16
     assert torch.equal(batch.target, taps.target)
@@ -483,3 +483,12 @@ def test_boxes_of_stored_outcomes_give_the_stored_score(tmp_path):
     detected = arrays["test.detected"][0]
     assert detected.shape[1] == 13 and set(np.unique(detected[:, 3:])) <= {0.0, 1.0}
     assert math.isfinite(record.scores["test"]["last"]["box_map"])
+
+
+def test_from_scratch_starts_at_random_and_differs_with_the_seed(tmp_path):
+    arms = [an_arm(tmp_path / str(seed), tuning="scratch", seed=seed) for seed in (0, 1)]
+    first, second = (arm.assemble().backbone.state_dict() for arm in arms)
+    name = "network.blocks.0.attn.qkv.weight"
+    assert not torch.equal(first[name], second[name])
+    moved, _ = changed(arms[0])
+    assert "network.patch_embed.proj.weight" in moved

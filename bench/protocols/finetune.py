@@ -43,8 +43,9 @@ class Settings(Root):
 
     Attributes:
         decoders: file names in ``bench/decoders``; the usual one of the task's kind if not given.
-        tuning: ``frozen``, ``lora``, ``full``, ``head-then-full``, or one type of module alone: ``norms``,
-            ``attention``, ``mlp``, ``qkv``, ``proj``, ``fc1``, ``fc2`` ...
+        tuning: ``frozen``, ``lora``, ``full``, ``head-then-full``; ``scratch``, the same architecture from random init
+            with one rate for all of it; or one type of module alone: ``norms``, ``attention``, ``mlp``, ``qkv``,
+            ``proj``, ``fc1``, ``fc2`` ...
         taps: which layers a decoder reads: ``last``, the model's ``published`` ones, even ``quarters`` of its depth, or
             ``profile``, those that the probe's validation scores prefer.
         dates: how the features of several dates become one: ``mean``, ``max``, ``ltae``; models with their own way
@@ -268,7 +269,7 @@ class _Arm:
 
         if self.stored:
             return None
-        found = self.network.load()
+        found = self.network.load(self.tuning == "scratch")
         tune(found, self.tuning, rank=self.settings.rank)
         if self.settings.checkpointing:
             _checkpoint(found, self.network.entry.name)
@@ -320,8 +321,9 @@ class _Arm:
             assembly.backbone,
             [assembly.decoder, assembly.folds],
             rate=rate,
-            backbone_rate=settings.backbone_rate,
-            decay=settings.layer_decay,
+            # What starts from nothing learns everywhere at one rate.
+            backbone_rate=1.0 if self.tuning == "scratch" else settings.backbone_rate,
+            decay=1.0 if self.tuning == "scratch" else settings.layer_decay,
             weight_decay=settings.weight_decay,
         )
         later = self.tuning == "head-then-full"
