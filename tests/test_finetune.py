@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from bench import plan as planning
+from bench.arm import Arm
 from bench.bands import match
 from bench.config import RunConfig
 from bench.core import RunKey, Sample, Task
@@ -111,7 +112,7 @@ def outcome(folder, *arguments, session=None, **settings):
 def an_arm(folder, task="kind", **settings):
     session, run = new_session(folder), a_run(task, **settings)
     context = _context(run, session, {"passes": 0.0, "extraction_seconds": 0.0}, {})
-    return finetune._Arm(context, context.network)
+    return Arm(context, context.network)
 
 
 @pytest.mark.parametrize(
@@ -252,7 +253,7 @@ def test_a_killed_run_goes_on_to_the_same_result(tmp_path, monkeypatch):
     whole, one = outcome(tmp_path / "whole", **settings)
     session = new_session(tmp_path / "killed")
     steps = []
-    real = finetune._Arm.value
+    real = Arm.value
 
     def killed(self, assembly):
         steps.append(1)
@@ -261,11 +262,11 @@ def test_a_killed_run_goes_on_to_the_same_result(tmp_path, monkeypatch):
         return real(self, assembly)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(finetune._Arm, "value", killed)
+        patch.setattr(Arm, "value", killed)
         carry_out(a_run(**settings), session)
     assert list((tmp_path / "killed" / "cache" / "training").glob("*.pt"))
     counted = []
-    monkeypatch.setattr(finetune._Arm, "value", lambda self, assembly: counted.append(1) or real(self, assembly))
+    monkeypatch.setattr(Arm, "value", lambda self, assembly: counted.append(1) or real(self, assembly))
     again, two = outcome(tmp_path, session=session, **settings)
     assert len(counted) == 3  # evaluations 4 to 6; the first three were not made again
     assert again.scores == whole.scores

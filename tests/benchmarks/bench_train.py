@@ -18,6 +18,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from bench.arm import Arm
 from bench.bands import match
 from bench.core import Band, Normalise, RunKey, Sample, Task
 from bench.data import Data
@@ -73,7 +74,7 @@ SUITE = toy_suite(
 )  # fmt: skip
 
 
-def an_arm(folder: Path, **settings: object) -> finetune._Arm:
+def an_arm(folder: Path, **settings: object) -> Arm:
     from bench.config import RunConfig
 
     session = Session(
@@ -93,7 +94,7 @@ def an_arm(folder: Path, **settings: object) -> finetune._Arm:
     run = Run(key=key, entry=ENTRY, task=TASK, recipe=recipe, protocol=finetune, settings=made, layers=())
     context = _context(run, session, {"passes": 0.0, "extraction_seconds": 0.0}, {})
     assert context.network is not None
-    return finetune._Arm(context, context.network)
+    return Arm(context, context.network)
 
 
 def step_ratio(folder: Path, rounds: int) -> float:

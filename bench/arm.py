@@ -1,0 +1,260 @@
+"""One decoder, tuning and choice of taps: its samples, how it is put together, trained and scored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench import lookup
+from bench.arm_settings import ArmSettings
+from bench.augment import names_of
+from bench.core import Layer, Task
+from bench.errors import BadSetting, Incompatible
+from bench.labelled import Context, Network
+from bench.levels import choose_levels
+from bench.metrics import METRICS, auroc, boundary_f1, score
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from bench.assembly import Assembly
+    from bench.core import Backbone
+    from bench.examples import Batch, Examples
+    from bench.train import Trained
+
+
+def decoder_of(name: str) -> ModuleType:
+    """Return a decoder's module by name."""
+    return lookup.module("bench.decoders", name, kind="decoder")
+
+
+class Arm:
+    """One decoder, tuning and choice of taps: its samples, and how it is put together and trained."""
+
+    def __init__(self, context: Context, network: Network) -> None:
+        import torch
+
+        self.context, self.network = context, network
+        self.settings: ArmSettings = context.settings
+        self.task = context.task
+        self.decoder = decoder_of(self.settings.decoders[0])
+        self.tuning = self.settings.tuning[0]
+        self.levels = choose_levels(
+            network.layers,
+            self.settings.taps[0],
+            count=self.decoder.LEVELS,
+            published=network.entry.taps,
+            profile=network.profile,
+            model=network.entry.name,
+        )
+        names = names_of(self.task.kind, self.settings.augment)
+        self.augmentations = () if self.tuning == "frozen" and self.settings.augment == ("auto",) else names
+        folded = network.recipe.fold_dates and not network.recipe.joined and self.settings.dates != "mean"
+        self.fold = self.settings.dates if folded else ""
+        self.stored = self.tuning == "frozen" and not self.augmentations and not self.fold
+        self.train, self.val = self.samples("train"), self.samples("val")
+        self.device = torch.device(context.device)
+        self.centre, self.spread = self._scale()
+
+    def samples(self, name: str) -> Examples:
+        """Return the samples of a split: stored features where the backbone does not change, else images."""
+        if self.stored:
+            grids = self.task.dense or getattr(self.decoder, "GRIDS", True)
+            layers = tuple(self.network.layers[index].name for index in self.levels)
+            stored: Examples = self.network.features(name, layers, grids)
+            return stored
+        images: Examples = self.network.images(name, self.augmentations if name == "train" else ())
+        return images
+
+    def _scale(self) -> tuple[Any, Any]:
+        """Return the mean and standard deviation of a regression's training targets; 0 and 1 of other tasks."""
+        import torch
+
+        if self.task.kind not in ("regression", "dense_regression"):
+            return torch.zeros(1), torch.ones(1)
+        parts = []
+        for start in range(0, len(self.train), 64):
+            for batch in self.train.read(range(start, min(start + 64, len(self.train)))):
+                values = batch.target.flatten() if self.task.kind == "dense_regression" else batch.target
+                parts.append(values[values.isfinite()][:, None] if values.ndim == 1 else values)
+        values = torch.cat(parts).double()
+        if not len(values):
+            raise Incompatible(f"no training sample of {self.task.name} has a value")
+        spread = values.std(0, correction=0)
+        return values.mean(0).float(), torch.where(spread > 0, spread, torch.ones_like(spread)).float()
+
+    def backbone(self) -> Backbone | None:
+        """Return a backbone of its own to train, or to run; None where features are stored."""
+        from bench.tuning import tune
+
+        if self.stored:
+            return None
+        found = self.network.load(self.tuning == "scratch")
+        tune(found, self.tuning, rank=self.settings.rank)
+        if self.settings.checkpointing:
+            _checkpoint(found, self.network.entry.name)
+        return found
+
+    def assemble(self) -> Assembly:
+        """Return the module, as random in its new parts as the seed says."""
+        import torch
+
+        from bench import temporal
+        from bench.assembly import Assembly
+
+        settings, recipe, task = self.settings, self.network.recipe, self.task
+        backbone = self.backbone()
+        layers = [self.network.layers[index] for index in self.levels]
+        factor = self.network.dates if recipe.joined else 1
+        layers = [
+            Layer(name=one.name, channels=one.channels * factor, stride=one.stride, depth=one.depth) for one in layers
+        ]
+        outputs = len(task.classes) or len(self.centre)
+        image = self.network.input_size if task.kind == "detection" else recipe.size
+        single = dict.fromkeys(self.levels)
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(self.context.seed)
+            decoder: nn.Module = self.decoder.build(layers, task, outputs=outputs, image=image)
+            widths = {index: self.network.layers[index].channels for index in single}
+            folds = [temporal.build(settings.dates, widths[index]) for index in single] if self.fold else []
+        assembly = Assembly(
+            backbone,
+            decoder,
+            folds,
+            levels=self.levels,
+            recipe=recipe,
+            tuned=self.tuning != "frozen",
+            boxes=task.kind == "detection",
+            centre=self.centre,
+            spread=self.spread,
+        )
+        return assembly.to(self.device)
+
+    def fit(self, place: int, rate: float) -> Trained:
+        """Return what training at one learning rate comes to."""
+        from bench.train import Budget, train
+        from bench.tuning import parameter_groups
+
+        settings, assembly = self.settings, self.assemble()
+        assembly.train()
+        groups = parameter_groups(
+            assembly.backbone,
+            [assembly.decoder, assembly.folds],
+            rate=rate,
+            # What starts from nothing learns everywhere at one rate.
+            backbone_rate=1.0 if self.tuning == "scratch" else settings.backbone_rate,
+            decay=1.0 if self.tuning == "scratch" else settings.layer_decay,
+            weight_decay=settings.weight_decay,
+        )
+        later = self.tuning == "head-then-full"
+        budget = Budget(
+            steps=settings.steps,
+            evaluations=settings.evaluations,
+            patience=settings.patience,
+            warmup=settings.warmup,
+            head_steps=round(settings.head_share * settings.steps) if later else 0,
+        )
+
+        def head_only(alone: bool) -> None:
+            assert assembly.backbone is not None
+            assembly.backbone.requires_grad_(not alone)
+            assembly.train()
+
+        return train(
+            assembly,
+            groups,
+            budget,
+            batches=self._batches(),
+            loss=self._loss(),
+            evaluate=lambda: self.value(assembly),
+            micro=settings.micro_batch or settings.batch,
+            seed=self.context.seed,
+            place=self.network.place(place),
+            head_only=head_only if later else None,
+        )
+
+    def _batches(self) -> Any:
+        """Return step -> batches: epochs in an order of their own, augmented as the step says, read one step ahead."""
+        from bench.ahead import Ahead
+
+        count, batch, seed = len(self.train), min(self.settings.batch, len(self.train)), self.context.seed
+
+        def rows(step: int) -> list[int]:
+            wanted = range(step * batch, (step + 1) * batch)
+            epochs = {place // count for place in wanted}
+            order = {epoch: np.random.default_rng((seed, 1, epoch)).permutation(count) for epoch in epochs}
+            return [int(order[place // count][place % count]) for place in wanted]
+
+        return Ahead(lambda step: self.train.read(rows(step), np.random.default_rng((seed, 2, step))))
+
+    def _loss(self) -> Any:
+        from bench.losses import loss_of
+
+        if self.task.kind == "detection":
+            return lambda module, batch: sum(module(batch).values())
+        loss = loss_of(self.task, self.settings.loss)
+        dense = self.task.kind == "dense_regression"
+
+        def of(module: Assembly, batch: Batch) -> Any:
+            target = batch.target
+            if self.task.kind in ("regression", "dense_regression"):
+                centre, spread = (module.centre[0], module.spread[0]) if dense else (module.centre, module.spread)
+                target = (target - centre) / spread
+            found = module(batch)
+            if found.ndim > 2:  # a window may be wider than what is left of the image
+                found = found[..., : target.shape[-2], : target.shape[-1]]
+            return loss(found, target)
+
+        return of
+
+    def outcome(self, assembly: Assembly, examples: Examples) -> dict[str, np.ndarray]:
+        """Return per-sample outcomes, with their targets."""
+        from bench.assembly import outcomes
+
+        found = outcomes(assembly, examples, self.task, self.settings.micro_batch or self.settings.batch)
+        if self.task.kind in ("classification", "multilabel", "regression"):
+            parts: dict[int, np.ndarray] = {}
+            for start in range(0, len(examples), 256):
+                for batch in examples.read(range(start, min(start + 256, len(examples)))):
+                    parts.update(zip(batch.rows, batch.target.cpu().numpy(), strict=True))
+            found["target"] = np.stack([parts[row] for row in range(len(examples))])
+        return found
+
+    def value(self, assembly: Assembly) -> float:
+        """Return the validation score, higher is better."""
+        sign = 1.0 if METRICS[self.task.metric].direction == "max" else -1.0
+        return sign * scores(self.task, self.outcome(assembly, self.val))[self.task.metric]
+
+    def cost(self, assembly: Assembly, trained: Trained) -> dict[str, float]:
+        """Return what the arm costs: trained parameters, seconds a step, multiply-adds of one image."""
+        from bench.assembly import flops
+
+        seconds = trained.seconds / max(1, trained.history[-1][0])
+        count = sum(p.numel() for p in assembly.parameters() if p.requires_grad)
+        return {
+            "trained_parameters": float(count),
+            "decoder_parameters": float(sum(p.numel() for p in assembly.decoder.parameters())),
+            "step_seconds": seconds,
+            "flops": flops(assembly, self.network),
+        }
+
+
+def scores(task: Task, outcome: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Return every score of per-sample outcomes, with those that only fine-tuning has the means for."""
+    found = score(task, outcome)
+    if "boundary" in outcome:
+        found["boundary_f1"] = boundary_f1(outcome["boundary"])
+    if "chance" in outcome:
+        found["auroc"] = auroc(outcome["chance"], outcome["target"])
+    return found
+
+
+def _checkpoint(backbone: Any, model: str) -> None:
+    """Have a network compute its blocks again on the way back instead of keeping what they hold."""
+    inner = getattr(backbone, "network", backbone)
+    if not hasattr(inner, "set_grad_checkpointing"):
+        raise BadSetting(f"checkpointing=true: the network of {model} has no way to; leave it out")
+    inner.set_grad_checkpointing(True)
