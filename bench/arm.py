@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,23 @@ if TYPE_CHECKING:
 def decoder_of(name: str) -> ModuleType:
     """Return a decoder's module by name."""
     return lookup.module("bench.decoders", name, kind="decoder")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """What validation chose among learning rates.
+
+    Attributes:
+        rate: the learning rate.
+        trained: what came of it.
+        notes: of every rate.
+        histories: of every rate, empty where it diverged.
+    """
+
+    rate: float
+    trained: Trained
+    notes: list[str]
+    histories: list[list[tuple[int, float, float]]]
 
 
 class Arm:
@@ -132,6 +150,31 @@ class Arm:
             spread=self.spread,
         )
         return assembly.to(self.device)
+
+    def best(self) -> Chosen:
+        """Return what training at the learning rate that validation prefers comes to.
+
+        Raises:
+            Incompatible: no rate trains it.
+        """
+        from bench.train import Diverged
+
+        found: Chosen | None = None
+        notes, histories = list(self.train.notes + self.val.notes), list[list[tuple[int, float, float]]]()
+        for place, rate in enumerate(self.settings.learning_rates):
+            try:
+                trained = self.fit(place, rate)
+            except Diverged as problem:
+                notes.append(f"learning rate {rate:g} left out: {problem}")
+                histories.append([])
+                continue
+            notes += trained.notes
+            histories.append(trained.history)
+            if found is None or trained.score > found.trained.score:
+                found = Chosen(rate=rate, trained=trained, notes=notes, histories=histories)
+        if found is None:
+            raise Incompatible(f"no learning rate trains {self.network.entry.name}: {'; '.join(notes[-3:])}")
+        return found
 
     def fit(self, place: int, rate: float) -> Trained:
         """Return what training at one learning rate comes to."""

@@ -57,7 +57,7 @@ class Network:
         input_size: (H, W) of a whole image as prepared, padded where windows are cut from it.
         load: (from random init?) -> a copy of its own, free to be changed.
         shared: gives the one that frozen passes use.
-        images: (split, augmentations) -> samples as images, `bench.examples.ImageExamples`.
+        images: (split, augmentations, most or 0 for all) -> samples as images, `bench.examples.ImageExamples`.
         features: (split, layers, grids) -> samples as stored features, `bench.examples.StoredExamples`.
         one: gives one training sample as a batch.
         profile: gives layer -> validation score of the linear probe, higher is better.
@@ -73,7 +73,7 @@ class Network:
     input_size: tuple[int, int]
     load: Callable[[bool], Backbone]
     shared: Callable[[], Backbone]
-    images: Callable[[str, tuple[str, ...]], Any]
+    images: Callable[..., Any]
     features: Callable[[str, tuple[str, ...], bool], Any]
     one: Callable[[], Any]
     profile: Callable[[], Mapping[str, float]]

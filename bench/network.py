@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -49,13 +51,13 @@ def network(
         workers: threads that read samples.
     """
     task, recipe, bands = run.task, run.recipe, run.recipe.reads
-    opened: dict[str, tuple[list[int], tuple[str, ...]]] = {}
+    opened: dict[tuple[str, int], tuple[list[int], tuple[str, ...]]] = {}
 
-    def images(name: str, augmentations: tuple[str, ...]) -> ImageExamples:
+    def images(name: str, augmentations: tuple[str, ...], most: int = 0) -> ImageExamples:
         split = data.split(task, name, bands)
-        if name not in opened:
-            opened[name] = _rows(run, data, store, name, workers)
-        rows, notes = opened[name]
+        if (name, most) not in opened:
+            opened[name, most] = _rows(run, data, store, name, workers, most)
+        rows, notes = opened[name, most]
         return ImageExamples(
             sample=lambda row: data.sample(task, name, bands, row),
             positions=rows,
@@ -128,10 +130,21 @@ def network(
     )
 
 
-def _rows(run: Run, data: Data, store: Store, name: str, workers: int) -> tuple[list[int], tuple[str, ...]]:
-    """Return the usable rows of a split, of a learning split those of the run's subset, and notes on the others."""
+def first_by_hash(ids: Sequence[str], rows: np.ndarray, most: int) -> np.ndarray:
+    """Return at most so many of some rows, those whose ids come first by their SHA-256, sorted: the same for all."""
+    ranked = sorted(rows.tolist(), key=lambda row: hashlib.sha256(ids[row].encode()).hexdigest())
+    return np.array(sorted(ranked[:most]))
+
+
+def _rows(run: Run, data: Data, store: Store, name: str, workers: int, most: int) -> tuple[list[int], tuple[str, ...]]:
+    """Return the usable rows of a split, of a learning split those of the run's subset, and notes on the others.
+
+    With `most`, at most so many of them, the same for all models.
+    """
     split = data.split(run.task, name, run.recipe.reads)
     subset = subset_of(run, data, store, name)
+    if most:
+        subset = replace(subset, rows=first_by_hash(split.ids, subset.rows, most))
     with ThreadPoolExecutor(workers) as pool:
         bands = run.recipe.reads
         fine = list(pool.map(lambda row: usable(data.sample(run.task, name, bands, int(row)), bands), subset.rows))

@@ -188,9 +188,10 @@ def _cells(
     if config.storage != "float16":
         own["storage"] = config.storage
     runs = []
-    for fraction in config.label_sets:
+    labelled = getattr(protocol, "LABELS", True)
+    for fraction in config.label_sets if labelled else (1.0,):
         for subset in range(1 if fraction == 1 else config.subsets):
-            for seed in config.seeds or getattr(protocol, "SEEDS", (0,)):
+            for seed in (config.seeds if labelled or weights == "random" else ()) or getattr(protocol, "SEEDS", (0,)):
                 key = RunKey(
                     suite=suite.name,
                     suite_version=suite.version,

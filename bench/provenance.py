@@ -44,6 +44,7 @@ def facts(run: Run, suite: Suite) -> dict[str, Any]:
         "licence": entry.weights.licence if entry.weights else "",
         "trained_on_this": exposed,
         "input": run.recipe.summary(),
+        **({"board": False} if not getattr(run.protocol, "BOARD", True) else {}),
         **({"arm": run.protocol.label(run.settings)} if hasattr(run.protocol, "label") else {}),
     }
 

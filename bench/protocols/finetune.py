@@ -16,13 +16,11 @@ from bench.arm import Arm, decoder_of, scores
 from bench.arm_settings import USUAL, ArmSettings, arms, label
 from bench.augment import names_of
 from bench.core import ModelEntry, Outcome, Suite, Task
-from bench.errors import BenchError, Incompatible
 from bench.labelled import Context
 from bench.metrics import metric
 
 if TYPE_CHECKING:
     from bench.assembly import Assembly
-    from bench.train import Trained
 
 __all__ = ["NETWORK", "SEEDS", "USUAL", "VERSION", "Settings", "arms", "label", "refuses", "run"]
 
@@ -68,32 +66,23 @@ def run(context: Context) -> Outcome:
     start = time.perf_counter()
     settings: Settings = context.settings
     arm = Arm(context, context.network)
-    best: tuple[float, float, Trained] | None = None
-    notes = list(arm.train.notes + arm.val.notes)
-    histories: list[list[tuple[int, float, float]]] = []
-    for place, rate in enumerate(settings.learning_rates):
-        try:
-            trained = arm.fit(place, rate)
-        except BenchError as problem:
-            if type(problem).__name__ != "Diverged":
-                raise
-            notes.append(f"learning rate {rate:g} left out: {problem}")
-            histories.append([])
-            continue
-        notes += trained.notes
-        histories.append(trained.history)
-        if best is None or trained.score > best[1]:
-            best = rate, trained.score, trained
-    if best is None:
-        raise Incompatible(f"no learning rate trains {context.network.entry.name}: {'; '.join(notes[-3:])}")
-    rate, value, trained = best
+    chosen = arm.best()
+    trained = chosen.trained
     assembly = arm.assemble()
     assembly.load_state_dict(trained.state, strict=False)
     if settings.keep:
         context.network.keep({name: v for name, v in trained.state.items() if torch.is_tensor(v)})
     cost = arm.cost(assembly, trained) | {"fit_seconds": time.perf_counter() - start}
     return _report(
-        context, arm, assembly, rate=rate, val=value, step=trained.step, notes=notes, histories=histories, cost=cost
+        context,
+        arm,
+        assembly,
+        rate=chosen.rate,
+        val=trained.score,
+        step=trained.step,
+        notes=chosen.notes,
+        histories=chosen.histories,
+        cost=cost,
     )
 
 
