@@ -54,7 +54,7 @@ def test_a_perturbed_part_drifts_where_it_is_and_nowhere_else(network):
     for layer in ("embedding", "block_1", "block_2"):
         assert np.array_equal(found[layer], later[layer])
         assert linear_cka(found[layer], later[layer]) == pytest.approx(1)
-    assert linear_cka(found["block_3.fc1"], later["block_3.fc1"]) < 0.99
+    assert linear_cka(found["block_3.fc1"], later["block_3.fc1"]) < 0.9999
     assert not np.array_equal(found["block_4"], later["block_4"])
 
 
