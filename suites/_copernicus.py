@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.errors import MissingData
+from suites._archives import fetch_archive
 from suites._read import (
     Samples,
     by_sensor,
     check_request,
-    fetch_archive,
     locate,
+    place_of,
     read_lines,
     read_raster,
     require_all,
@@ -181,25 +182,8 @@ def _values(path: Path, size: tuple[int, int], *, varies: bool) -> np.ndarray:
 
 
 def _place(paths: Sequence[Path]) -> tuple[float, float] | None:
-    """Return longitude and latitude of the first file's middle, once all that have a system are known to share it."""
-    import warnings
-
-    import rasterio
-    from rasterio.errors import NotGeoreferencedWarning, RasterioError
-
-    where, systems = None, dict[str, Any]()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            for path in paths:
-                with rasterio.open(path) as file:
-                    if file.crs:
-                        systems[str(path)] = file.crs
-                        where = where or file.lnglat()
-    except (RasterioError, OSError) as error:
-        raise MissingData(f"cannot read {paths[0]} or its label: {error}; download them again") from error
-    if any(system != next(iter(systems.values())) for system in systems.values()):
-        raise MissingData(f"image and label differ in reference system: {systems}; replace them")
+    """Return longitude and latitude of the image's middle, once image and label are known to be of one place."""
+    where = place_of(*paths)
     # Some swaths across the date line count on beyond 180 degrees.
     return ((where[0] + 180) % 360 - 180, where[1]) if where else None
 

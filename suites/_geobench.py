@@ -24,8 +24,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -33,7 +32,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bench.core import Band, Fetch, Sample, Suite
 from bench.errors import MissingData
-from suites._read import Samples, check_request, fetch_archive, locate, require, require_all, require_distinct
+from suites._archives import fetch_archive
+from suites._read import Samples, check_request, locate, open_hdf5, require, require_all, require_distinct
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,12 +70,6 @@ MEMO = ("MEMOIZE", "BINPUT", "LONG_BINPUT", "PUT")
 def sentinel2_names(names: str) -> dict[str, str]:
     """Return canonical band -> name in the files, for names parted by spaces, e.g. ``"b04 b03 b02"``."""
     return {f"s2.{name}": SENTINEL2[name] for name in names.split()}
-
-
-def rgb_bands(gsd_m: float) -> tuple[Band, ...]:
-    """Return the three bands of an aerial picture with pixels of `gsd_m` metres."""
-    colours = (("red", 0.665), ("green", 0.560), ("blue", 0.490))
-    return tuple(Band(name=f"rgb.{name}", unit="uint8", wavelength_um=wave, gsd_m=gsd_m) for name, wave in colours)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,24 +122,12 @@ def _partition(path: Path, suite: str) -> dict[str, list[str]]:
     return {ours: list(lists[theirs]) for ours, theirs in SPLITS.items()}
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """Open an HDF5 file; what goes wrong inside is reported with its name."""
-    import h5py  # type: ignore[import-untyped,unused-ignore]
-
-    try:
-        with h5py.File(path, "r") as file:
-            yield file
-    except (OSError, KeyError) as error:
-        raise MissingData(f"cannot read {path}: {error}; it is damaged or cut short, download it again") from error
-
-
 def own_label(path: Path) -> int | None:
     """Return the class that a sample's attribute states, without unpickling it; None where it states no number."""
     import ast
     import pickletools
 
-    with _opened(path) as file:
+    with open_hdf5(path) as file:
         text = file.attrs["pickle"]
     try:
         code = ast.literal_eval(text)
@@ -212,7 +194,7 @@ def _values(array: Any, path: Path, name: str, shape: tuple[int, int]) -> np.nda
 def _mask(path: Path, shape: tuple[int, int], count: int) -> np.ndarray:
     import numpy as np
 
-    with _opened(path) as file:
+    with open_hdf5(path) as file:
         codes = _values(_array(file, path, "label")[0], path, "label", shape)
     odd = [code for code in np.unique(codes).tolist() if code not in range(count)]
     if odd:
@@ -226,7 +208,7 @@ def _images(path: Path, suite: Suite, layout: Layout, bands: Sequence[Band]) -> 
 
     picked: dict[str, list[np.ndarray]] = {}
     dates = set()
-    with _opened(path) as file:
+    with open_hdf5(path) as file:
         for band in bands:
             name, step = layout.stored[band.name], layout.coarser.get(band.name, 1)
             array, date = _array(file, path, name)

@@ -3,46 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from bench.core import Band, Fetch, Sample, Suite, Task
+from bench.core import Band, Sample, Suite, Task
 from bench.errors import MissingData, UnknownName
 
 if TYPE_CHECKING:
     import numpy as np
-
-# Centre wavelength in micrometres and ground sampling distance in metres (Sentinel-2 MSI user guide, S2A).
-SENTINEL2: dict[str, tuple[float, float]] = {
-    "b01": (0.443, 60.0),
-    "b02": (0.490, 10.0),
-    "b03": (0.560, 10.0),
-    "b04": (0.665, 10.0),
-    "b05": (0.705, 20.0),
-    "b06": (0.740, 20.0),
-    "b07": (0.783, 20.0),
-    "b08": (0.842, 10.0),
-    "b8a": (0.865, 20.0),
-    "b09": (0.945, 60.0),
-    "b10": (1.375, 60.0),
-    "b11": (1.610, 20.0),
-    "b12": (2.190, 20.0),
-}
-
-
-def sentinel2_bands(names: str, unit: str = "dn") -> tuple[Band, ...]:
-    """Return Sentinel-2 bands for names parted by spaces, e.g. ``"b04 b03 b02"``, in that order."""
-    return tuple(
-        Band(name=f"s2.{name}", unit=unit, wavelength_um=SENTINEL2[name][0], gsd_m=SENTINEL2[name][1])
-        for name in names.split()
-    )
-
-
-def sentinel1_bands() -> tuple[Band, Band]:
-    """Return Sentinel-1 VV and VH backscatter in dB, at the 10 m of the ground-range detected product."""
-    return Band(name="s1.vv", unit="db", gsd_m=10.0), Band(name="s1.vh", unit="db", gsd_m=10.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,6 +167,55 @@ def read_raster(path: Path, shape: tuple[int, ...] | None = None) -> np.ndarray:
     return values
 
 
+def require_one_place(files: Sequence[Any], *, grid: bool = False) -> None:
+    """Check that opened rasters share a reference system; those that state none are passed over.
+
+    Args:
+        files: of rasterio; the first is the image, the others what belongs to it.
+        grid: they must lie on one grid as well.
+
+    Raises:
+        MissingData: naming the two that differ.
+    """
+    first, *others = [file for file in files if file.crs] or [None]
+    for other in others:
+        if other.crs != first.crs:
+            raise MissingData(
+                f"{other.name} and {first.name} differ in reference system, {other.crs} and {first.crs}; replace them"
+            )
+        if grid and not other.transform.almost_equals(first.transform):
+            raise MissingData(f"{other.name} lies on {other.bounds}, {first.name} on {first.bounds}; replace them")
+
+
+def place_of(*paths: Path, grid: bool = False) -> tuple[float, float] | None:
+    """Return longitude and latitude of the middle of the first raster that states its place, once all are of one place.
+
+    Args:
+        paths: an image first, then its masks and its images of other sensors.
+        grid: see `require_one_place`.
+
+    Raises:
+        MissingData: one cannot be read, or two differ in place.
+    """
+    import warnings
+
+    import rasterio
+    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+    with ExitStack() as opened:
+        files = []
+        opened.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        for path in paths:
+            try:
+                files.append(opened.enter_context(rasterio.open(path)))
+            except (RasterioError, OSError) as error:
+                raise MissingData(f"cannot read {path}: {error}; it is absent or damaged, download it again") from error
+        require_one_place(files, grid=grid)
+        placed = [file.lnglat() for file in files if file.crs]
+    return (float(placed[0][0]), float(placed[0][1])) if placed else None
+
+
 def read_picture(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
     """Return a JPEG or PNG as uint8 (3, H, W), red green blue.
 
@@ -228,6 +248,22 @@ def read_array(path: Path) -> np.ndarray:
     except (OSError, ValueError, EOFError) as error:
         raise MissingData(f"cannot read {path}: {error}; it is absent or damaged, download it again") from error
     return values
+
+
+@contextmanager
+def open_hdf5(path: Path) -> Iterator[Any]:
+    """Open an HDF5 file; what goes wrong inside is reported with its name.
+
+    Raises:
+        MissingData: naming the file if it is damaged, cut short, or lacks an array asked for.
+    """
+    import h5py  # type: ignore[import-untyped,unused-ignore]
+
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except (OSError, KeyError) as error:
+        raise MissingData(f"cannot read {path}: {error}; it is damaged or cut short, download it again") from error
 
 
 def read_lines(path: Path) -> list[str]:
@@ -276,31 +312,3 @@ def cut_boxes(
 def share_of(text: str) -> float:
     """Return a number in 0..1 that depends on the text alone, for splits that anyone can redo."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
-
-
-def fetch_archive(fetch: Fetch, url: str, archive: Path, into: Path, *, md5: str = "") -> None:
-    """Download a zip archive, check it, and unpack it below `into`; each of its folders appears whole or not at all.
-
-    Raises:
-        MissingData: if the archive is damaged or holds a path outside `into`.
-    """
-    import shutil
-    import zipfile
-    import zlib
-
-    fetch(url, archive, md5=md5)
-    unpacked = into / f".{archive.name}.unpacked"
-    shutil.rmtree(unpacked, ignore_errors=True)
-    try:
-        with zipfile.ZipFile(archive) as file:
-            for name in file.namelist():
-                if not (into / name).resolve().is_relative_to(into.resolve()):
-                    raise MissingData(f"{archive} holds {name}, which would lie outside {into}; do not use it")
-            file.extractall(unpacked)
-        for entry in unpacked.iterdir():
-            if not (into / entry.name).exists():
-                entry.replace(into / entry.name)
-    except (zipfile.BadZipFile, zlib.error, OSError) as error:
-        raise MissingData(f"cannot unpack {archive}: {error}; delete it and download it again") from error
-    finally:
-        shutil.rmtree(unpacked, ignore_errors=True)

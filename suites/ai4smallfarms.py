@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.errors import MissingData
+from bench.sensors import sentinel2_bands
 from suites._read import (
     Samples,
     by_sensor,
@@ -36,7 +37,7 @@ from suites._read import (
     read_raster,
     require_all,
     require_distinct,
-    sentinel2_bands,
+    require_one_place,
 )
 
 if TYPE_CHECKING:
@@ -105,8 +106,7 @@ def _tiles(image: Path) -> list[Tile]:
         with rasterio.open(image) as one, rasterio.open(mask) as other:
             if one.shape != other.shape:
                 raise MissingData(f"{mask} is of size {other.shape}, its image of {one.shape}; replace them")
-            if one.crs and other.crs and one.crs != other.crs:
-                raise MissingData(f"{mask} is in {other.crs}, its image in {one.crs}; replace them")
+            require_one_place((one, other))
             height, width = one.shape
             for row in range(-(-height // TILE)):
                 for column in range(-(-width // TILE)):

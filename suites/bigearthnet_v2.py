@@ -22,35 +22,21 @@ If you use this dataset, please cite https://arxiv.org/abs/2407.03653. Licence: 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.errors import MissingData
-from suites._read import (
-    Samples,
-    check_request,
-    locate,
-    read_raster,
-    require_distinct,
-    sentinel1_bands,
-    sentinel2_bands,
-)
+from bench.sensors import sentinel1_bands, sentinel2_bands
+from suites._archives import unpack_tar
+from suites._classes import BIGEARTHNET as CLASSES
+from suites._read import Samples, check_request, locate, place_of, read_raster, require_distinct
 
 if TYPE_CHECKING:
     import numpy as np
 
 SENTINEL1, SENTINEL2 = sentinel1_bands(), sentinel2_bands("b01 b02 b03 b04 b05 b06 b07 b08 b8a b09 b11 b12")
-CLASSES = (
-    *("Urban fabric", "Industrial or commercial units", "Arable land", "Permanent crops", "Pastures"),
-    "Complex cultivation patterns",
-    "Land principally occupied by agriculture, with significant areas of natural vegetation",
-    *("Agro-forestry areas", "Broad-leaved forest", "Coniferous forest", "Mixed forest"),
-    *("Natural grassland and sparsely vegetated areas", "Moors, heathland and sclerophyllous vegetation"),
-    *("Transitional woodland, shrub", "Beaches, dunes, sands", "Inland wetlands", "Coastal wetlands"),
-    *("Inland waters", "Marine waters"),
-)
 TABLE = "metadata.parquet"
 STORED = {"train": "train", "val": "validation", "test": "test"}
 FOLDERS = {"s1": "BigEarthNet-S1", "s2": "BigEarthNet-S2"}
@@ -120,20 +106,6 @@ def _date(name: str) -> tuple[int, int, int]:
     return -1, -1, -1
 
 
-def _centre(path: Path) -> tuple[float, float] | None:
-    import rasterio
-    from rasterio.errors import RasterioError
-
-    try:
-        with rasterio.open(path) as file:
-            if file.crs is None:
-                return None
-            longitude, latitude = file.lnglat()
-            return float(longitude), float(latitude)
-    except (RasterioError, OSError) as error:
-        raise MissingData(f"cannot read {path}: {error}; it is absent or damaged, download it again") from error
-
-
 def _image(patch: Path, bands: Sequence[Band]) -> np.ndarray:
     """Return the wanted bands of a patch as float32 (1, C, 120, 120)."""
     import numpy as np
@@ -175,44 +147,15 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
             images={sensor: _image(patches[sensor][index], picked) for sensor, picked in wanted.items()},
             target=targets[index],
             when=np.array([_date(names[first][index])], np.int32),
-            where=_centre(_file(patches[first][index], wanted[first][0])),
+            where=place_of(_file(patches[first][index], wanted[first][0])),
         )
 
     blocks = [name.split("_")[-3] for name in ids]
     return Samples(ids=ids, blocks=blocks, read=read, read_targets=lambda: targets)
 
 
-class _Joined:
-    """Archive parts read as the one stream they were cut from."""
-
-    def __init__(self, parts: Sequence[Path]) -> None:
-        self._chunks = self._read_all(parts)
-        self._rest = b""
-
-    @staticmethod
-    def _read_all(parts: Sequence[Path]) -> Iterator[bytes]:
-        for part in parts:
-            with part.open("rb") as file:
-                while chunk := file.read(1 << 20):
-                    yield chunk
-
-    def read(self, size: int) -> bytes:
-        while len(self._rest) < size:
-            chunk = next(self._chunks, b"")
-            if not chunk:
-                break
-            self._rest += chunk
-        taken, self._rest = self._rest[:size], self._rest[size:]
-        return taken
-
-
 def download(root: Path, fetch: Fetch) -> None:
     """Put torchgeo's copy of the table and both archives (some 110 GB packed) below ``root/bigearthnet_v2``."""
-    import gzip
-    import shutil
-    import tarfile
-    import zlib
-
     folder = root / SUITE.folder
     fetch(f"{SUITE.url}{TABLE}", folder / TABLE, md5=TABLE_MD5)
     for name, md5s in PARTS.items():
@@ -220,20 +163,7 @@ def download(root: Path, fetch: Fetch) -> None:
             continue
         files = [f"{name}.tar.gz{ending}" for ending in ("aa", "ab")]
         parts = [fetch(SUITE.url + file, folder / file, md5=md5) for file, md5 in zip(files, md5s, strict=True)]
-        unpacked = folder / f".{name}.unpacked"
-        shutil.rmtree(unpacked, ignore_errors=True)
-        try:
-            # tarfile's own reading of gzip takes a stream that is cut short for one that ends; GzipFile does not.
-            with gzip.GzipFile(fileobj=_Joined(parts)) as stream:  # type: ignore[call-overload]
-                with tarfile.open(fileobj=stream, mode="r|") as archive:
-                    archive.extractall(unpacked, filter="data")  # refuses paths outside it
-                while stream.read(1 << 20):
-                    pass
-            (unpacked / name).replace(folder / name)
-        except (tarfile.TarError, zlib.error, OSError, EOFError) as error:
-            raise MissingData(f"cannot unpack {parts[0]} and what follows: {error}; download them again") from error
-        finally:
-            shutil.rmtree(unpacked, ignore_errors=True)
+        unpack_tar(parts, folder, folder=name)
 
 
 SUITE = Suite(

@@ -29,15 +29,8 @@ from typing import TYPE_CHECKING, Any
 
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.errors import MissingData
-from suites._read import (
-    Samples,
-    by_sensor,
-    check_request,
-    locate,
-    require,
-    require_distinct,
-    sentinel2_bands,
-)
+from bench.sensors import sentinel2_bands
+from suites._read import Samples, by_sensor, check_request, locate, require, require_distinct
 
 if TYPE_CHECKING:
     import numpy as np

@@ -26,35 +26,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.core import Band, Fetch, Suite, Task
-from suites._copernicus import FOLDER, HOST, PAPER, Entry, Layout, fetched, opened
-from suites._read import Samples, read_lines
+from suites._copernicus import FOLDER, HOST, PAPER, fetched, opened
+from suites._copernicus_pairs import air_quality
+from suites._read import Samples
 
 BANDS = (Band(name="s5p.no2", unit="mol_m2", gsd_m=1000.0),)
-YEAR = "2021-01-01_2021-12-31.tif"
-
-
-def _entries(directory: Path, split: str, task: str) -> list[Entry]:
-    return [
-        Entry(
-            id=place,
-            block=place,
-            images=((directory / "s5p_annual" / place / YEAR,),),
-            target=directory / "label_annual" / f"{place}.tif",
-        )
-        for place in read_lines(directory / f"{split}.csv")
-    ]
-
-
-LAYOUT = Layout(
-    directory="airquality_s5p/no2",
-    lists="{}.csv",
-    archive=("l3_airquality_s5p/airquality_s5p.zip", "92081c7437c5c1daf783868ad7669877"),
-    stored=BANDS,
-    entries=_entries,
-    varies=True,
-    # A mean over the year: of the date only that is known.
-    day=r"^(\d{4})-01-01_",
-)
+LAYOUT = air_quality("no2", BANDS)
 
 
 def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Samples:

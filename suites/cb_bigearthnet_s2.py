@@ -23,39 +23,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.core import Band, Fetch, Suite, Task
-from suites._copernicus import DAY, FOLDER, HOST, PAPER, Entry, Layout, fetched, opened, read_flags
-from suites._read import Samples, sentinel2_bands
+from bench.sensors import sentinel2_bands
+from suites._classes import BIGEARTHNET as CLASSES
+from suites._copernicus import FOLDER, HOST, PAPER, fetched, opened
+from suites._copernicus_pairs import bigearthnet
+from suites._read import Samples
 
 BANDS = sentinel2_bands("b01 b02 b03 b04 b05 b06 b07 b08 b8a b09 b11 b12")
-CLASSES = (
-    *("Urban fabric", "Industrial or commercial units", "Arable land", "Permanent crops", "Pastures"),
-    "Complex cultivation patterns",
-    "Land principally occupied by agriculture, with significant areas of natural vegetation",
-    *("Agro-forestry areas", "Broad-leaved forest", "Coniferous forest", "Mixed forest"),
-    *("Natural grassland and sparsely vegetated areas", "Moors, heathland and sclerophyllous vegetation"),
-    *("Transitional woodland, shrub", "Beaches, dunes, sands", "Inland wetlands", "Coastal wetlands"),
-    *("Inland waters", "Marine waters"),
-)
-
-
-def _entries(directory: Path, split: str, task: str) -> list[Entry]:
-    entries = []
-    for (_, optical), flags in read_flags(directory / f"multilabel-{split}.csv", 2, len(CLASSES)).items():
-        # S2 names end in _<tile>_<column>_<row>_allbands; one name serves both sensors.
-        name = Path(optical).stem.removesuffix("_allbands")
-        image = directory / "BigEarthNet-S2-5%" / optical
-        entries.append(Entry(id=name, block=name.split("_")[-3], images=((image,),), target=flags))
-    return entries
-
-
-LAYOUT = Layout(
-    directory="bigearthnet_s1s2",
-    lists="multilabel-{}.csv",
-    archive=("l2_bigearthnet_s1s2/bigearthnetv2.zip", "269355db0449e0da7213c95f30c346d4"),
-    stored=BANDS,
-    entries=_entries,
-    day=DAY,
-)
+LAYOUT = bigearthnet("s2", BANDS)
 
 
 def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Samples:

@@ -23,11 +23,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.core import Band, Fetch, Suite, Task
+from bench.sensors import sentinel2_bands
+from suites._classes import CLOUDS as CLASSES
 from suites._copernicus import DAY, FOLDER, HOST, PAPER, Entry, Layout, fetched, opened
-from suites._read import Samples, read_lines, sentinel2_bands
+from suites._read import Samples, read_lines
 
 BANDS = sentinel2_bands("b01 b02 b03 b04 b05 b06 b07 b08 b8a b09 b10 b11 b12")
-CLASSES = ("clear", "thick cloud", "thin cloud", "cloud shadow")
 
 
 def _entries(directory: Path, split: str, task: str) -> list[Entry]:

@@ -24,49 +24,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.core import Band, Fetch, Suite, Task
-from suites._copernicus import FOLDER, HOST, IGNORED, PAPER, Entry, Layout, fetched, opened
-from suites._read import Samples, read_lines, sentinel2_bands
+from bench.sensors import sentinel2_bands
+from suites._classes import DFC2020 as CLASSES
+from suites._copernicus import FOLDER, HOST, IGNORED, PAPER, fetched, opened
+from suites._copernicus_pairs import dfc2020
+from suites._read import Samples
 
 BANDS = sentinel2_bands("b01 b02 b03 b04 b05 b06 b07 b08 b8a b09 b10 b11 b12")
-CLASSES = {
-    **{1: "forest", 2: "shrubland", 4: "grassland", 5: "wetland"},
-    **{6: "cropland", 7: "urban", 9: "barren", 10: "water"},
-}
-RUN = 64
-
-
-def _block(name: str) -> str:
-    """Return the run of 64 neighbouring numbers a patch belongs to; such runs are of one place."""
-    stem, _, number = name.rpartition("_p")
-    return f"{stem}_{int(number) // RUN}" if number.isdigit() else name
-
-
-def _entries(directory: Path, split: str, task: str) -> list[Entry]:
-    return [
-        Entry(
-            id=name.removesuffix(".tif"),
-            block=_block(name.removesuffix(".tif")),
-            images=((directory / "s2" / name.replace("dfc", "s2"),),),
-            target=directory / "dfc" / name,
-        )
-        for name in read_lines(directory / f"dfc-{split}-new.csv")
-    ]
-
-
-LAYOUT = Layout(
-    directory="dfc2020_s1s2",
-    lists="dfc-{}-new.csv",
-    archive=("l2_dfc2020_s1s2/dfc2020.zip", "f10ba017dab6f38b7a6857b169ea924b"),
-    stored=BANDS,
-    entries=_entries,
-    codes={
-        "landcover": {
-            **dict.fromkeys((0, 3, 8), IGNORED),
-            **{code: number for number, code in enumerate(CLASSES)},
-        }
-    },
-    placed=False,
-)
+LAYOUT = dfc2020("s2", BANDS)
 
 
 def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Samples:

@@ -23,35 +23,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.core import Band, Fetch, Suite, Task
-from bench.errors import MissingData
-from suites._copernicus import FOLDER, HOST, PAPER, Entry, Layout, fetched, opened
-from suites._read import Samples, read_lines, sentinel1_bands
+from bench.sensors import sentinel1_bands
+from suites._classes import EUROSAT as CLASSES
+from suites._copernicus import FOLDER, HOST, PAPER, fetched, opened
+from suites._copernicus_pairs import eurosat
+from suites._read import Samples
 
 BANDS = sentinel1_bands()
-CLASSES = (
-    *("AnnualCrop", "Forest", "HerbaceousVegetation", "Highway", "Industrial", "Pasture", "PermanentCrop"),
-    *("Residential", "River", "SeaLake"),
-)
-
-
-def _entries(directory: Path, split: str, task: str) -> list[Entry]:
-    entries = []
-    for line in read_lines(directory / f"eurosat-{split}.txt"):
-        name, kind = Path(line).stem, line.partition("_")[0]
-        if kind not in CLASSES:
-            raise MissingData(f"eurosat-{split}.txt: {kind!r} is no class of EuroSAT ({', '.join(CLASSES)})")
-        image = directory / "all_imgs" / kind / f"{name}.tif"
-        entries.append(Entry(id=name, block=name, images=((image,),), target=CLASSES.index(kind)))
-    return entries
-
-
-LAYOUT = Layout(
-    directory="eurosat_s1",
-    lists="eurosat-{}.txt",
-    archive=("l2_eurosat_s1s2/eurosat_s1.zip", "e7e7f8fc68fc55a7a689cb654912ff3f"),
-    stored=BANDS,
-    entries=_entries,
-)
+LAYOUT = eurosat("s1", BANDS)
 
 
 def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Samples:

@@ -25,37 +25,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.core import Band, Fetch, Suite, Task
-from bench.errors import MissingData
-from suites._copernicus import FOLDER, HOST, PAPER, Entry, Layout, fetched, opened
-from suites._read import Samples, read_lines, sentinel2_bands
+from bench.sensors import sentinel2_bands
+from suites._classes import EUROSAT as CLASSES
+from suites._copernicus import FOLDER, HOST, PAPER, fetched, opened
+from suites._copernicus_pairs import eurosat
+from suites._read import Samples
 
 # As stored: band 8A comes last.
 ON_DISK = sentinel2_bands("b01 b02 b03 b04 b05 b06 b07 b08 b09 b10 b11 b12 b8a")
 BANDS = sentinel2_bands("b01 b02 b03 b04 b05 b06 b07 b08 b8a b09 b10 b11 b12")
-CLASSES = (
-    *("AnnualCrop", "Forest", "HerbaceousVegetation", "Highway", "Industrial", "Pasture", "PermanentCrop"),
-    *("Residential", "River", "SeaLake"),
-)
-
-
-def _entries(directory: Path, split: str, task: str) -> list[Entry]:
-    entries = []
-    for line in read_lines(directory / f"eurosat-{split}.txt"):
-        name, kind = Path(line).stem, line.partition("_")[0]
-        if kind not in CLASSES:
-            raise MissingData(f"eurosat-{split}.txt: {kind!r} is no class of EuroSAT ({', '.join(CLASSES)})")
-        image = directory / "all_imgs" / kind / f"{name}.tif"
-        entries.append(Entry(id=name, block=name, images=((image,),), target=CLASSES.index(kind)))
-    return entries
-
-
-LAYOUT = Layout(
-    directory="eurosat_s2",
-    lists="eurosat-{}.txt",
-    archive=("l2_eurosat_s1s2/eurosat_s2.zip", "b2be02ca9767554c717f2e9bd15bbd23"),
-    stored=ON_DISK,
-    entries=_entries,
-)
+LAYOUT = eurosat("s2", ON_DISK)
 
 
 def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Samples:

@@ -27,10 +27,11 @@ from pathlib import Path
 
 from bench.core import Band, Fetch, Suite, Task
 from bench.errors import MissingData
+from bench.sensors import sentinel1_bands
 from suites._copernicus import FOLDER, HOST, IGNORED, PAPER, Entry, Layout, fetched, opened
 from suites._read import Samples
 
-BANDS = (Band(name="s1.vv", unit="power", gsd_m=10.0), Band(name="s1.vh", unit="power", gsd_m=10.0))
+BANDS = sentinel1_bands("power")
 CLASSES = ("no water", "permanent water", "flood")
 
 

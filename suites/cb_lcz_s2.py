@@ -21,61 +21,22 @@ Licence: CC BY 4.0.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from bench.core import Band, Fetch, Sample, Suite, Task
-from bench.errors import MissingData
+from bench.sensors import sentinel2_bands
+from suites._classes import CLIMATE_ZONES as CLASSES
 from suites._copernicus import FOLDER, HOST, PAPER
-from suites._read import Samples, by_sensor, check_request, locate, require, sentinel2_bands
-
-if TYPE_CHECKING:
-    import numpy as np
+from suites._layouts import one_hot_codes
+from suites._read import Samples, by_sensor, check_request, locate, open_hdf5, require
 
 BANDS = sentinel2_bands("b02 b03 b04 b05 b06 b07 b08 b8a b11 b12", unit="reflectance")
-CLASSES = (
-    *("Compact high rise", "Compact mid rise", "Compact low rise", "Open high rise", "Open mid rise", "Open low rise"),
-    *("Lightweight low rise", "Large low rise", "Sparsely built", "Heavy industry", "Dense trees", "Scattered trees"),
-    *("Bush, scrub", "Low plants", "Bare rock or paved", "Bare soil or sand", "Water"),
-)
 FILES = {
     "train": ("lcz_train.h5", "e0b10cdb7f12e053cda8dd3ff12dbd9e"),
     "val": ("lcz_val.h5", "be3b503dba5a1405ec6d5a770c2bee33"),
     "test": ("lcz_test.h5", "4e95788c72a421d636f6f8dc7623d116"),
 }
 SIDE = 32
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """Open an HDF5 file; what goes wrong inside is reported with its name."""
-    import h5py  # type: ignore[import-untyped,unused-ignore]
-
-    try:
-        with h5py.File(path, "r") as file:
-            yield file
-    except (OSError, KeyError) as error:
-        raise MissingData(f"cannot read {path}: {error}; it is damaged or cut short, download it again") from error
-
-
-def _labels(path: Path) -> np.ndarray:
-    """Return the class codes of a file, once its arrays are known to be those published."""
-    import numpy as np
-
-    with _opened(path) as file:
-        shapes = {name: file[name].shape for name in ("label", "sen2")}
-        hot = np.asarray(file["label"])
-    count = shapes["label"][0]
-    for name, shape in (("label", (count, len(CLASSES))), ("sen2", (count, SIDE, SIDE, len(BANDS)))):
-        if shapes[name] != shape:
-            raise MissingData(f"{path}: {name} has shape {shapes[name]}, expected {shape}; replace it by the published")
-    odd = np.flatnonzero(~(np.isin(hot, (0, 1)).all(axis=1) & (hot.sum(axis=1) == 1)))
-    if odd.size:
-        raise MissingData(f"{path}: label {odd[0]} is {hot[odd[0]].tolist()}, not one class of 17; replace the file")
-    codes: np.ndarray = hot.argmax(axis=1).astype(np.int64)
-    return codes
 
 
 def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Samples:
@@ -86,11 +47,11 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
     folder = locate(SUITE.name, root, SUITE.folder, [file for file, _ in FILES.values()], "get it with download=true")
     path = require(folder / FILES[split][0], SUITE.name, f"the {split} split")
     columns = by_sensor(bands, [band.name for band in BANDS])["s2"]
-    labels = _labels(path)
+    labels = one_hot_codes(path, len(CLASSES), {"sen2": (SIDE, SIDE, len(BANDS))})
 
     def read(index: int) -> Sample:
         # Opened a sample: a handle does not survive being handed to another process.
-        with _opened(path) as file:
+        with open_hdf5(path) as file:
             patch = np.asarray(file["sen2"][index])
         image = np.ascontiguousarray(patch[..., columns].transpose(2, 0, 1)[None], dtype=np.float32)
         return Sample(images={"s2": image}, target=int(labels[index]))

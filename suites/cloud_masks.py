@@ -29,7 +29,8 @@ from typing import TYPE_CHECKING
 
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.errors import MissingData
-from suites._read import Samples, by_sensor, check_request, locate, require, sentinel2_bands
+from bench.sensors import sentinel2_bands
+from suites._read import Samples, by_sensor, check_request, locate, require
 
 if TYPE_CHECKING:
     import numpy as np

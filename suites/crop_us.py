@@ -24,18 +24,19 @@ If you use this dataset, please cite https://doi.org/10.57967/hf/0955. Licence: 
 from __future__ import annotations
 
 import csv
-import shutil
-import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.errors import MissingData
+from bench.sensors import hls_bands
+from suites._archives import unpack_tar
 from suites._read import (
     Samples,
     by_sensor,
     check_request,
     locate,
+    place_of,
     read_lines,
     read_raster,
     require,
@@ -47,11 +48,7 @@ from suites._read import (
 if TYPE_CHECKING:
     import numpy as np
 
-BANDS = tuple(
-    Band(name=f"hls.{name}", unit="dn", wavelength_um=wavelength, gsd_m=30.0)
-    for name, wavelength in (
-        ("blue", 0.49), ("green", 0.56), ("red", 0.665), ("nir", 0.865), ("swir1", 1.61), ("swir2", 2.19))
-)  # fmt: skip
+BANDS = hls_bands()
 CLASSES = (
     *("natural vegetation", "forest", "corn", "soybeans", "wetlands", "developed or barren", "open water"),
     *("winter wheat", "alfalfa", "fallow or idle cropland", "cotton", "sorghum", "other"),
@@ -96,21 +93,6 @@ def _label(path: Path) -> np.ndarray:
     return shifted
 
 
-def _place(image: Path, mask: Path) -> tuple[float, float] | None:
-    """Return the chip's centre, once image and mask are known to lie on the same grid."""
-    import warnings
-
-    import rasterio
-    from rasterio.errors import NotGeoreferencedWarning
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(image) as one, rasterio.open(mask) as other:
-            if one.crs and other.crs and (one.crs != other.crs or not one.transform.almost_equals(other.transform)):
-                raise MissingData(f"{image} lies on {one.crs}, {one.bounds}, its mask on {other.crs}, {other.bounds}")
-            return one.lnglat() if one.crs else None
-
-
 def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Samples:
     """Return an opened split; see `bench.core.Suite.open`."""
     import numpy as np
@@ -137,7 +119,7 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
             images={"hls": series},
             target=target,
             when=np.array(dates.get(ids[index], [(-1, -1, -1)] * DATES), np.int32),
-            where=_place(images[index], masks[index]),
+            where=place_of(images[index], masks[index], grid=True),
         )
 
     def read_targets() -> np.ndarray:
@@ -145,21 +127,6 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
         return np.array(present, np.int64).reshape(-1, len(CLASSES))
 
     return Samples(ids=ids, blocks=ids, read=read, read_targets=read_targets)
-
-
-def _unpack(archive: Path, into: Path, name: str) -> None:
-    """Unpack the folder `name` of a tar archive; it appears whole or not at all."""
-    unpacked = into / f".{name}.unpacked"
-    shutil.rmtree(unpacked, ignore_errors=True)
-    try:
-        with tarfile.open(archive) as file:
-            file.extractall(unpacked, filter="data")
-        found = next((path for path in [unpacked / name, *unpacked.rglob(name)] if path.is_dir()), unpacked)
-        found.replace(into / name)
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise MissingData(f"cannot unpack {archive}: {error}; delete it and download it again") from error
-    finally:
-        shutil.rmtree(unpacked, ignore_errors=True)
 
 
 def download(root: Path, fetch: Fetch) -> None:
@@ -170,7 +137,7 @@ def download(root: Path, fetch: Fetch) -> None:
     for part in LISTS:
         if not (folder / f"{part}_chips").exists():
             archive = fetch(f"{SUITE.url}{part}_chips.tgz", folder / f"{part}_chips.tgz")
-            _unpack(archive, folder, f"{part}_chips")
+            unpack_tar(archive, folder, folder=f"{part}_chips")
 
 
 SUITE = Suite(

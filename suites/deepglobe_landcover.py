@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING
 
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.errors import MissingData
+from bench.sensors import WORLDVIEW, rgb_bands
 from suites._read import (
     Samples,
     by_sensor,
@@ -43,11 +44,7 @@ from suites._read import (
 if TYPE_CHECKING:
     import numpy as np
 
-BANDS = (
-    Band(name="rgb.red", unit="uint8", wavelength_um=0.660, gsd_m=0.5),
-    Band(name="rgb.green", unit="uint8", wavelength_um=0.545, gsd_m=0.5),
-    Band(name="rgb.blue", unit="uint8", wavelength_um=0.480, gsd_m=0.5),
-)
+BANDS = rgb_bands(0.5, wavelengths=WORLDVIEW)
 CLASSES = ("Urban land", "Agriculture land", "Rangeland", "Forest land", "Water", "Barren land")
 IGNORE = -1
 # Colour, as 4 red + 2 green + blue of channels that are on -> code; red alone (4) is no class.

@@ -32,17 +32,9 @@ from typing import TYPE_CHECKING
 
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.errors import MissingData
-from suites._read import (
-    Samples,
-    by_sensor,
-    check_request,
-    locate,
-    read_raster,
-    require_all,
-    sentinel1_bands,
-    sentinel2_bands,
-    share_of,
-)
+from bench.sensors import sentinel1_bands, sentinel2_bands
+from suites._classes import DFC2020 as CLASSES
+from suites._read import Samples, by_sensor, check_request, locate, place_of, read_raster, require_all, share_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,10 +42,6 @@ if TYPE_CHECKING:
 STORED = {
     "s1": sentinel1_bands(),
     "s2": sentinel2_bands("b01 b02 b03 b04 b05 b06 b07 b08 b8a b09 b10 b11 b12"),
-}
-CLASSES = {
-    **{1: "forest", 2: "shrubland", 4: "grassland", 5: "wetland"},
-    **{6: "cropland", 7: "urban", 9: "barren", 10: "water"},
 }
 IGNORED = (0, 3, 8)
 SHAPE = (256, 256)
@@ -109,29 +97,6 @@ def _label(path: Path) -> np.ndarray:
     return recoded
 
 
-def _place(label: Path, images: list[Path]) -> tuple[float, float] | None:
-    """Return longitude and latitude of a patch's middle, once label and images are known to be of one place."""
-    import warnings
-
-    import rasterio
-    from rasterio.errors import NotGeoreferencedWarning, RasterioError
-
-    where, systems = None, dict[str, str]()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            for path in (label, *images):
-                with rasterio.open(path) as file:
-                    if file.crs:
-                        systems[path.name] = str(file.crs)
-                        where = where or file.lnglat()
-    except (RasterioError, OSError) as error:
-        raise MissingData(f"cannot read {label} or its images: {error}; {HOW}") from error
-    if len(set(systems.values())) > 1:
-        raise MissingData(f"{label} and its images differ in reference system: {systems}; replace them")
-    return where
-
-
 def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Samples:
     """Return an opened split; see `bench.core.Suite.open`."""
     import numpy as np
@@ -157,7 +122,7 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
         return Sample(
             images={sensor: _image(paths[sensor][index], sensor, places) for sensor, places in columns.items()},
             target=_label(label),
-            where=_place(label, [paths[sensor][index] for sensor in columns]),
+            where=place_of(label, *(paths[sensor][index] for sensor in columns)),
         )
 
     def read_targets() -> np.ndarray:

@@ -28,6 +28,7 @@ from xml.etree import ElementTree
 
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.errors import MissingData
+from bench.sensors import rgb_bands
 from suites._read import (
     Samples,
     by_sensor,
@@ -44,10 +45,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 SIDE = 800
-BANDS = tuple(
-    Band(name=f"rgb.{name}", unit="uint8", wavelength_um=wavelength)
-    for name, wavelength in (("red", 0.665), ("green", 0.56), ("blue", 0.49))
-)
+BANDS = rgb_bands()
 CLASSES = (
     *("airplane", "airport", "baseballfield", "basketballcourt", "bridge", "chimney", "dam"),
     *("expresswayservicearea", "expresswaytollstation", "golffield", "groundtrackfield", "harbor", "overpass"),

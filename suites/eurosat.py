@@ -21,33 +21,17 @@ If you use this dataset, please cite https://doi.org/10.1109/JSTARS.2019.2918242
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from bench.core import Band, Fetch, Sample, Suite, Task
-from bench.errors import MissingData
-from suites._read import (
-    Samples,
-    by_sensor,
-    check_request,
-    fetch_archive,
-    locate,
-    read_lines,
-    read_raster,
-    require_all,
-    require_distinct,
-    sentinel2_bands,
-)
-
-if TYPE_CHECKING:
-    import numpy as np
+from bench.core import Band, Fetch, Suite, Task
+from bench.sensors import sentinel2_bands
+from suites._classes import EUROSAT as CLASSES
+from suites._layouts import ClassFolders, download_class_folders, open_class_folders
+from suites._read import Samples, read_raster
 
 # As stored: band 8A comes last.
 ON_DISK = sentinel2_bands("b01 b02 b03 b04 b05 b06 b07 b08 b09 b10 b11 b12 b8a")
 BANDS = sentinel2_bands("b01 b02 b03 b04 b05 b06 b07 b08 b8a b09 b10 b11 b12")
-CLASSES = (
-    *("AnnualCrop", "Forest", "HerbaceousVegetation", "Highway", "Industrial", "Pasture", "PermanentCrop"),
-    *("Residential", "River", "SeaLake"),
-)
+HOST = "https://hf.co/datasets/torchgeo/eurosat/resolve/1ce6f1bfb56db63fd91b6ecc466ea67f2509774c/"
 IMAGES = Path("ds", "images", "remote_sensing", "otherDatasets", "sentinel_2", "tif")
 LISTS = {
     "train": ("eurosat-train.txt", "908f142e73d6acdf3f482c5e80d851b1"),
@@ -55,42 +39,27 @@ LISTS = {
     "test": ("eurosat-test.txt", "7ae5ab94471417b6e315763121e67c5f"),
 }
 ARCHIVE = ("EuroSATallBands.zip", "5ac12b3b2557aa56e1826e981e8e200e")
+SIZE = (64, 64)
+LAYOUT = ClassFolders(
+    title="EuroSAT",
+    images=IMAGES,
+    ending=".tif",
+    lists=LISTS,
+    read=lambda path: read_raster(path, (len(ON_DISK), *SIZE)),
+    stored=ON_DISK,
+    lists_at=HOST,
+    archive=(f"{HOST}{ARCHIVE[0]}", *ARCHIVE),
+)
 
 
 def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Samples:
     """Return an opened split; see `bench.core.Suite.open`."""
-    check_request(SUITE, task, split, bands)
-    folder = locate(SUITE.name, root, SUITE.folder, [file for file, _ in LISTS.values()], "get it with download=true")
-    lists = {name: [Path(line).stem for line in read_lines(folder / file)] for name, (file, _) in LISTS.items()}
-    require_distinct(SUITE.name, lists)
-    ids = lists[split]
-    names = [name.rpartition("_")[0] for name in ids]
-    if strange := [name for name in names if name not in CLASSES]:
-        raise MissingData(f"{folder / LISTS[split][0]}: {strange[0]!r} is no class of EuroSAT ({', '.join(CLASSES)})")
-    labels = [CLASSES.index(name) for name in names]
-    paths = [folder / IMAGES / name / f"{one}.tif" for one, name in zip(ids, names, strict=True)]
-    require_all(paths, SUITE.name, LISTS[split][0])
-    columns = by_sensor(bands, [band.name for band in ON_DISK])["s2"]
-
-    def read(index: int) -> Sample:
-        values = read_raster(paths[index], (len(ON_DISK), *SUITE.image_size))
-        return Sample(images={"s2": values[columns][None].astype("float32")}, target=labels[index])
-
-    def read_targets() -> np.ndarray:
-        import numpy as np
-
-        return np.array(labels)
-
-    return Samples(ids=ids, blocks=ids, read=read, read_targets=read_targets)
+    return open_class_folders(SUITE, LAYOUT, root, task, split, bands)
 
 
 def download(root: Path, fetch: Fetch) -> None:
     """Put the archive and torchgeo's split lists below ``root/eurosat``."""
-    folder = root / SUITE.folder
-    for name, md5 in LISTS.values():
-        fetch(f"{SUITE.url}{name}", folder / name, md5=md5)
-    if not (folder / IMAGES).exists():
-        fetch_archive(fetch, f"{SUITE.url}{ARCHIVE[0]}", folder / ARCHIVE[0], folder, md5=ARCHIVE[1])
+    download_class_folders(SUITE, LAYOUT, root, fetch)
 
 
 SUITE = Suite(
@@ -98,7 +67,7 @@ SUITE = Suite(
     version=1,
     title="EuroSAT: land use, 13 Sentinel-2 bands",
     bands=BANDS,
-    image_size=(64, 64),
+    image_size=SIZE,
     gsd_m=10.0,
     levels=("s2:L1C",),
     tasks=(Task(name="landuse", kind="classification", classes=CLASSES, metric="accuracy"),),
@@ -106,7 +75,7 @@ SUITE = Suite(
     dataset="eurosat",
     licence="MIT",
     citation="Helber et al., EuroSAT, IEEE JSTARS 2019, doi:10.1109/JSTARS.2019.2918242",
-    url="https://hf.co/datasets/torchgeo/eurosat/resolve/1ce6f1bfb56db63fd91b6ecc466ea67f2509774c/",
+    url=HOST,
     folder="eurosat",
     notes="Top-of-atmosphere reflectance (level 1C) x 10000; random, not spatially blocked, splits.",
     open=open_split,

@@ -34,16 +34,13 @@ from typing import TYPE_CHECKING, Any
 
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.errors import MissingData
+from bench.sensors import WORLDVIEW, rgb_bands
 from suites._read import Samples, by_sensor, check_request, locate, require, require_distinct
 
 if TYPE_CHECKING:
     import numpy as np
 
-BANDS = (
-    Band(name="rgb.red", unit="uint8", wavelength_um=0.660),
-    Band(name="rgb.green", unit="uint8", wavelength_um=0.545),
-    Band(name="rgb.blue", unit="uint8", wavelength_um=0.480),
-)
+BANDS = rgb_bands(wavelengths=WORLDVIEW)
 CLASSES = (
     *("airport", "airport_hangar", "airport_terminal", "amusement_park", "aquaculture", "archaeological_site", "barn"),
     *("border_checkpoint", "burial_site", "car_dealership", "construction_site", "crop_field", "dam"),

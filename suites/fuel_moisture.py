@@ -25,17 +25,8 @@ from typing import TYPE_CHECKING
 
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.errors import MissingData
-from suites._read import (
-    Samples,
-    by_sensor,
-    check_request,
-    locate,
-    read_array,
-    require,
-    sentinel1_bands,
-    sentinel2_bands,
-    share_of,
-)
+from bench.sensors import sentinel1_bands, sentinel2_bands
+from suites._read import Samples, by_sensor, check_request, locate, read_array, require, share_of
 
 if TYPE_CHECKING:
     import numpy as np

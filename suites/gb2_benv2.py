@@ -25,9 +25,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.core import Band, Fetch, Suite, Task
+from bench.sensors import sentinel1_bands, sentinel2_bands
+from suites._classes import BIGEARTHNET as CLASSES
 from suites._geobench2 import CITATION, class_of, day_of, fetch_containers, open_container, rasters
 from suites._geobench2_container import Entry, Parts
-from suites._read import Samples, sentinel1_bands, sentinel2_bands
+from suites._read import Samples
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,15 +39,6 @@ FILES = {
 }
 SIZE = (120, 120)
 SENTINEL1, SENTINEL2 = sentinel1_bands()[::-1], sentinel2_bands("b01 b02 b03 b04 b05 b06 b07 b08 b8a b09 b11 b12")
-CLASSES = (
-    *("Urban fabric", "Industrial or commercial units", "Arable land", "Permanent crops", "Pastures"),
-    "Complex cultivation patterns",
-    "Land principally occupied by agriculture, with significant areas of natural vegetation",
-    *("Agro-forestry areas", "Broad-leaved forest", "Coniferous forest", "Mixed forest"),
-    *("Natural grassland and sparsely vegetated areas", "Moors, heathland and sclerophyllous vegetation"),
-    *("Transitional woodland, shrub", "Beaches, dunes, sands", "Inland wetlands", "Coastal wetlands"),
-    *("Inland waters", "Marine waters"),
-)
 
 
 def _labels(entry: Entry, parts: Parts | None) -> np.ndarray:

@@ -27,9 +27,10 @@ from typing import TYPE_CHECKING
 
 from bench.core import Band, Fetch, Suite, Task
 from bench.errors import MissingData
+from bench.sensors import sentinel1_bands, sentinel2_bands
 from suites._geobench2 import CITATION, Stored, as_float, fetch_containers, open_container
 from suites._geobench2_container import Entry, Parts
-from suites._read import Samples, sentinel1_bands, sentinel2_bands
+from suites._read import Samples
 
 if TYPE_CHECKING:
     import numpy as np

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.core import Band, Fetch, Suite, Task
+from bench.sensors import hls_bands
 from suites._geobench2 import CITATION, day_of, fetch_containers, mask_in, open_container, rasters
 from suites._read import Samples
 
@@ -35,13 +36,7 @@ FILES = {
 }
 SIZE = (512, 512)
 NO_DATA = (9999.0, -9999.0)
-BANDS = tuple(
-    Band(name=f"hls.{name}", unit="reflectance", wavelength_um=wavelength, gsd_m=30.0)
-    for name, wavelength in (
-        *(("blue", 0.490), ("green", 0.560), ("red", 0.665)),
-        *(("nir", 0.865), ("swir1", 1.610), ("swir2", 2.190)),
-    )
-)
+BANDS = hls_bands("reflectance")
 
 
 def _missing(values: np.ndarray) -> np.ndarray:

@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING
 
 from bench.core import Band, Fetch, Suite, Task
 from bench.errors import MissingData
+from bench.sensors import sentinel2_bands
+from suites._classes import CLOUDS as CLASSES
 from suites._geobench2 import (
     CITATION,
     Stored,
@@ -35,7 +37,7 @@ from suites._geobench2 import (
     require_same_crs,
 )
 from suites._geobench2_container import Entry, Part, Parts
-from suites._read import Samples, sentinel2_bands
+from suites._read import Samples
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,7 +47,6 @@ FILES = {
 }
 SIZE = (512, 512)
 BANDS = sentinel2_bands("b01 b02 b03 b04 b05 b06 b07 b08 b8a b09 b11 b12")
-CLASSES = ("clear", "thick cloud", "thin cloud", "cloud shadow")
 CODES = {code: code for code in range(len(CLASSES))}
 
 

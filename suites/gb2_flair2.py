@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.core import Band, Fetch, Suite, Task
+from bench.sensors import AIRBORNE, rgb_bands
 from suites._geobench2 import CITATION, Stored, as_float, day_of, fetch_containers, mask_in, open_container
 from suites._geobench2_container import Parts
 from suites._read import Samples
@@ -36,10 +37,7 @@ FILES = {
     "geobench_flair2.tortilla": "f446098513d85591b8abae03e8d98447d2ab5173271f85c11f40edcdb1e2e1a9",
 }
 SIZE = (512, 512)
-AERIAL = tuple(
-    Band(name=f"rgb.{name}", unit="uint8", wavelength_um=wavelength, gsd_m=0.2)
-    for name, wavelength in (("red", 0.66), ("green", 0.55), ("blue", 0.48), ("nir", 0.83))
-)
+AERIAL = rgb_bands(0.2, names="red green blue nir", wavelengths=AIRBORNE)
 HEIGHT = Band(name="dem.height", unit="metre", gsd_m=0.2)
 STEPS = 5  # of the stored height, a metre
 CLASSES = (

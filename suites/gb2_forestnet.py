@@ -22,6 +22,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.core import Band, Fetch, Suite, Task
+from bench.sensors import LANDSAT
 from suites._geobench2 import CITATION, class_of, day_of, fetch_containers, open_container, rasters
 from suites._read import Samples
 
@@ -30,11 +31,8 @@ FILES = {
 }
 SIZE = (332, 332)
 BANDS = tuple(
-    Band(name=f"landsat.{name}", unit="uint8", wavelength_um=wavelength, gsd_m=30.0)
-    for name, wavelength in (
-        *(("blue", 0.482), ("green", 0.561), ("red", 0.655)),
-        *(("nir", 0.865), ("swir1", 1.609), ("swir2", 2.201)),
-    )
+    Band(name=f"landsat.{name}", unit="uint8", wavelength_um=LANDSAT["oli"][name], gsd_m=30.0)
+    for name in ("blue", "green", "red", "nir", "swir1", "swir2")
 )
 CLASSES = (
     *("Oil palm plantation", "Timber plantation", "Other large-scale plantations", "Grassland/shrubland"),

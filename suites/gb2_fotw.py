@@ -25,8 +25,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.core import Band, Fetch, Suite, Task
+from bench.sensors import sentinel2_bands
 from suites._geobench2 import CITATION, day_of, fetch_containers, mask_in, open_container, rasters
-from suites._read import Samples, sentinel2_bands
+from suites._read import Samples
 
 if TYPE_CHECKING:
     import numpy as np

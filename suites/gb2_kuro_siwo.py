@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.core import Band, Fetch, Suite, Task
+from bench.sensors import sentinel1_bands
 from suites._geobench2 import CITATION, Stored, as_float, codes_of, fetch_containers, mask_in, open_container
 from suites._geobench2_container import Parts
 from suites._read import Samples
@@ -37,7 +38,7 @@ FILES = {
     "geobench_kuro_siwo.tortilla": "4830fe6f23bf9750dee0c765850724b55026bf5d47cb67162d3ef7dcb04c3bbd",
 }
 SIZE = (224, 224)
-SENTINEL1 = (Band(name="s1.vv", unit="power", gsd_m=10.0), Band(name="s1.vh", unit="power", gsd_m=10.0))
+SENTINEL1 = sentinel1_bands("power")
 TERRAIN = (Band(name="dem.elevation", unit="metre"),)
 DATES = ("pre_event_1", "pre_event_2", "post_event")
 LOWEST = -15000  # metres; below is the mark of no data

@@ -26,68 +26,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.core import Band, Fetch, Suite, Task
-from bench.errors import MissingData
-from suites._geobench2 import CITATION, Stored, as_float, codes_of, fetch_containers, open_container
-from suites._geobench2_container import Entry, Part, Parts
-from suites._read import Samples, sentinel2_bands
+from suites._classes import CROPS
+from suites._geobench2 import CITATION, fetch_containers
+from suites._geobench2_container import Entry, Parts
+from suites._geobench2_pastis import BANDS, FILES, SIZE, VOID, open_series, read_classes
+from suites._read import Samples
 
 if TYPE_CHECKING:
     import numpy as np
 
-FILES = {
-    "geobench_pastis.0000.part.tortilla": "56b1490c6dc7345fdff79e94d9132753ee28d8504bb061d8db39d19e888f7ca3",
-    "geobench_pastis.0001.part.tortilla": "7d0463a695a0822a1f25638598b2d54daf28f387d6a80d353be7c323069060db",
-    "geobench_pastis.0002.part.tortilla": "22d27389b1ccee4f250f4a187d034d12dbf15c5610a5dd8d502ee8783e94c81e",
-}
-SIZE = (128, 128)
-BANDS = sentinel2_bands("b02 b03 b04 b05 b06 b07 b08 b8a b11 b12")
-CLASSES = (
-    *("background", "meadow", "soft winter wheat", "corn", "winter barley", "winter rapeseed", "spring barley"),
-    *("sunflower", "grapevine", "beet", "winter triticale", "winter durum wheat", "fruits, vegetables, flowers"),
-    *("potatoes", "leguminous fodder", "soybeans", "orchard", "mixed cereal", "sorghum"),
-)
-VOID, NO_DATA = 19, -10000
-
-
-def _array(part: Part, *shape: int) -> np.ndarray:
-    values: np.ndarray = part.hdf5(lambda file: file["data"][:])
-    if values.shape[-len(shape) :] != shape or values.ndim - len(shape) not in (0, 1):
-        raise MissingData(f"{part.label} has shape {values.shape}, expected {shape}; replace it by the published file")
-    return values
-
-
-def _days(entry: Entry) -> list[tuple[int, int, int]]:
-    """Return the days of 20180917, 20180922, ..."""
-    return [(int(day) // 10000, int(day) // 100 % 100, int(day) % 100) for day in entry.facts["dates"]]
-
-
-def _series(parts: Parts) -> np.ndarray:
-    part = parts["s2"]
-    values = _array(part, len(BANDS), *SIZE)
-    if values.ndim != 4 or len(values) != len(part.facts["dates"]):
-        raise MissingData(f"{part.label} has shape {values.shape}, and {len(part.facts['dates'])} dates; replace it")
-    return as_float(values, values == NO_DATA)
-
-
-def _classes(part: Part) -> np.ndarray:
-    return codes_of(part, _array(part, *SIZE)[0], {code: code for code in range(VOID + 1)})
+CLASSES = ("background", *CROPS)
 
 
 def _mask(entry: Entry, parts: Parts | None) -> np.ndarray:
-    return _classes((parts or entry.parts())["semantic"])
+    return read_classes((parts or entry.parts())["semantic"])
 
 
 def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Samples:
     """Return an opened split; see `bench.core.Suite.open`."""
-    return open_container(
-        SUITE,
-        FILES,
-        (root, task, split, bands),
-        images={"s2": Stored(order=[band.name for band in BANDS], read=_series)},
-        target=_mask,
-        block=lambda entry: str(entry.facts["tile"]),
-        when=lambda entry, parts: _days(entry),
-    )
+    return open_series(SUITE, (root, task, split, bands), _mask)
 
 
 def download(root: Path, fetch: Fetch) -> None:

@@ -21,8 +21,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.core import Band, Fetch, Suite, Task
+from bench.sensors import sentinel2_bands
 from suites._geobench2 import CITATION, class_of, fetch_containers, open_container, rasters
-from suites._read import Samples, sentinel2_bands
+from suites._read import Samples
 
 FILES = {
     "geobench_so2sat.tortilla": "2f9aa3a0cbf7f5071d2fafee24156a6041a9c732f0f979881b8db582201aa7bc",

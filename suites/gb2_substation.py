@@ -23,9 +23,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.core import Band, Fetch, Suite, Task
+from bench.sensors import sentinel2_bands
 from suites._geobench2 import CITATION, boxes_in, fetch_containers, open_container, rasters
 from suites._geobench2_container import Entry, Parts
-from suites._read import Samples, sentinel2_bands
+from suites._read import Samples
 
 if TYPE_CHECKING:
     import numpy as np

@@ -29,9 +29,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.core import Band, Fetch, Suite, Task
+from bench.sensors import AIRBORNE, rgb_bands, sentinel1_bands, sentinel2_bands
 from suites._geobench2 import CITATION, Stored, as_float, class_of, day_of, fetch_containers, open_container, rasters
 from suites._geobench2_container import Entry, Parts
-from suites._read import Samples, sentinel1_bands, sentinel2_bands
+from suites._read import Samples
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,10 +41,7 @@ FILES = {
     "geobench_treesatai.tortilla": "0ddb8068720242ad4f5931ea91f3459ed695ad490bbaa48905afe72dd9623aee",
 }
 SIZE = (304, 304)
-AERIAL = tuple(
-    Band(name=f"rgb.{name}", unit="uint8", wavelength_um=wavelength, gsd_m=0.2)
-    for name, wavelength in (("nir", 0.83), ("green", 0.55), ("blue", 0.48), ("red", 0.66))
-)
+AERIAL = rgb_bands(0.2, names="nir green blue red", wavelengths=AIRBORNE)
 SENTINEL1, SENTINEL2 = sentinel1_bands(), sentinel2_bands("b02 b03 b04 b08 b05 b06 b07 b8a b11 b12 b01 b09")
 CLASSES = (
     *("Abies", "Acer", "Alnus", "Betula", "Cleared", "Fagus", "Fraxinus", "Larix", "Picea", "Pinus", "Populus"),

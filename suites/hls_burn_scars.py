@@ -27,11 +27,14 @@ from typing import TYPE_CHECKING
 
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.errors import MissingData
+from bench.sensors import hls_bands
+from suites._archives import unpack_tar
 from suites._read import (
     Samples,
     by_sensor,
     check_request,
     locate,
+    place_of,
     read_raster,
     require,
     require_all,
@@ -42,14 +45,7 @@ from suites._read import (
 if TYPE_CHECKING:
     import numpy as np
 
-# Centre wavelengths of Sentinel-2's B02, B03, B04, B8A, B11 and B12.
-BANDS = tuple(
-    Band(name=f"hls.{name}", unit="reflectance", wavelength_um=wavelength, gsd_m=30.0)
-    for name, wavelength in (
-        *(("blue", 0.490), ("green", 0.560), ("red", 0.665)),
-        *(("nir", 0.865), ("swir1", 1.610), ("swir2", 2.190)),
-    )
-)
+BANDS = hls_bands("reflectance")
 SHAPE = (512, 512)
 NO_DATA = (9999.0, -9999.0)
 VALIDATION = 0.1
@@ -77,20 +73,6 @@ def _scenes(folder: Path) -> list[str]:
     files = [folder / f"{name}{ending}" for name in sorted(names) for ending in ("_merged.tif", ".mask.tif")]
     require_all(files, "hls_burn_scars", f"{folder} (a scene and a mask each)")
     return sorted(names)
-
-
-def _place(image: Path, label: Path) -> tuple[float, float] | None:
-    """Return longitude and latitude of a scene's middle, once scene and mask are known to be of one place."""
-    import rasterio
-    from rasterio.errors import RasterioError
-
-    try:
-        with rasterio.open(image) as scene, rasterio.open(label) as mask:
-            if scene.crs and mask.crs and scene.crs != mask.crs:
-                raise MissingData(f"{label} is in {mask.crs}, its scene {image.name} in {scene.crs}; replace them")
-            return scene.lnglat() if scene.crs else None
-    except (RasterioError, OSError) as error:
-        raise MissingData(f"cannot read {image} or {label}: {error}; download them again") from error
 
 
 def _image(path: Path, columns: list[int]) -> np.ndarray:
@@ -135,7 +117,7 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
             images={"hls": _image(image, columns)},
             target=_label(label),
             when=np.array([facts[ids[index]][1]], np.int32),
-            where=_place(image, label),
+            where=place_of(image, label),
         )
 
     def read_targets() -> np.ndarray:
@@ -145,30 +127,11 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
     return Samples(ids=ids, blocks=[facts[name][0] for name in ids], read=read, read_targets=read_targets)
 
 
-def _unpack(archive: Path, folder: Path) -> None:
-    """Unpack a tar archive below `folder`, whose parts appear whole or not at all."""
-    import shutil
-    import tarfile
-
-    unpacked = folder / f".{archive.name}.unpacked"
-    shutil.rmtree(unpacked, ignore_errors=True)
-    try:
-        with tarfile.open(archive) as file:
-            file.extractall(unpacked, filter="data")
-        for entry in unpacked.iterdir():
-            if not (folder / entry.name).exists():
-                entry.replace(folder / entry.name)
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise MissingData(f"cannot unpack {archive}: {error}; delete it and download it again") from error
-    finally:
-        shutil.rmtree(unpacked, ignore_errors=True)
-
-
 def download(root: Path, fetch: Fetch) -> None:
     """Put the publisher's archive (2.65 GB), unpacked, below ``root/hls_burn_scars``."""
     folder = root / SUITE.folder
     if not all((folder / name).exists() for name in ("training", "validation")):
-        _unpack(fetch(f"{SUITE.url}{ARCHIVE}", folder / ARCHIVE), folder)
+        unpack_tar(fetch(f"{SUITE.url}{ARCHIVE}", folder / ARCHIVE), folder)
 
 
 SUITE = Suite(

@@ -31,11 +31,13 @@ from typing import TYPE_CHECKING
 
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.errors import MissingData
+from bench.sensors import hls_bands
 from suites._read import (
     Samples,
     by_sensor,
     check_request,
     locate,
+    place_of,
     read_lines,
     read_raster,
     require_all,
@@ -45,11 +47,7 @@ from suites._read import (
 if TYPE_CHECKING:
     import numpy as np
 
-BANDS = tuple(
-    Band(name=f"hls.{name}", unit="dn", wavelength_um=wavelength, gsd_m=30.0)
-    for name, wavelength in (
-        ("blue", 0.49), ("green", 0.56), ("red", 0.665), ("nir", 0.865), ("swir1", 1.61), ("swir2", 2.19))
-)  # fmt: skip
+BANDS = hls_bands()
 CLASSES = ("non-breeding", "breeding")
 SIDE, DATES, IGNORED = 224, 3, -1
 EMPTY = (0, -1, -9999)
@@ -106,21 +104,6 @@ def _series(path: Path, columns: list[int]) -> np.ndarray:
     return series
 
 
-def _place(image: Path, mask: Path) -> tuple[float, float] | None:
-    """Return the chip's centre, once image and mask are known to lie on the same grid."""
-    import warnings
-
-    import rasterio
-    from rasterio.errors import NotGeoreferencedWarning
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(image) as one, rasterio.open(mask) as other:
-            if one.crs and other.crs and (one.crs != other.crs or not one.transform.almost_equals(other.transform)):
-                raise MissingData(f"{image} lies on {one.crs}, {one.bounds}, its mask on {other.crs}, {other.bounds}")
-            return one.lnglat() if one.crs else None
-
-
 def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Samples:
     """Return an opened split; see `bench.core.Suite.open`."""
     import numpy as np
@@ -138,7 +121,7 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
     def read(index: int) -> Sample:
         image, mask = pairs[index]
         series, target = _series(image, columns), _label(mask)
-        return Sample(images={"hls": series}, target=target, where=_place(image, mask))
+        return Sample(images={"hls": series}, target=target, where=place_of(image, mask, grid=True))
 
     def read_targets() -> np.ndarray:
         masks = (_label(mask) for _, mask in pairs)

@@ -28,8 +28,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.core import Band, Fetch, Suite, Task
+from bench.sensors import sentinel2_bands
 from suites._geobench import CITATION, FOLDER, URL, Layout, download_files, open_files, sentinel2_names
-from suites._read import Samples, sentinel2_bands
+from suites._read import Samples
 
 NAMES = "b01 b02 b03 b04 b05 b06 b07 b08 b11 b12"
 # Canonical band -> the array that holds it, whatever it is called.

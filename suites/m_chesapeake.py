@@ -24,10 +24,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.core import Band, Fetch, Suite, Task
+from bench.sensors import COLOURS
 from suites._geobench import CITATION, FOLDER, RGB, URL, Layout, download_files, open_files
 from suites._read import Samples
 
-WAVELENGTHS = {"red": 0.665, "green": 0.560, "blue": 0.490, "nir": 0.876}
+WAVELENGTHS = {**COLOURS, "nir": 0.876}
 CLASSES = (
     *("no data", "water", "tree canopy and forest", "low vegetation and field", "barren land"),
     *("impervious (other)", "impervious (roads)"),

@@ -26,8 +26,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.core import Band, Fetch, Suite, Task
+from bench.sensors import sentinel2_bands
+from suites._classes import EUROSAT as CLASSES
 from suites._geobench import CITATION, FOLDER, URL, Layout, download_files, open_files, sentinel2_names
-from suites._read import Samples, sentinel2_bands
+from suites._read import Samples
 
 NAMES = "b01 b02 b03 b04 b05 b06 b07 b08 b8a b09 b10 b11 b12"
 # Canonical band -> the array that holds it, whatever it is called.
@@ -39,10 +41,6 @@ MISNAMED = {
     "s2.b8a": "12 - SWIR",
 }
 LAYOUT = Layout(part="classification", dataset="m-eurosat", stored=sentinel2_names(NAMES) | MISNAMED)
-CLASSES = (
-    *("AnnualCrop", "Forest", "HerbaceousVegetation", "Highway", "Industrial", "Pasture", "PermanentCrop"),
-    *("Residential", "River", "SeaLake"),
-)
 
 
 def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Samples:

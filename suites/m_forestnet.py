@@ -24,17 +24,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.core import Band, Fetch, Suite, Task
+from bench.sensors import LANDSAT
 from suites._geobench import CITATION, FOLDER, URL, Layout, download_files, open_files
 from suites._read import Samples
 
-# Canonical name -> name in the files, wavelength in micrometres, ground sampling distance of the pixels' source.
+# Canonical name -> name in the files, and ground sampling distance of the pixels' source.
 STORED = {
-    "landsat.blue": ("02 - Blue", 0.482, 15.0),
-    "landsat.green": ("03 - Green", 0.561, 15.0),
-    "landsat.red": ("04 - Red", 0.655, 15.0),
-    "landsat.nir": ("05 - NIR", 0.865, 30.0),
-    "landsat.swir1": ("06 - SWIR1", 1.609, 30.0),
-    "landsat.swir2": ("07 - SWIR2", 2.201, 30.0),
+    "landsat.blue": ("02 - Blue", 15.0),
+    "landsat.green": ("03 - Green", 15.0),
+    "landsat.red": ("04 - Red", 15.0),
+    "landsat.nir": ("05 - NIR", 30.0),
+    "landsat.swir1": ("06 - SWIR1", 30.0),
+    "landsat.swir2": ("07 - SWIR2", 30.0),
 }
 CLASSES = (
     *("Oil palm plantation", "Timber plantation", "Other large-scale plantations", "Grassland shrubland"),
@@ -52,7 +53,7 @@ def place(name: str) -> tuple[float, float]:
 LAYOUT = Layout(
     part="classification",
     dataset="m-forestnet",
-    stored={band: name for band, (name, _, _) in STORED.items()},
+    stored={band: name for band, (name, _) in STORED.items()},
     highest=255,
     place=place,
     block=lambda name: "_".join(name.split("_")[:2]),
@@ -74,7 +75,8 @@ SUITE = Suite(
     version=1,
     title="GEO-Bench m-forestnet: drivers of deforestation, 6 Landsat-8 bands",
     bands=tuple(
-        Band(name=band, unit="uint8", wavelength_um=wave, gsd_m=gsd) for band, (_, wave, gsd) in STORED.items()
+        Band(name=band, unit="uint8", wavelength_um=LANDSAT["oli"][band.partition(".")[2]], gsd_m=gsd)
+        for band, (_, gsd) in STORED.items()
     ),
     image_size=(332, 332),
     gsd_m=15.0,

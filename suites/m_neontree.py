@@ -27,7 +27,8 @@ import re
 from pathlib import Path
 
 from bench.core import Band, Fetch, Suite, Task
-from suites._geobench import CITATION, FOLDER, RGB, URL, Layout, download_files, open_files, rgb_bands
+from bench.sensors import rgb_bands
+from suites._geobench import CITATION, FOLDER, RGB, URL, Layout, download_files, open_files
 from suites._read import Samples
 
 

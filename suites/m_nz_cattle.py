@@ -22,7 +22,8 @@ import re
 from pathlib import Path
 
 from bench.core import Band, Fetch, Suite, Task
-from suites._geobench import CITATION, FOLDER, RGB, URL, Layout, download_files, open_files, rgb_bands
+from bench.sensors import rgb_bands
+from suites._geobench import CITATION, FOLDER, RGB, URL, Layout, download_files, open_files
 from suites._read import Samples
 
 NAME = re.compile(r"[^_]+_(?P<survey>.+?)_(?P<longitude>-?\d+(\.\d+)?),(?P<latitude>-?\d+(\.\d+)?)(_.*)?")

@@ -25,18 +25,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.core import Band, Fetch, Suite, Task
+from bench.sensors import sentinel1_bands, sentinel2_bands
+from suites._classes import CLIMATE_ZONES as CLASSES
 from suites._geobench import CITATION, FOLDER, URL, Layout, download_files, open_files, sentinel2_names
-from suites._read import Samples, sentinel2_bands
+from suites._read import Samples
 
 NAMES = "b02 b03 b04 b05 b06 b07 b08 b8a b11 b12"
-SENTINEL1 = (Band(name="s1.vv", unit="power", gsd_m=10.0), Band(name="s1.vh", unit="power", gsd_m=10.0))
+SENTINEL1 = sentinel1_bands("power")
 RADAR = {"s1.vv": "06 - VV.LEE Filtered", "s1.vh": "05 - VH.LEE Filtered"}
 LAYOUT = Layout(part="classification", dataset="m-so2sat", stored=sentinel2_names(NAMES) | RADAR)
-CLASSES = (
-    *("Compact high rise", "Compact mid rise", "Compact low rise", "Open high rise", "Open mid rise", "Open low rise"),
-    *("Lightweight low rise", "Large low rise", "Sparsely built", "Heavy industry", "Dense trees", "Scattered trees"),
-    *("Bush, scrub", "Low plants", "Bare rock or paved", "Bare soil or sand", "Water"),
-)
 
 
 def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Samples:

@@ -29,17 +29,17 @@ from typing import TYPE_CHECKING
 
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.errors import MissingData
+from bench.sensors import sentinel2_bands
+from suites._archives import fetch_archive
 from suites._read import (
     Samples,
     by_sensor,
     check_request,
-    fetch_archive,
     locate,
     read_lines,
     read_raster,
     require_all,
     require_distinct,
-    sentinel2_bands,
 )
 
 if TYPE_CHECKING:

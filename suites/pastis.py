@@ -31,27 +31,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.errors import MissingData
-from suites._read import (
-    Samples,
-    by_sensor,
-    check_request,
-    fetch_archive,
-    locate,
-    read_array,
-    require_all,
-    require_distinct,
-    sentinel2_bands,
-)
+from bench.sensors import sentinel2_bands
+from suites._archives import fetch_archive
+from suites._classes import CROPS
+from suites._read import Samples, by_sensor, check_request, locate, read_array, require_all, require_distinct
 
 if TYPE_CHECKING:
     import numpy as np
 
 BANDS = sentinel2_bands("b02 b03 b04 b05 b06 b07 b08 b8a b11 b12")
-CLASSES = (
-    *("background", "meadow", "soft winter wheat", "corn", "winter barley", "winter rapeseed", "spring barley"),
-    *("sunflower", "grapevine", "beet", "winter triticale", "winter durum wheat", "fruits, vegetables, flowers"),
-    *("potatoes", "leguminous fodder", "soybeans", "orchard", "mixed cereal", "sorghum"),
-)
+CLASSES = ("background", *CROPS)
 VOID, NO_DATA = 19, -10000
 SHAPE = (128, 128)
 FOLDS = {"train": (1, 2, 3), "val": (4,), "test": (5,)}

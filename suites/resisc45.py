@@ -20,30 +20,13 @@ publisher; the pictures are Google Earth's.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from bench.core import Band, Fetch, Sample, Suite, Task
-from bench.errors import MissingData
-from suites._read import (
-    Samples,
-    by_sensor,
-    check_request,
-    fetch_archive,
-    locate,
-    read_lines,
-    read_picture,
-    require_all,
-    require_distinct,
-)
+from bench.core import Band, Fetch, Suite, Task
+from bench.sensors import rgb_bands
+from suites._layouts import ClassFolders, download_class_folders, open_class_folders
+from suites._read import Samples, read_picture
 
-if TYPE_CHECKING:
-    import numpy as np
-
-BANDS = (
-    Band(name="rgb.red", unit="uint8", wavelength_um=0.665),
-    Band(name="rgb.green", unit="uint8", wavelength_um=0.560),
-    Band(name="rgb.blue", unit="uint8", wavelength_um=0.490),
-)
+BANDS = rgb_bands()
 CLASSES = (
     *("airplane", "airport", "baseball_diamond", "basketball_court", "beach", "bridge", "chaparral", "church"),
     *("circular_farmland", "cloud", "commercial_area", "dense_residential", "desert", "forest", "freeway"),
@@ -52,7 +35,8 @@ CLASSES = (
     *("railway_station", "rectangular_farmland", "river", "roundabout", "runway", "sea_ice", "ship", "snowberg"),
     *("sparse_residential", "stadium", "storage_tank", "tennis_court", "terrace", "thermal_power_station", "wetland"),
 )
-IMAGES = "NWPU-RESISC45"
+HOST = "https://hf.co/datasets/isaaccorley/resisc45/resolve/883edc0eee77b2c84225472f10f126e3ed83fa6e/"
+IMAGES = Path("NWPU-RESISC45")
 LISTS = {
     "train": ("resisc45-train.txt", "b5a4c05a37de15e4ca886696a85c403e"),
     "val": ("resisc45-val.txt", "a0770cee4c5ca20b8c32bbd61e114805"),
@@ -61,40 +45,27 @@ LISTS = {
 ARCHIVE = ("NWPU-RESISC45.zip", "75206b2e16446591afa88e2628744886")
 
 
+SIZE = (256, 256)
+LAYOUT = ClassFolders(
+    title="RESISC45",
+    images=IMAGES,
+    ending=".jpg",
+    lists=LISTS,
+    read=lambda path: read_picture(path, (3, *SIZE)),
+    stored=BANDS,
+    lists_at=HOST,
+    archive=(f"{HOST}{ARCHIVE[0]}", *ARCHIVE),
+)
+
+
 def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Samples:
     """Return an opened split; see `bench.core.Suite.open`."""
-    check_request(SUITE, task, split, bands)
-    folder = locate(SUITE.name, root, SUITE.folder, [file for file, _ in LISTS.values()], "get it with download=true")
-    lists = {name: [Path(line).stem for line in read_lines(folder / file)] for name, (file, _) in LISTS.items()}
-    require_distinct(SUITE.name, lists)
-    ids = lists[split]
-    names = [name.rpartition("_")[0] for name in ids]
-    if strange := [name for name in names if name not in CLASSES]:
-        raise MissingData(f"{folder / LISTS[split][0]}: {strange[0]!r} is no class of RESISC45 ({', '.join(CLASSES)})")
-    labels = [CLASSES.index(name) for name in names]
-    paths = [folder / IMAGES / name / f"{one}.jpg" for one, name in zip(ids, names, strict=True)]
-    require_all(paths, SUITE.name, LISTS[split][0])
-    columns = by_sensor(bands, [band.name for band in BANDS])["rgb"]
-
-    def read(index: int) -> Sample:
-        picture = read_picture(paths[index], (3, *SUITE.image_size))
-        return Sample(images={"rgb": picture[columns][None].astype("float32")}, target=labels[index])
-
-    def read_targets() -> np.ndarray:
-        import numpy as np
-
-        return np.array(labels)
-
-    return Samples(ids=ids, blocks=ids, read=read, read_targets=read_targets)
+    return open_class_folders(SUITE, LAYOUT, root, task, split, bands)
 
 
 def download(root: Path, fetch: Fetch) -> None:
     """Put torchgeo's copy of the archive and its split lists below ``root/resisc45``."""
-    folder = root / SUITE.folder
-    for name, md5 in LISTS.values():
-        fetch(f"{SUITE.url}{name}", folder / name, md5=md5)
-    if not (folder / IMAGES).exists():
-        fetch_archive(fetch, f"{SUITE.url}{ARCHIVE[0]}", folder / ARCHIVE[0], folder, md5=ARCHIVE[1])
+    download_class_folders(SUITE, LAYOUT, root, fetch)
 
 
 SUITE = Suite(
@@ -102,14 +73,14 @@ SUITE = Suite(
     version=1,
     title="NWPU-RESISC45: 45 kinds of scene, true colour",
     bands=BANDS,
-    image_size=(256, 256),
+    image_size=SIZE,
     gsd_m=None,
     tasks=(Task(name="scene", kind="classification", classes=CLASSES, metric="accuracy"),),
     splits={"train": 18900, "val": 6300, "test": 6300},
     dataset="resisc45",
     licence="none stated by the publisher (Google Earth pictures)",
     citation="Cheng et al., NWPU-RESISC45, Proceedings of the IEEE 2017, doi:10.1109/JPROC.2017.2675998",
-    url="https://hf.co/datasets/isaaccorley/resisc45/resolve/883edc0eee77b2c84225472f10f126e3ed83fa6e/",
+    url=HOST,
     folder="resisc45",
     notes="Random split of arXiv:1911.06721, as in torchgeo; papers that train on 10 or 20 % use others. GSD varies "
     "from 0.2 to 30 m; pictures are display values, not reflectance.",

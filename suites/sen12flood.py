@@ -34,20 +34,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.errors import MissingData
-from suites._read import (
-    Samples,
-    check_request,
-    locate,
-    require_all,
-    require_distinct,
-    sentinel2_bands,
-    share_of,
-)
+from bench.sensors import sentinel1_bands, sentinel2_bands
+from suites._read import Samples, check_request, locate, require_all, require_distinct, share_of
 
 if TYPE_CHECKING:
     import numpy as np
 
-SENTINEL1 = (Band(name="s1.vv", unit="power", gsd_m=10.0), Band(name="s1.vh", unit="power", gsd_m=10.0))
+SENTINEL1 = sentinel1_bands("power")
 SENTINEL2 = sentinel2_bands("b01 b02 b03 b04 b05 b06 b07 b08 b8a b09 b11 b12")
 LISTS = {"s1": "S1list.json", "s2": "S2list.json"}
 SIDE, STEP = 512, 10.0

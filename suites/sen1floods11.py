@@ -30,17 +30,17 @@ from typing import TYPE_CHECKING
 
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.errors import MissingData
+from bench.sensors import sentinel1_bands, sentinel2_bands
 from suites._read import (
     Samples,
     by_sensor,
     check_request,
     locate,
+    place_of,
     read_lines,
     read_raster,
     require_all,
     require_distinct,
-    sentinel1_bands,
-    sentinel2_bands,
 )
 
 if TYPE_CHECKING:
@@ -81,17 +81,6 @@ def _dates(folder: Path) -> dict[str, dict[str, tuple[int, int, int]]]:
     except (ValueError, KeyError, TypeError) as error:
         raise MissingData(f"cannot read {path}: {error}; download it again") from error
     return found
-
-
-def _centre(path: Path) -> tuple[float, float] | None:
-    import rasterio
-    from rasterio.errors import RasterioError
-
-    try:
-        with rasterio.open(path) as file:
-            return file.lnglat() if file.crs else None
-    except (RasterioError, OSError) as error:
-        raise MissingData(f"cannot read {path}: {error}; it is absent or damaged, download it again") from error
 
 
 def _image(path: Path, sensor: str, columns: list[int]) -> np.ndarray:
@@ -147,7 +136,7 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
             images={sensor: _image(paths[index], sensor, columns[sensor]) for sensor, paths in images.items()},
             target=_label(labels[index]),
             when=np.array([when or (-1, -1, -1)], np.int32),
-            where=_centre(labels[index]),
+            where=place_of(labels[index]),
         )
 
     def read_targets() -> np.ndarray:

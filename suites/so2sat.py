@@ -23,20 +23,16 @@ If you use this dataset, please cite https://doi.org/10.1109/MGRS.2020.2964708. 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from bench.core import Band, Fetch, Sample, Suite, Task
-from bench.errors import MissingData
-from suites._read import Samples, by_sensor, check_request, locate, require, sentinel2_bands
-
-if TYPE_CHECKING:
-    import numpy as np
+from bench.sensors import sentinel1_bands, sentinel2_bands
+from suites._classes import CLIMATE_ZONES as CLASSES
+from suites._layouts import one_hot_codes
+from suites._read import Samples, by_sensor, check_request, locate, open_hdf5, require
 
 # Where a band stands on the last axis of its array.
-SENTINEL1 = (Band(name="s1.vv", unit="power", gsd_m=10.0), Band(name="s1.vh", unit="power", gsd_m=10.0))
+SENTINEL1 = sentinel1_bands("power")
 SENTINEL2 = sentinel2_bands("b02 b03 b04 b05 b06 b07 b08 b8a b11 b12", unit="reflectance")
 STORED = {
     "s1": [
@@ -52,49 +48,12 @@ STORED = {
     "s2": [band.name for band in SENTINEL2],
 }
 ARRAYS = {"s1": "sen1", "s2": "sen2"}
-CLASSES = (
-    *("Compact high rise", "Compact mid rise", "Compact low rise", "Open high rise", "Open mid rise", "Open low rise"),
-    *("Lightweight low rise", "Large low rise", "Sparsely built", "Heavy industry", "Dense trees", "Scattered trees"),
-    *("Bush, scrub", "Low plants", "Bare rock or paved", "Bare soil or sand", "Water"),
-)
 FILES = {
     "train": ("training.h5", "702bc6a9368ebff4542d791e53469244"),
     "val": ("validation.h5", "71cfa6795de3e22207229d06d6f8775d"),
     "test": ("testing.h5", "e81426102b488623a723beab52b31a8a"),
 }
 SIDE = 32
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """Open an HDF5 file; what goes wrong inside is reported with its name."""
-    import h5py  # type: ignore[import-untyped,unused-ignore]
-
-    try:
-        with h5py.File(path, "r") as file:
-            yield file
-    except (OSError, KeyError) as error:
-        raise MissingData(f"cannot read {path}: {error}; it is damaged or cut short, download it again") from error
-
-
-def _labels(path: Path, sensors: tuple[str, ...]) -> np.ndarray:
-    """Return the class codes of a file, once its arrays are known to be those published."""
-    import numpy as np
-
-    with _opened(path) as file:
-        shapes = {name: file[name].shape for name in ("label", *(ARRAYS[sensor] for sensor in sensors))}
-        hot = np.asarray(file["label"])
-    count = shapes["label"][0]
-    expected: dict[str, tuple[int, ...]] = {"label": (count, len(CLASSES))}
-    expected |= {ARRAYS[sensor]: (count, SIDE, SIDE, len(STORED[sensor])) for sensor in sensors}
-    for name, shape in expected.items():
-        if shapes[name] != shape:
-            raise MissingData(f"{path}: {name} has shape {shapes[name]}, expected {shape}; replace it by the published")
-    odd = np.flatnonzero(~(np.isin(hot, (0, 1)).all(axis=1) & (hot.sum(axis=1) == 1)))
-    if odd.size:
-        raise MissingData(f"{path}: label {odd[0]} is {hot[odd[0]].tolist()}, not one class of 17; replace the file")
-    codes: np.ndarray = hot.argmax(axis=1).astype(np.int64)
-    return codes
 
 
 def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Samples:
@@ -109,11 +68,12 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
         sensor: by_sensor([band for band in bands if band.sensor == sensor], STORED[sensor])[sensor]
         for sensor in sensors
     }
-    labels = _labels(path, sensors)
+    shapes = {ARRAYS[sensor]: (SIDE, SIDE, len(STORED[sensor])) for sensor in sensors}
+    labels = one_hot_codes(path, len(CLASSES), shapes)
 
     def read(index: int) -> Sample:
         # Opened a sample: a handle does not survive being handed to another process.
-        with _opened(path) as file:
+        with open_hdf5(path) as file:
             patches = {sensor: np.asarray(file[ARRAYS[sensor]][index]) for sensor in sensors}
         images = {
             sensor: np.ascontiguousarray(patch[..., columns[sensor]].transpose(2, 0, 1)[None], dtype=np.float32)

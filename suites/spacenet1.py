@@ -31,15 +31,14 @@ from typing import TYPE_CHECKING, Any
 
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.errors import MissingData
+from bench.sensors import WORLDVIEW, rgb_bands
+from suites._archives import unpack_tar
 from suites._read import Samples, by_sensor, check_request, locate, require_all, share_of
 
 if TYPE_CHECKING:
     import numpy as np
 
-BANDS = tuple(
-    Band(name=f"rgb.{name}", unit="uint8", wavelength_um=wavelength, gsd_m=0.5)
-    for name, wavelength in (("red", 0.66), ("green", 0.545), ("blue", 0.48))
-)
+BANDS = rgb_bands(0.5, wavelengths=WORLDVIEW)
 SHAPE = (406, 439)
 LABELLED = Path("SN1_buildings", "train")
 # Archive -> MD5, as torchgeo states them.
@@ -186,31 +185,12 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
     return Samples(ids=ids, blocks=ids, read=read, read_targets=read_targets)
 
 
-def _unpack(archive: Path, folder: Path) -> None:
-    """Unpack a tar archive below `folder`, whose parts appear whole or not at all."""
-    import shutil
-    import tarfile
-
-    unpacked = folder / f".{archive.name}.unpacked"
-    shutil.rmtree(unpacked, ignore_errors=True)
-    try:
-        with tarfile.open(archive) as file:
-            file.extractall(unpacked, filter="data")
-        for entry in unpacked.iterdir():
-            if not (folder / entry.name).exists():
-                entry.replace(folder / entry.name)
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise MissingData(f"cannot unpack {archive}: {error}; delete it and download it again") from error
-    finally:
-        shutil.rmtree(unpacked, ignore_errors=True)
-
-
 def download(root: Path, fetch: Fetch) -> None:
     """Put the publisher's labelled chips and footprints, unpacked, below ``root/spacenet1/SN1_buildings/train``."""
     folder = root / SUITE.folder / LABELLED
     for (name, md5), part in zip(ARCHIVES.items(), ("3band", "geojson"), strict=True):
         if not (folder / part).exists():
-            _unpack(fetch(f"{SUITE.url}{name}", folder / name, md5=md5), folder)
+            unpack_tar(fetch(f"{SUITE.url}{name}", folder / name, md5=md5), folder)
 
 
 SUITE = Suite(

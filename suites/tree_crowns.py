@@ -33,6 +33,7 @@ from xml.etree import ElementTree
 
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.errors import MissingData
+from bench.sensors import rgb_bands
 from suites._read import (
     Samples,
     by_sensor,
@@ -52,10 +53,7 @@ if TYPE_CHECKING:
 TILE = 400
 CROWNS = ("Tree", "Alive", "Dead")
 KEPT = 0.25
-BANDS = tuple(
-    Band(name=f"rgb.{name}", unit="uint8", wavelength_um=wavelength, gsd_m=0.1)
-    for name, wavelength in (("red", 0.665), ("green", 0.56), ("blue", 0.49))
-)
+BANDS = rgb_bands(0.1)
 # Published image -> split, and the SHA-256 of image and boxes.
 PUBLISHED = {
     "2019_YELL_2_541000_4977000_image_crop.png": (

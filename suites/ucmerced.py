@@ -23,32 +23,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.core import Band, Fetch, Sample, Suite, Task
+from bench.core import Band, Fetch, Suite, Task
 from bench.errors import MissingData
-from suites._read import (
-    Samples,
-    by_sensor,
-    check_request,
-    fetch_archive,
-    locate,
-    read_lines,
-    require_all,
-    require_distinct,
-)
+from bench.sensors import rgb_bands
+from suites._layouts import ClassFolders, download_class_folders, open_class_folders
+from suites._read import Samples
 
 if TYPE_CHECKING:
     import numpy as np
 
-BANDS = (
-    Band(name="rgb.red", unit="uint8", wavelength_um=0.665, gsd_m=0.3),
-    Band(name="rgb.green", unit="uint8", wavelength_um=0.560, gsd_m=0.3),
-    Band(name="rgb.blue", unit="uint8", wavelength_um=0.490, gsd_m=0.3),
-)
+BANDS = rgb_bands(0.3)
 CLASSES = (
     *("agricultural", "airplane", "baseballdiamond", "beach", "buildings", "chaparral", "denseresidential", "forest"),
     *("freeway", "golfcourse", "harbor", "intersection", "mediumresidential", "mobilehomepark", "overpass"),
     *("parkinglot", "river", "runway", "sparseresidential", "storagetanks", "tenniscourt"),
 )
+HOST = "https://hf.co/datasets/torchgeo/ucmerced/resolve/7c5ef3454d9b1cccfa7ccde0c01fc8f00a45909a/"
 IMAGES = Path("UCMerced_LandUse", "Images")
 LISTS = {
     "train": ("uc_merced-train.txt", "f2fb12eb2210cfb53f93f063a35ff374"),
@@ -77,39 +67,27 @@ def _picture(path: Path) -> np.ndarray:
     return np.asarray(picture).transpose(2, 0, 1)
 
 
+LAYOUT = ClassFolders(
+    title="UC Merced",
+    images=IMAGES,
+    ending=".tif",
+    lists=LISTS,
+    kind=lambda name: name.rstrip("0123456789"),
+    read=_picture,
+    stored=BANDS,
+    lists_at=HOST,
+    archive=(f"{HOST}{ARCHIVE[0]}", *ARCHIVE),
+)
+
+
 def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Samples:
     """Return an opened split; see `bench.core.Suite.open`."""
-    check_request(SUITE, task, split, bands)
-    folder = locate(SUITE.name, root, SUITE.folder, [file for file, _ in LISTS.values()], "get it with download=true")
-    lists = {name: [Path(line).stem for line in read_lines(folder / file)] for name, (file, _) in LISTS.items()}
-    require_distinct(SUITE.name, lists)
-    ids = lists[split]
-    names = [name.rstrip("0123456789") for name in ids]
-    if strange := [name for name in names if name not in CLASSES]:
-        raise MissingData(f"{folder / LISTS[split][0]}: {strange[0]!r} is no class of UC Merced ({', '.join(CLASSES)})")
-    labels = [CLASSES.index(name) for name in names]
-    paths = [folder / IMAGES / name / f"{one}.tif" for one, name in zip(ids, names, strict=True)]
-    require_all(paths, SUITE.name, LISTS[split][0])
-    columns = by_sensor(bands, [band.name for band in BANDS])["rgb"]
-
-    def read(index: int) -> Sample:
-        return Sample(images={"rgb": _picture(paths[index])[columns][None].astype("float32")}, target=labels[index])
-
-    def read_targets() -> np.ndarray:
-        import numpy as np
-
-        return np.array(labels)
-
-    return Samples(ids=ids, blocks=ids, read=read, read_targets=read_targets)
+    return open_class_folders(SUITE, LAYOUT, root, task, split, bands)
 
 
 def download(root: Path, fetch: Fetch) -> None:
     """Put torchgeo's copy of the archive and its split lists below ``root/ucmerced``."""
-    folder = root / SUITE.folder
-    for name, md5 in LISTS.values():
-        fetch(f"{SUITE.url}{name}", folder / name, md5=md5)
-    if not (folder / IMAGES).exists():
-        fetch_archive(fetch, f"{SUITE.url}{ARCHIVE[0]}", folder / ARCHIVE[0], folder, md5=ARCHIVE[1])
+    download_class_folders(SUITE, LAYOUT, root, fetch)
 
 
 SUITE = Suite(
@@ -125,7 +103,7 @@ SUITE = Suite(
     licence="none stated (imagery of the USGS)",
     citation="Yang and Newsam, Bag-of-visual-words and spatial extensions for land-use classification, "
     "ACM SIGSPATIAL 2010, doi:10.1145/1869790.1869829",
-    url="https://hf.co/datasets/torchgeo/ucmerced/resolve/7c5ef3454d9b1cccfa7ccde0c01fc8f00a45909a/",
+    url=HOST,
     folder="ucmerced",
     notes="Random split of arXiv:1911.06721, as in torchgeo. A few pictures are smaller by some pixels and are "
     "resized to 256 x 256. Small (420 test pictures) and near its ceiling: mind the intervals.",

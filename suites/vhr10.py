@@ -33,12 +33,13 @@ from typing import TYPE_CHECKING, Any
 
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.errors import MissingData
+from bench.sensors import rgb_bands
+from suites._archives import fetch_archive
 from suites._read import (
     Samples,
     by_sensor,
     check_request,
     cut_boxes,
-    fetch_archive,
     locate,
     read_picture,
     require,
@@ -52,10 +53,7 @@ if TYPE_CHECKING:
 
 TILE = 512
 KEPT = 0.25
-BANDS = tuple(
-    Band(name=f"rgb.{name}", unit="uint8", wavelength_um=wavelength)
-    for name, wavelength in (("red", 0.665), ("green", 0.56), ("blue", 0.49))
-)
+BANDS = rgb_bands()
 CLASSES = (
     *("airplane", "ship", "storage tank", "baseball diamond", "tennis court", "basketball court"),
     *("ground track field", "harbor", "bridge", "vehicle"),

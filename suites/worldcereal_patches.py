@@ -36,7 +36,8 @@ from typing import TYPE_CHECKING
 
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.errors import MissingData
-from suites._read import Samples, check_request, locate, sentinel1_bands, sentinel2_bands, share_of
+from bench.sensors import sentinel1_bands, sentinel2_bands
+from suites._read import Samples, check_request, locate, share_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,11 +15,8 @@ from torchgeo.models import CROMA, DOFA
 from torchgeo.models.croma import get_2dalibi
 
 from bench.backbones import (
-    CROMABackbone,
-    DOFABackbone,
     PyramidBackbone,
     ViTBackbone,
-    alibi,
     built,
     frozen,
     seeded,
@@ -29,6 +26,8 @@ from bench.backbones import (
 )
 from bench.core import Band, Tap
 from bench.errors import Incompatible
+from bench.models._croma_network import CROMABackbone, alibi
+from bench.models._dofa_network import DOFABackbone
 
 S2 = tuple(Band(name=f"s2.b{index:02d}", unit="dn") for index in range(1, 13))
 S1 = (Band(name="s1.vv", unit="db"), Band(name="s1.vh", unit="db"))

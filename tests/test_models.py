@@ -30,6 +30,7 @@ ENTRIES = {
     for family in lookup.names("bench.models")
     for entry in lookup.module("bench.models", family, kind="model family").ENTRIES
 }
+TAPS = 4  # layers that a decoder of several levels reads
 HEAVY = 50_000_000  # parameters
 WITHOUT_RANDOMNESS = {"image_stats"}
 FILE_PREFIX = {
@@ -141,6 +142,8 @@ def test_parameters_and_layers_are_those_of_the_network(name: str) -> None:
     assert depths == sorted(depths) and depths[0] == 0 and (not blocks or depths[-1] == 1)
     assert backbone.layers[-1].stride == entry.patch
     assert backbone.layers[-1].channels == entry.width or entry.width == 0
+    assert [name for name in names if name in entry.taps] == list(entry.taps), "layers there are, shallow to deep"
+    assert len(entry.taps) in (0, TAPS)
 
 
 TRANSFORMER = {"norm1", "proj", "norm2", "fc1", "act", "fc2"}

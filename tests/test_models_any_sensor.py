@@ -20,12 +20,12 @@ from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
 from torchgeo.models import CopernicusFM, Panopticon, ScaleMAE
 
+from bench.backbones import resized_positions
 from bench.core import Band, ModelEntry, Tap
 from bench.errors import Incompatible
 from bench.models import anysat, copernicusfm, dinov2, dinov3, olmoearth, panopticon, scalemae
 from bench.models._anysat_network import AnySatBackbone, AnySatNetwork, buckets, day_of_year
 from bench.models._copernicusfm_network import days_since_1970
-from bench.models._dinov2_network import resized_positions
 
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 SMALL = {"embed_dim": 48, "depth": 3, "num_heads": 4}
@@ -222,7 +222,11 @@ def test_panopticon_brings_positions_to_other_grids_as_dinov2() -> None:
         backbone: Any = panopticon.ENTRIES[0].load(panopticon.ENTRIES[0], None, 0, panopticon.BANDS[:1])
     learnt = normal(1, 1 + 37 * 37, 4)
     backbone.network.pos_embed = nn.Parameter(learnt)
-    torch.testing.assert_close(backbone._positions((16, 12)), resized_positions(learnt, (37, 37), (16, 12)))
+    backbone.network.cls_token = nn.Parameter(torch.zeros(1, 1, 4))
+    # Patches of nothing leave the positions.
+    backbone.network.patch_embed.forward = lambda given: torch.zeros(len(given["imgs"]), 16 * 12, 4)
+    tokens = backbone.embed(torch.zeros(1, 1, 16 * 14, 12 * 14))
+    torch.testing.assert_close(tokens, resized_positions(learnt, (37, 37), (16, 12)))
 
 
 def test_panopticon_knows_each_channel_or_refuses() -> None:

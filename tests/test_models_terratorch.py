@@ -27,7 +27,7 @@ if importlib.util.find_spec("terratorch") is None:
 
 from bench.models._clay_network import place_of, week_of
 from bench.models._prithvi_network import prithvi_module, year_and_day
-from bench.models._terramind_network import terratorch_module
+from bench.terratorch_networks import terratorch_module
 
 pytestmark = pytest.mark.filterwarnings("ignore:enable_nested_tensor")
 PRITHVI = {entry.name: entry for entry in prithvi.ENTRIES}

@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from bench.errors import UnknownName
-from suites import demo
+from suites._landscape_sensors import make_scene
 from suites.demo import SUITE
 
 NOWHERE = Path("nowhere")
@@ -39,17 +39,17 @@ GOLDEN_FLOODED = 0.20422
 
 
 def test_a_scene_is_made_anew_bit_by_bit():
-    kept = demo._scene(0, 3)
-    made = demo._scene.__wrapped__(0, 3)
+    kept = make_scene(0, 3)
+    made = make_scene.__wrapped__(0, 3)
     for name in ("images", "landcover", "biomass", "flood", "date"):
         assert np.array_equal(getattr(kept, name), getattr(made, name)), name
-    other = demo._scene.__wrapped__(0, 4)
+    other = make_scene.__wrapped__(0, 4)
     assert np.mean(kept.images == other.images) < 0.05
 
 
 def test_version_one_is_what_it_was():
     # A change of these numbers is a change of the data: raise SUITE.version and pretrain the tiny models again.
-    scene = demo._scene(0, 0)
+    scene = make_scene(0, 0)
     assert SUITE.version == 1
     assert scene.landcover.tolist() == GOLDEN_LANDCOVER
     assert np.allclose(scene.images.mean(axis=(1, 2)), GOLDEN_MEANS, atol=0.5)
@@ -82,7 +82,7 @@ def test_pool_has_no_target_and_one_split():
 
 
 def test_tiles_are_where_their_scene_has_them():
-    scene = demo._scene(1, 2)
+    scene = make_scene(1, 2)
     split = SUITE.open(NOWHERE, "flood", "val", (NIR, VV))
     assert split.ids[2 * 16 + 6] == "val_002_06" and split.blocks[2 * 16 + 6] == "val_002"
     sample = split[2 * 16 + 6]  # second row, third column

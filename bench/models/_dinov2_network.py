@@ -6,30 +6,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from bench.backbones import ViTBackbone
-
-OFFSET = 0.1  # patches, added by the authors before dividing, and so part of where their networks sample positions
-
-
-def resized_positions(positions: Tensor, old: tuple[int, int], new: tuple[int, int]) -> Tensor:
-    """Return learnt positions of one grid brought to another, as the authors of DINOv2 do.
-
-    Args:
-        positions: (1, 1 + H W, D), the class token's first.
-        old: (H, W).
-        new: (h, w).
-
-    Returns:
-        (1, 1 + h w, D).
-    """
-    if old == new:
-        return positions
-    grid = positions[:, 1:].reshape(1, *old, -1).permute(0, 3, 1, 2)
-    factors = ((new[0] + OFFSET) / old[0], (new[1] + OFFSET) / old[1])
-    grid = functional.interpolate(grid, scale_factor=factors, mode="bicubic")
-    return torch.cat([positions[:, :1], grid.flatten(2).transpose(1, 2)], 1)
+from bench.backbones import ViTBackbone, resized_positions
 
 
 class DINOv2Backbone(ViTBackbone):

@@ -7,12 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from bench.backbones import ViTBackbone, check_size
+from bench.backbones import ViTBackbone, check_size, resized_positions
 from bench.core import Band
-
-OFFSET = 0.1  # patches, added by the authors before dividing, and so part of where the network samples positions
 
 
 class PanopticonBackbone(ViTBackbone):
@@ -37,18 +34,6 @@ class PanopticonBackbone(ViTBackbone):
         check_size(pixels, (size[0] * self.patch, size[1] * self.patch))
         # One row of channels serves every image; a copy, for the network rounds it in place.
         patches = network.patch_embed({"imgs": pixels, "chn_ids": self.channels.clone()})
-        positions = self._positions(size)
+        positions = resized_positions(network.pos_embed, network.patch_embed.grid_size, size)
         cls = (network.cls_token + positions[:, :1]).expand(len(pixels), -1, -1)
         return torch.cat([cls, patches + positions[:, 1:]], 1)
-
-    def _positions(self, size: tuple[int, int]) -> Tensor:
-        """Return the learnt positions (1, 1 + h w, D) at a grid of (h, w) patches."""
-        network: Any = self.network
-        learnt: Tensor = network.pos_embed
-        old = network.patch_embed.grid_size
-        if size == old:
-            return learnt
-        grid = learnt[:, 1:].reshape(1, *old, -1).permute(0, 3, 1, 2)
-        factors = ((size[0] + OFFSET) / old[0], (size[1] + OFFSET) / old[1])
-        grid = functional.interpolate(grid, scale_factor=factors, mode="bicubic")
-        return torch.cat([learnt[:, :1], grid.flatten(2).transpose(1, 2)], 1)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -17,30 +14,15 @@ from torch.nn import functional
 from bench.backbones import TIMM_BLOCK, ModulesMap, frozen, tap_along, token_grid, transformer_layers
 from bench.core import Band, Images, Tap
 from bench.errors import Incompatible
+from bench.terratorch_networks import terratorch_module
 
-MODULE = "terratorch.models.backbones.prithvi_mae"
 DAYS_BEFORE = (0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334)
 MID_MONTH = 15
 
 
 def prithvi_module() -> ModuleType:
-    """Return terratorch's module of Prithvi networks, imported without the rest of terratorch.
-
-    Importing terratorch as a whole takes seconds and sets torch's float32 matrix products to "medium" precision for the
-    whole process, which would change the numbers of every other model on a GPU. This module needs nothing of the rest.
-    """
-    if MODULE not in sys.modules:
-        found = importlib.util.find_spec("terratorch")
-        if found is None or not found.submodule_search_locations:
-            raise ModuleNotFoundError("Prithvi's network comes from terratorch: pip install 'geobench-run[terratorch]'")
-        path = Path(found.submodule_search_locations[0], *MODULE.split(".")[1:]).with_suffix(".py")
-        spec = importlib.util.spec_from_file_location(MODULE, path)
-        if spec is None or spec.loader is None:
-            raise ModuleNotFoundError(f"the installed terratorch has no {MODULE}")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[MODULE] = module
-        spec.loader.exec_module(module)
-    return sys.modules[MODULE]
+    """Return terratorch's module of Prithvi networks."""
+    return terratorch_module("models.backbones.prithvi_mae")
 
 
 def prithvi_encoder(**settings: Any) -> nn.Module:

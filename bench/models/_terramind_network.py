@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -17,38 +12,9 @@ from torch import Tensor, nn
 from bench.backbones import TIMM_BLOCK, ModulesMap, frozen, stack_sensors, tap_along, token_grid, transformer_layers
 from bench.core import Band, Images, Tap
 from bench.errors import Incompatible
+from bench.terratorch_networks import terratorch_module
 
 TERRAMIND = "models.backbones.terramind.model"
-
-
-def terratorch_module(name: str) -> ModuleType:
-    """Return a module of terratorch, imported without the ``__init__`` of the packages above it.
-
-    Importing terratorch as a whole takes seconds and sets torch's float32 matrix products to "medium" precision for the
-    whole process, which would change the numbers of every other model on a GPU. So empty packages stand in for those
-    above the module while it is imported; where terratorch has been imported as a whole, its own are used.
-
-    Args:
-        name: its path below ``terratorch``, joined by dots.
-    """
-    full = f"terratorch.{name}"
-    if full in sys.modules:
-        return sys.modules[full]
-    found = importlib.util.find_spec("terratorch")
-    if found is None or not found.submodule_search_locations:
-        raise ModuleNotFoundError("TerraMind's network comes from terratorch: pip install 'geobench-run[terratorch]'")
-    parts = full.split(".")
-    above = [".".join(parts[:end]) for end in range(1, len(parts))]
-    standing_in = [package for package in above if package not in sys.modules]
-    for package in standing_in:
-        empty = ModuleType(package)
-        empty.__path__ = [str(Path(found.submodule_search_locations[0], *package.split(".")[1:]))]
-        sys.modules[package] = empty
-    try:
-        return importlib.import_module(full)
-    finally:
-        for package in standing_in:
-            del sys.modules[package]
 
 
 def terramind_encoder(

@@ -18,21 +18,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
+from bench.sensors import sentinel1_bands, sentinel2_bands
 
-BANDS = (
-    Band(name="s2.b02", unit="dn", wavelength_um=0.490, gsd_m=10.0),
-    Band(name="s2.b03", unit="dn", wavelength_um=0.560, gsd_m=10.0),
-    Band(name="s2.b04", unit="dn", wavelength_um=0.665, gsd_m=10.0),
-    Band(name="s2.b05", unit="dn", wavelength_um=0.705, gsd_m=20.0),
-    Band(name="s2.b06", unit="dn", wavelength_um=0.740, gsd_m=20.0),
-    Band(name="s2.b07", unit="dn", wavelength_um=0.783, gsd_m=20.0),
-    Band(name="s2.b08", unit="dn", wavelength_um=0.842, gsd_m=10.0),
-    Band(name="s2.b8a", unit="dn", wavelength_um=0.865, gsd_m=20.0),
-    Band(name="s2.b11", unit="dn", wavelength_um=1.610, gsd_m=20.0),
-    Band(name="s2.b12", unit="dn", wavelength_um=2.190, gsd_m=20.0),
-    Band(name="s1.vv", unit="db", gsd_m=10.0),
-    Band(name="s1.vh", unit="db", gsd_m=10.0),
-)
+BANDS = (*sentinel2_bands("b02 b03 b04 b05 b06 b07 b08 b8a b11 b12"), *sentinel1_bands())
 
 
 def load_anysat(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Band, ...]) -> Backbone:

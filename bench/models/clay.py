@@ -19,6 +19,10 @@ Positions are computed for any grid, so images of whole 8-pixel patches are take
 
 The network is written anew. terratorch 1.2.11 carries both versions, but importing its modules sets torch's float32
 matrix products to "medium" precision for the whole process.
+
+Layers for decoders of several levels are those of the segmentor published with version 1.0 (``feature_maps`` in
+``configs/segment_chesapeake.yaml`` at tag v1.0), which reads the final norm's output as a fifth. That of version 1.5
+reads the last layer alone.
 """
 
 from __future__ import annotations
@@ -126,6 +130,7 @@ def _entry(
     width: int,
     parameters: int,
     weights: Weights,
+    taps: tuple[str, ...] = (),
 ) -> ModelEntry:
     rows = (*SENTINEL_2, *radar, *LANDSAT, *NAIP)
     return ModelEntry(
@@ -148,6 +153,7 @@ def _entry(
         width=width,
         parameters=parameters,
         weights=weights,
+        taps=taps,
         trained_on=("clay-pretraining",),
         reference=f"Clay Foundation 2024, Clay Foundation Model {'1.0' if version == 'v1' else '1.5'}, {REPOSITORY}",
         load=load_clay,
@@ -163,6 +169,7 @@ ENTRIES = (
         depth=12,
         width=768,
         parameters=92102144,
+        taps=("block_4", "block_6", "block_8", "block_12"),
         weights=Weights(
             file="clay_v1/clay-v1-base.ckpt",
             url="https://huggingface.co/made-with-clay/Clay-legacy/resolve/main/v1/clay-v1-base.ckpt",

@@ -12,7 +12,8 @@ widths of its Operational Land Imager that USGS publishes.
 
 Images are resized to 224 pixels and cut into patches of 16, as its authors do for Sentinel-1 and Sentinel-2. An image
 is pooled by the mean of its patch tokens. The file has no final norm (the authors fit one per task), so layers end at
-``block_12``.
+``block_12``. Layers for decoders of several levels are those of the authors' benchmark (``Copernicus-Bench/src/
+foundation_models/CopernicusFM/models_dwv_seg.py`` of the same repository at da95635).
 """
 
 from __future__ import annotations
@@ -168,6 +169,7 @@ ENTRIES = (
             source="url from torchgeo 0.8.1, CopernicusFM_Base_Weights.CopernicusFM_ViT; sha256 starts with 085350e4; "
             "licence from the authors' README",
         ),
+        taps=("block_4", "block_6", "block_8", "block_12"),
         trained_on=("copernicus-pretrain",),
         reference="Wang et al. 2025, Towards a Unified Copernicus Foundation Model for Earth Vision, arXiv:2503.11849",
         load=load_copernicusfm,

@@ -20,28 +20,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
+from bench.sensors import sentinel1_bands, sentinel2_bands
 
 if TYPE_CHECKING:
     import torch
 
-OPTICAL = tuple(
-    Band(name=f"s2.{name}", unit="dn", wavelength_um=wavelength, gsd_m=gsd)
-    for name, wavelength, gsd in (
-        ("b01", 0.443, 60.0),
-        ("b02", 0.490, 10.0),
-        ("b03", 0.560, 10.0),
-        ("b04", 0.665, 10.0),
-        ("b05", 0.705, 20.0),
-        ("b06", 0.740, 20.0),
-        ("b07", 0.783, 20.0),
-        ("b08", 0.842, 10.0),
-        ("b8a", 0.865, 20.0),
-        ("b09", 0.945, 60.0),
-        ("b11", 1.610, 20.0),
-        ("b12", 2.190, 20.0),
-    )
-)
-BANDS = (*OPTICAL, Band(name="s1.vv", unit="db", gsd_m=10.0), Band(name="s1.vh", unit="db", gsd_m=10.0))
+OPTICAL = sentinel2_bands("b01 b02 b03 b04 b05 b06 b07 b08 b8a b09 b11 b12")
+BANDS = (*OPTICAL, *sentinel1_bands())
 
 
 def parts_for(bands: tuple[Band, ...]) -> tuple[str, ...]:
@@ -67,7 +52,8 @@ def load_croma(
     Raises:
         MissingWeights: see `bench.checkpoints.load_state`.
     """
-    from bench.backbones import CROMABackbone, built
+    from bench.backbones import built
+    from bench.models._croma_network import CROMABackbone
 
     parts = parts_for(bands)
     network = built(

@@ -15,6 +15,9 @@ arXiv:2309.16588; the variant ``reg4``) do as timm does (``dinov2/hub/backbones.
 An image is pooled by its class token, first of the two pools of the authors' linear evaluation. A random twin has its
 layer scales at 1, the value the authors' network is built with: at the 1e-5 that pretraining starts from, each of its
 layers would be its embedding.
+
+Layers for decoders of several levels are those of the authors' depth heads, which take them without the final norm
+(``dinov2/hub/depthers.py`` at b8931f7; there is none for networks with registers).
 """
 
 from __future__ import annotations
@@ -23,14 +26,16 @@ from functools import partial
 from pathlib import Path
 
 from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
+from bench.sensors import rgb_bands
 
-BANDS = (
-    Band(name="rgb.red", unit="uint8", wavelength_um=0.665),
-    Band(name="rgb.green", unit="uint8", wavelength_um=0.56),
-    Band(name="rgb.blue", unit="uint8", wavelength_um=0.49),
-)
+BANDS = rgb_bands()
 MEAN = (0.485, 0.456, 0.406)
 SPREAD = (0.229, 0.224, 0.225)
+TAPS = {
+    "small": ("block_3", "block_6", "block_9", "block_12"),
+    "base": ("block_3", "block_6", "block_9", "block_12"),
+    "large": ("block_5", "block_12", "block_18", "block_24"),
+}
 PAPER = "Oquab et al. 2023, DINOv2: Learning Robust Visual Features without Supervision, arXiv:2304.07193"
 REGISTERS = "Darcet et al. 2023, Vision Transformers Need Registers, arXiv:2309.16588"
 
@@ -93,6 +98,7 @@ def _entry(size: str, *, depth: int, width: int, parameters: int, registers: boo
             licence="Apache-2.0",
             source=f"timm 1.0, pretrained configuration {tag}; no hash stated",
         ),
+        taps=() if registers else TAPS[size],
         trained_on=("lvd-142m", "imagenet-22k", "imagenet-1k"),
         reference=f"{PAPER}; {REGISTERS}" if registers else PAPER,
         load=partial(load_dinov2, size=size, registers=registers),

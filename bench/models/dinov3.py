@@ -15,6 +15,11 @@ full precision, where the published files hold them rounded to bfloat16; they ar
 
 A random twin has its layer scales at 1: at the 1e-5 that pretraining starts from, each of its layers would be its
 embedding.
+
+Layers for decoders of several levels are those of the authors' depth and canopy height heads
+(``dinov3/hub/depthers.py`` and ``dinov3/eval/depth/models/encoder.py`` at 6876159), the first of the photographs' large
+network one block early, "used in the paper" (``dinov3/eval/segmentation/models``). The heads put each through the
+final norm; of all but the last, the state before it is what there is to tap.
 """
 
 from __future__ import annotations
@@ -24,19 +29,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
+from bench.sensors import rgb_bands
 
 if TYPE_CHECKING:
     import torch
 
-BANDS = (
-    Band(name="rgb.red", unit="uint8", wavelength_um=0.665),
-    Band(name="rgb.green", unit="uint8", wavelength_um=0.56),
-    Band(name="rgb.blue", unit="uint8", wavelength_um=0.49),
-)
+BANDS = rgb_bands()
 # Mean and standard deviation of values in 0..1.
 MOMENTS = {
     "lvd1689m": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "sat493m": ((0.43, 0.411, 0.296), (0.213, 0.156, 0.143)),
+}
+TAPS = {
+    "small": ("block_3", "block_6", "block_9", "norm"),
+    "base": ("block_3", "block_6", "block_9", "norm"),
+    "large": ("block_5", "block_12", "block_18", "norm"),
+    "sat": ("block_6", "block_12", "block_18", "norm"),
 }
 
 
@@ -96,6 +104,7 @@ def _entry(size: str, *, data: str = "lvd1689m", depth: int, width: int, paramet
             source=f"timm 1.0, pretrained configuration {tag}; no hash stated; published there without a gate "
             "(facebookresearch/dinov3 issue 145)",
         ),
+        taps=TAPS["sat" if data == "sat493m" else size],
         trained_on=("sat-493m",) if data == "sat493m" else ("lvd-1689m", "imagenet-22k", "imagenet-1k"),
         reference="Simeoni et al. 2025, DINOv3, arXiv:2508.10104",
         load=partial(load_dinov3, size=size),

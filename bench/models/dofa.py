@@ -13,39 +13,32 @@ transform for these weights only crops and leaves normalisation to the user.
 
 An image is pooled by the mean of its patch tokens. torchgeo's file has no final norm (its own is fitted per task), so
 layers end at ``block_12``. Positions are fixed at 14 x 14 patches: images are resized to 224 pixels.
+
+Layers for decoders of several levels are those of the authors' evaluations (xiong-zhitong/DOFA-pytorch,
+``foundation_models/DOFA/models_dwv_seg.py``). An example beside the weights, for the base network alone, has the last
+block of each quarter instead (zhu-xlab/DOFA, ``downstream_tasks/segmentation/configs/dofa_vit_seg.py``).
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
 from bench.errors import Incompatible
+from bench.sensors import rgb_bands, sentinel1_bands, sentinel2_bands
 
 if TYPE_CHECKING:
     import torch
 
-BANDS = tuple(
-    Band(name=name, unit=unit, wavelength_um=wavelength, gsd_m=gsd)
-    for name, unit, wavelength, gsd in (
-        ("s2.b04", "dn", 0.665, 10.0),
-        ("s2.b03", "dn", 0.56, 10.0),
-        ("s2.b02", "dn", 0.49, 10.0),
-        ("s2.b05", "dn", 0.705, 20.0),
-        ("s2.b06", "dn", 0.74, 20.0),
-        ("s2.b07", "dn", 0.783, 20.0),
-        ("s2.b08", "dn", 0.842, 10.0),
-        ("s2.b11", "dn", 1.61, 20.0),
-        ("s2.b12", "dn", 2.19, 20.0),
-        ("s1.vv", "db", 3.75, 10.0),
-        ("s1.vh", "db", 3.75, 10.0),
-        ("rgb.red", "uint8", 0.665, 1.0),
-        ("rgb.green", "uint8", 0.56, 1.0),
-        ("rgb.blue", "uint8", 0.49, 1.0),
-    )
+BANDS = (
+    *sentinel2_bands("b04 b03 b02 b05 b06 b07 b08 b11 b12"),
+    *(replace(band, wavelength_um=3.75) for band in sentinel1_bands()),
+    *rgb_bands(1.0),
 )
+TAPS = {12: ("block_4", "block_6", "block_8", "block_12"), 24: ("block_8", "block_12", "block_16", "block_24")}
 WAVELENGTHS = {band.name: band.wavelength_um for band in BANDS}
 
 
@@ -83,7 +76,8 @@ def load_dofa(
         Incompatible: a band has no wavelength.
         MissingWeights: see `bench.checkpoints.load_state`.
     """
-    from bench.backbones import DOFABackbone, built
+    from bench.backbones import built
+    from bench.models._dofa_network import DOFABackbone
 
     wavelengths = wavelengths_of(bands)
     network = built(lambda: _network(size), weights, seed=seed, entry=entry.name)
@@ -129,6 +123,7 @@ def _entry(size: str, depth: int, width: int, parameters: int, digits: str) -> M
             licence="CC-BY-4.0",
             source=f"torchgeo 0.8.1, DOFA{size.capitalize()}16_Weights.DOFA_MAE; hash starts with {digits} (file name)",
         ),
+        taps=TAPS[depth],
         trained_on=("satlaspretrain", "five-billion-pixels", "hyspecnet-11k"),
         reference="Xiong et al. 2024, Neural Plasticity-Inspired Foundation Model for Observing the Earth Crossing "
         "Modalities, arXiv:2403.15356",

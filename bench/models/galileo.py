@@ -25,6 +25,7 @@ from pathlib import Path
 
 from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
 from bench.errors import Incompatible
+from bench.sensors import SENTINEL2A, sentinel1_bands, sentinel2_bands
 
 REFERENCE = (
     "Tseng et al. 2025, Galileo: Learning Global and Local Features in Pretrained Remote Sensing Models, "
@@ -35,23 +36,13 @@ COMMIT = "0f0b5b95ac81acef4b74cf4686dc877202f4541b"
 HUB = "https://huggingface.co/nasaharvest/galileo/resolve/main/models"
 
 BANDS = (
-    Band(name="s1.vv", unit="db", gsd_m=10),
-    Band(name="s1.vh", unit="db", gsd_m=10),
-    Band(name="s2.b02", unit="dn", wavelength_um=0.4924, gsd_m=10),
-    Band(name="s2.b03", unit="dn", wavelength_um=0.5598, gsd_m=10),
-    Band(name="s2.b04", unit="dn", wavelength_um=0.6646, gsd_m=10),
-    Band(name="s2.b05", unit="dn", wavelength_um=0.7041, gsd_m=20),
-    Band(name="s2.b06", unit="dn", wavelength_um=0.7405, gsd_m=20),
-    Band(name="s2.b07", unit="dn", wavelength_um=0.7828, gsd_m=20),
-    Band(name="s2.b08", unit="dn", wavelength_um=0.8328, gsd_m=10),
-    Band(name="s2.b8a", unit="dn", wavelength_um=0.8647, gsd_m=20),
-    Band(name="s2.b11", unit="dn", wavelength_um=1.6137, gsd_m=20),
-    Band(name="s2.b12", unit="dn", wavelength_um=2.2024, gsd_m=20),
-    Band(name="s2.ndvi", unit="index", gsd_m=10),
+    *sentinel1_bands(),
+    *sentinel2_bands("b02 b03 b04 b05 b06 b07 b08 b8a b11 b12", wavelengths=SENTINEL2A),
+    Band(name="s2.ndvi", unit="index", gsd_m=10.0),
     Band(name="era5.t2m", unit="kelvin"),
     Band(name="era5.tp_sum", unit="metre"),
-    Band(name="srtm.elevation", unit="metre", gsd_m=30),
-    Band(name="srtm.slope", unit="degree", gsd_m=30),
+    Band(name="srtm.elevation", unit="metre", gsd_m=30.0),
+    Band(name="srtm.slope", unit="degree", gsd_m=30.0),
 )
 # Mean and standard deviation over the pretraining data, from the repository's config/normalization.json.
 STATISTICS = {

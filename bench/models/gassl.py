@@ -9,14 +9,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from bench.core import Band, ModelEntry, Normalise, Weights
+from bench.core import ModelEntry, Normalise, Weights
+from bench.sensors import rgb_bands
 from bench.timm_networks import load_resnet
 
-BANDS = (
-    Band(name="rgb.red", unit="uint8", wavelength_um=0.665),
-    Band(name="rgb.green", unit="uint8", wavelength_um=0.56),
-    Band(name="rgb.blue", unit="uint8", wavelength_um=0.49),
-)
+BANDS = rgb_bands()
 
 
 ENTRIES = (

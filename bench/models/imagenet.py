@@ -14,13 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
+from bench.sensors import rgb_bands
 from bench.timm_networks import load_resnet, load_vit
 
-BANDS = (
-    Band(name="rgb.red", unit="uint8", wavelength_um=0.665),
-    Band(name="rgb.green", unit="uint8", wavelength_um=0.56),
-    Band(name="rgb.blue", unit="uint8", wavelength_um=0.49),
-)
+BANDS = rgb_bands()
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 MOMENTS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 

@@ -21,28 +21,28 @@ from functools import partial
 from pathlib import Path
 
 from bench.core import Absent, Backbone, Band, ModelEntry, Normalise, Weights
+from bench.sensors import sentinel1_bands, sentinel2_bands
 
-# Wavelength in micrometres, ground sampling distance, and mean and standard deviation of pretraining (the package's
-# norm_configs/computed.json).
-FACTS = {
-    "s2.b02": (0.490, 10.0, 1188.9412572078477, 1859.1923971769581),
-    "s2.b03": (0.560, 10.0, 1407.7739105458452, 1727.7387413631088),
-    "s2.b04": (0.665, 10.0, 1513.0573882432757, 1740.7757298757895),
-    "s2.b08": (0.842, 10.0, 2755.481305028308, 1612.2565699990187),
-    "s2.b05": (0.705, 20.0, 1890.9893042634167, 1754.7320388511766),
-    "s2.b06": (0.740, 20.0, 2483.7812315422448, 1622.1172720635755),
-    "s2.b07": (0.783, 20.0, 2722.728248756412, 1621.8226170190276),
-    "s2.b8a": (0.865, 20.0, 2885.570263047681, 1611.3587521042082),
-    "s2.b11": (1.610, 20.0, 2562.852607796968, 1441.5471830655151),
-    "s2.b12": (2.190, 20.0, 1914.1383249044113, 1328.8914382756407),
-    "s2.b01": (0.443, 60.0, 1115.8494388252218, 1955.6991794280914),
-    "s2.b09": (0.945, 60.0, 3269.812554170875, 2651.088425085525),
-    "s1.vv": (None, 10.0, -11.648990747328444, 10.840350299936597),
-    "s1.vh": (None, 10.0, -17.745436133270044, 10.216274681392647),
+# Mean and standard deviation of pretraining (the package's norm_configs/computed.json).
+STATISTICS = {
+    "s2.b02": (1188.9412572078477, 1859.1923971769581),
+    "s2.b03": (1407.7739105458452, 1727.7387413631088),
+    "s2.b04": (1513.0573882432757, 1740.7757298757895),
+    "s2.b08": (2755.481305028308, 1612.2565699990187),
+    "s2.b05": (1890.9893042634167, 1754.7320388511766),
+    "s2.b06": (2483.7812315422448, 1622.1172720635755),
+    "s2.b07": (2722.728248756412, 1621.8226170190276),
+    "s2.b8a": (2885.570263047681, 1611.3587521042082),
+    "s2.b11": (2562.852607796968, 1441.5471830655151),
+    "s2.b12": (1914.1383249044113, 1328.8914382756407),
+    "s2.b01": (1115.8494388252218, 1955.6991794280914),
+    "s2.b09": (3269.812554170875, 2651.088425085525),
+    "s1.vv": (-11.648990747328444, 10.840350299936597),
+    "s1.vh": (-17.745436133270044, 10.216274681392647),
 }
-BANDS = tuple(
-    Band(name=name, unit="db" if name.startswith("s1.") else "dn", wavelength_um=wavelength, gsd_m=gsd)
-    for name, (wavelength, gsd, *_) in FACTS.items()
+BANDS = (
+    *sentinel2_bands(" ".join(name.removeprefix("s2.") for name in STATISTICS if name.startswith("s2."))),
+    *sentinel1_bands(),
 )
 ABSENT: dict[str, tuple[Absent, ...]] = {
     "v1": ("nearest", "refuse", "mean", "zero"),
@@ -103,8 +103,8 @@ def _entry(size: str, version: str, *, depth: int, width: int, parameters: int) 
         levels=("s2:L2A",),
         normalise=Normalise(
             kind="affine",
-            shift=tuple(mean - 2 * deviation for _, _, mean, deviation in FACTS.values()),
-            scale=tuple(4 * deviation for *_, deviation in FACTS.values()),
+            shift=tuple(mean - 2 * deviation for mean, deviation in STATISTICS.values()),
+            scale=tuple(4 * deviation for _, deviation in STATISTICS.values()),
             # Version 1.2 was trained with bands dropped, as zeros after normalisation; to version 1 a mean is a mean.
             neutral=0.5 if version == "v1" else 0.0,
         ),

@@ -13,6 +13,9 @@ the dataset at hand, as their evaluation does. Images are resized to 224 pixels.
 
 An image is pooled by its normed class token. A random twin has its layer scales at 1: at the 1e-5 that pretraining
 starts from, each of its layers would be its embedding.
+
+Layers for segmentation are those of the authors' README (``blk_indices`` 3 5 7 11, at 5ad7f82). Their code puts each
+through the final norm; of all but the last, the state before it is what there is to tap.
 """
 
 from __future__ import annotations
@@ -154,6 +157,7 @@ ENTRIES = (
             licence="CC-BY-4.0",
             source="torchgeo 0.8.1, Panopticon_Weights.VIT_BASE14; no hash stated; licence from the authors' README",
         ),
+        taps=("block_4", "block_6", "block_8", "norm"),
         trained_on=("fmow", "fmow-sentinel", "satlaspretrain", "mmearth", "spectralearth", "lvd-142m"),
         reference="Waldmann et al. 2025, Panopticon: Advancing Any-Sensor Foundation Models for Earth Observation, "
         "arXiv:2503.10845",

@@ -28,6 +28,7 @@ from pathlib import Path
 
 from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
 from bench.errors import Incompatible
+from bench.sensors import SENTINEL2A, sentinel1_bands, sentinel2_bands
 
 REPOSITORY = "https://github.com/nasaharvest/presto"
 COMMIT = "13173d028f035abcbcc3b13829314323a5c15d02"
@@ -36,24 +37,14 @@ HEADS = 8
 
 # Each band with what is subtracted from it and what it is then divided by.
 FACTS: tuple[tuple[Band, float, float], ...] = (
-    (Band(name="s1.vv", unit="db", gsd_m=10), -25.0, 25.0),
-    (Band(name="s1.vh", unit="db", gsd_m=10), -25.0, 25.0),
-    (Band(name="s2.b02", unit="dn", wavelength_um=0.4924, gsd_m=10), 0.0, 1e4),
-    (Band(name="s2.b03", unit="dn", wavelength_um=0.5598, gsd_m=10), 0.0, 1e4),
-    (Band(name="s2.b04", unit="dn", wavelength_um=0.6646, gsd_m=10), 0.0, 1e4),
-    (Band(name="s2.b05", unit="dn", wavelength_um=0.7041, gsd_m=20), 0.0, 1e4),
-    (Band(name="s2.b06", unit="dn", wavelength_um=0.7405, gsd_m=20), 0.0, 1e4),
-    (Band(name="s2.b07", unit="dn", wavelength_um=0.7828, gsd_m=20), 0.0, 1e4),
-    (Band(name="s2.b08", unit="dn", wavelength_um=0.8328, gsd_m=10), 0.0, 1e4),
-    (Band(name="s2.b8a", unit="dn", wavelength_um=0.8647, gsd_m=20), 0.0, 1e4),
-    (Band(name="s2.b11", unit="dn", wavelength_um=1.6137, gsd_m=20), 0.0, 1e4),
-    (Band(name="s2.b12", unit="dn", wavelength_um=2.2024, gsd_m=20), 0.0, 1e4),
-    (Band(name="s2.ndvi", unit="index", gsd_m=10), 0.0, 1.0),
+    *((band, -25.0, 25.0) for band in sentinel1_bands()),
+    *((band, 0.0, 1e4) for band in sentinel2_bands("b02 b03 b04 b05 b06 b07 b08 b8a b11 b12", wavelengths=SENTINEL2A)),
+    (Band(name="s2.ndvi", unit="index", gsd_m=10.0), 0.0, 1.0),
     (Band(name="era5.t2m", unit="kelvin"), 272.15, 35.0),
     (Band(name="era5.tp", unit="metre"), 0.0, 0.03),
-    (Band(name="srtm.elevation", unit="metre", gsd_m=30), 0.0, 2000.0),
-    (Band(name="srtm.slope", unit="degree", gsd_m=30), 0.0, 50.0),
-    (Band(name="dw.class", unit="class", gsd_m=10), 0.0, 1.0),
+    (Band(name="srtm.elevation", unit="metre", gsd_m=30.0), 0.0, 2000.0),
+    (Band(name="srtm.slope", unit="degree", gsd_m=30.0), 0.0, 50.0),
+    (Band(name="dw.class", unit="class", gsd_m=10.0), 0.0, 1.0),
 )
 
 

@@ -17,6 +17,10 @@ the counting of days is that of the model card and of ``inference.py`` beside th
 An image is pooled by the mean of its patch tokens, as by terratorch's neck and scalar head, which drop the class token
 (no objective trained it). A missing band under ``absent=mean`` enters as 0 after standardisation, which is what
 terratorch does for a subset of bands: it drops their part of the patch embedding.
+
+Decoders of several levels are fed the last block of each quarter, the very last after the final norm: ``SelectIndices``
+2 5 8 11 for networks of 12 blocks, 5 11 17 23 for 24, 7 15 23 31 for 32 (``configs`` and ``examples`` of
+NASA-IMPACT/Prithvi-EO-2.0 at 7583112; terratorch, ``docs/guide/prithvi_eo.md``).
 """
 
 from __future__ import annotations
@@ -24,18 +28,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
+from bench.sensors import hls_bands
 
-BANDS = tuple(
-    Band(name=f"hls.{name}", unit="dn", wavelength_um=wavelength, gsd_m=30.0)
-    for name, wavelength in (
-        ("blue", 0.49),
-        ("green", 0.56),
-        ("red", 0.665),
-        ("nir", 0.865),
-        ("swir1", 1.61),
-        ("swir2", 2.19),
-    )
-)
+BANDS = hls_bands()
 V1 = Normalise(
     kind="affine",
     shift=(775.0, 1081.0, 1229.0, 2497.0, 2204.0, 1611.0),
@@ -139,6 +134,7 @@ def _entry(
             licence="Apache-2.0",
             source=source,
         ),
+        taps=(*(f"block_{depth * quarter // 4}" for quarter in (1, 2, 3)), "norm"),
         requires="terratorch",
         trained_on=("prithvi-eo-1-pretraining",) if old else ("prithvi-eo-2-pretraining",),
         reference=V1_PAPER if old else V2_PAPER,

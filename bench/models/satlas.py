@@ -19,29 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
+from bench.sensors import rgb_bands, sentinel2_bands
 from bench.timm_networks import load_resnet
 
 FOLDER = "https://huggingface.co/torchgeo/satlas/resolve/081d6607431bf36bdb59c223777cbb267131b8f2"
 PICTURE = 3558.0  # reflectance x 10000 at the white of ESA's true-colour picture
-S2 = tuple(
-    Band(name=f"s2.{name}", unit="dn", wavelength_um=wavelength, gsd_m=gsd)
-    for name, wavelength, gsd in (
-        ("b04", 0.665, 10.0),
-        ("b03", 0.560, 10.0),
-        ("b02", 0.490, 10.0),
-        ("b05", 0.705, 20.0),
-        ("b06", 0.740, 20.0),
-        ("b07", 0.783, 20.0),
-        ("b08", 0.842, 10.0),
-        ("b11", 1.610, 20.0),
-        ("b12", 2.190, 20.0),
-    )
-)
-AERIAL = (
-    Band(name="rgb.red", unit="uint8", wavelength_um=0.665),
-    Band(name="rgb.green", unit="uint8", wavelength_um=0.56),
-    Band(name="rgb.blue", unit="uint8", wavelength_um=0.49),
-)
+S2 = sentinel2_bands("b04 b03 b02 b05 b06 b07 b08 b11 b12")
+AERIAL = rgb_bands()
 # A part of torchvision's block by its canonical name; "" is the block itself.
 SWIN_BLOCK = {
     "norm1": "norm1",

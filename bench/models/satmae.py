@@ -30,35 +30,32 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.core import Backbone, Band, Load, ModelEntry, Normalise, Weights
+from bench.sensors import rgb_bands, sentinel2_bands
 
-RGB = (
-    Band(name="rgb.red", unit="uint8", wavelength_um=0.665),
-    Band(name="rgb.green", unit="uint8", wavelength_um=0.56),
-    Band(name="rgb.blue", unit="uint8", wavelength_um=0.49),
-)
+RGB = rgb_bands()
 RGB_MEAN = (0.4182007312774658, 0.4214799106121063, 0.3991275727748871)
 RGB_DEVIATION = (0.28774282336235046, 0.27541765570640564, 0.2764017581939697)
-# name, wavelength, ground sampling distance, mean and standard deviation over fMoW-Sentinel
-SENTINEL = (
-    ("b02", 0.490, 10.0, 1184.3824625, 650.2842772),
-    ("b03", 0.560, 10.0, 1120.77120066, 712.12507725),
-    ("b04", 0.665, 10.0, 1136.26026392, 965.23119807),
-    ("b05", 0.705, 20.0, 1263.73947144, 948.9819932),
-    ("b06", 0.740, 20.0, 1645.40315151, 1108.06650639),
-    ("b07", 0.783, 20.0, 1846.87040806, 1258.36394548),
-    ("b08", 0.842, 10.0, 1762.59530783, 1233.1492281),
-    ("b8a", 0.865, 20.0, 1972.62420416, 1364.38688993),
-    ("b11", 1.610, 20.0, 1732.16362238, 1310.36996126),
-    ("b12", 2.190, 20.0, 1247.91870117, 1087.6020813),
-)
-S2 = tuple(Band(name=f"s2.{n}", unit="dn", wavelength_um=w, gsd_m=gsd) for n, w, gsd, _, _ in SENTINEL)
+# Mean and standard deviation over fMoW-Sentinel.
+SENTINEL = {
+    "b02": (1184.3824625, 650.2842772),
+    "b03": (1120.77120066, 712.12507725),
+    "b04": (1136.26026392, 965.23119807),
+    "b05": (1263.73947144, 948.9819932),
+    "b06": (1645.40315151, 1108.06650639),
+    "b07": (1846.87040806, 1258.36394548),
+    "b08": (1762.59530783, 1233.1492281),
+    "b8a": (1972.62420416, 1364.38688993),
+    "b11": (1732.16362238, 1310.36996126),
+    "b12": (1247.91870117, 1087.6020813),
+}
+S2 = sentinel2_bands(" ".join(SENTINEL))
 PHOTOGRAPH = Normalise(
     kind="affine", shift=tuple(255 * mean for mean in RGB_MEAN), scale=tuple(255 * value for value in RGB_DEVIATION)
 )
 REFLECTANCE = Normalise(
     kind="affine",
-    shift=tuple(mean - 2 * deviation for *_, mean, deviation in SENTINEL),
-    scale=tuple(4 * deviation for *_, deviation in SENTINEL),
+    shift=tuple(mean - 2 * deviation for mean, deviation in SENTINEL.values()),
+    scale=tuple(4 * deviation for _, deviation in SENTINEL.values()),
     clip=(0.0, 1.0),
     neutral=0.5,
 )

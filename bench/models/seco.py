@@ -11,14 +11,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from bench.core import Band, ModelEntry, Normalise, Weights
+from bench.core import ModelEntry, Normalise, Weights
+from bench.sensors import sentinel2_bands
 from bench.timm_networks import load_resnet
 
-BANDS = (
-    Band(name="s2.b04", unit="dn", wavelength_um=0.665, gsd_m=10.0),
-    Band(name="s2.b03", unit="dn", wavelength_um=0.560, gsd_m=10.0),
-    Band(name="s2.b02", unit="dn", wavelength_um=0.490, gsd_m=10.0),
-)
+BANDS = sentinel2_bands("b04 b03 b02")
 DISPLAY = 255 / 10000  # 8-bit value of one step of reflectance x 10000
 QUANTILES = ((0.0, 129.0), (2.0, 103.0), (3.0, 88.0))  # of B4, B3, B2
 IMAGENET = ((0.485, 0.229), (0.456, 0.224), (0.406, 0.225))

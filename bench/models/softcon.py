@@ -12,28 +12,29 @@ from __future__ import annotations
 
 from functools import partial
 
-from bench.core import Band, ModelEntry, Normalise, Weights
+from bench.core import ModelEntry, Normalise, Weights
+from bench.sensors import sentinel1_bands, sentinel2_bands
 from bench.timm_networks import load_resnet, load_vit
 
 VITS = "https://huggingface.co/wangyi111/softcon/resolve/bae909781911f8ec034b4b959992fae17b973c0c"
 RESNETS = "https://huggingface.co/wangyi111/softcon/resolve/62ff465b2e7467dbfc70758ec1e9d08ab87fc46b"
-# name, wavelength in micrometres, ground sampling distance, mean and standard deviation over SSL4EO-S12
-OPTICAL = (
-    ("b01", 0.443, 60.0, 1612.9, 791.0),
-    ("b02", 0.490, 10.0, 1397.6, 854.3),
-    ("b03", 0.560, 10.0, 1322.3, 878.7),
-    ("b04", 0.665, 10.0, 1373.1, 1144.9),
-    ("b05", 0.705, 20.0, 1561.0, 1127.5),
-    ("b06", 0.740, 20.0, 2108.4, 1164.2),
-    ("b07", 0.783, 20.0, 2390.7, 1276.0),
-    ("b08", 0.842, 10.0, 2318.7, 1249.5),
-    ("b8a", 0.865, 20.0, 2581.0, 1345.9),
-    ("b09", 0.945, 60.0, 837.7, 577.5),
-    ("b10", 1.375, 60.0, 22.0, 47.5),
-    ("b11", 1.610, 20.0, 2195.2, 1340.0),
-    ("b12", 2.190, 20.0, 1537.4, 1142.9),
-)
-RADAR = (("vv", None, 10.0, -12.59, 5.26), ("vh", None, 10.0, -20.26, 5.91))
+# Mean and standard deviation over SSL4EO-S12.
+OPTICAL = {
+    "b01": (1612.9, 791.0),
+    "b02": (1397.6, 854.3),
+    "b03": (1322.3, 878.7),
+    "b04": (1373.1, 1144.9),
+    "b05": (1561.0, 1127.5),
+    "b06": (2108.4, 1164.2),
+    "b07": (2390.7, 1276.0),
+    "b08": (2318.7, 1249.5),
+    "b8a": (2581.0, 1345.9),
+    "b09": (837.7, 577.5),
+    "b10": (22.0, 47.5),
+    "b11": (2195.2, 1340.0),
+    "b12": (1537.4, 1142.9),
+}
+RADAR = {"vv": (-12.59, 5.26), "vh": (-20.26, 5.91)}
 # patch, depth, width, parameters but for the first layer's, parameters of the first layer a band
 NETWORKS = {
     "small": (14, 12, 384, 21403008, 75264),
@@ -52,16 +53,13 @@ def _entry(size: str, sensor: str) -> ModelEntry:
         name=name,
         origin="pretrained",
         objective="joint-embedding",
-        bands=tuple(
-            Band(name=f"{sensor}.{band}", unit="db" if sensor == "s1" else "dn", wavelength_um=wave, gsd_m=gsd)
-            for band, wave, gsd, _, _ in facts
-        ),
+        bands=sentinel1_bands() if sensor == "s1" else sentinel2_bands(" ".join(OPTICAL)),
         absent=("refuse", "mean", "zero", "nearest"),
         levels=("s1:GRD",) if sensor == "s1" else ("s2:L1C",),
         normalise=Normalise(
             kind="affine",
-            shift=tuple(mean - 2 * spread for *_, mean, spread in facts),
-            scale=tuple(4 * spread for *_, spread in facts),
+            shift=tuple(mean - 2 * spread for mean, spread in facts.values()),
+            scale=tuple(4 * spread for _, spread in facts.values()),
             clip=(0.0, 1.0),
             neutral=0.5,
         ),

@@ -23,23 +23,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
+from bench.sensors import sentinel2_bands
 
-# name, wavelength, ground sampling distance
-SENTINEL = (
-    ("b01", 0.443, 60.0),
-    ("b02", 0.490, 10.0),
-    ("b03", 0.560, 10.0),
-    ("b04", 0.665, 10.0),
-    ("b05", 0.705, 20.0),
-    ("b06", 0.740, 20.0),
-    ("b07", 0.783, 20.0),
-    ("b08", 0.842, 10.0),
-    ("b8a", 0.865, 20.0),
-    ("b09", 0.945, 60.0),
-    ("b11", 1.610, 20.0),
-    ("b12", 2.190, 20.0),
-)
-BANDS = tuple(Band(name=f"s2.{n}", unit="dn", wavelength_um=w, gsd_m=gsd) for n, w, gsd in SENTINEL)
+BANDS = sentinel2_bands("b01 b02 b03 b04 b05 b06 b07 b08 b8a b09 b11 b12")
 
 
 def load_spectralgpt(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Band, ...]) -> Backbone:

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from bench.core import Band, Load, ModelEntry, Normalise, Objective, Weights
+from bench.core import Load, ModelEntry, Normalise, Objective, Weights
+from bench.sensors import sentinel1_bands, sentinel2_bands
 from bench.timm_networks import load_resnet, load_vit
 
 HUB = "https://huggingface.co"
@@ -28,25 +29,8 @@ METHODS: dict[str, tuple[Objective, str]] = {
     "fgmae": ("reconstruction", "Wang et al. 2024, FG-MAE, arXiv:2310.18653"),
     "decur": ("multimodal", "Wang et al. 2024, DeCUR, arXiv:2309.05300"),
 }
-BANDS = tuple(
-    Band(name=f"s2.{name}", unit="dn", wavelength_um=wavelength, gsd_m=gsd)
-    for name, wavelength, gsd in (
-        ("b01", 0.443, 60.0),
-        ("b02", 0.490, 10.0),
-        ("b03", 0.560, 10.0),
-        ("b04", 0.665, 10.0),
-        ("b05", 0.705, 20.0),
-        ("b06", 0.740, 20.0),
-        ("b07", 0.783, 20.0),
-        ("b08", 0.842, 10.0),
-        ("b8a", 0.865, 20.0),
-        ("b09", 0.945, 60.0),
-        ("b10", 1.375, 60.0),
-        ("b11", 1.610, 20.0),
-        ("b12", 2.190, 20.0),
-    )
-)
-RADAR = (Band(name="s1.vv", unit="db", gsd_m=10.0), Band(name="s1.vh", unit="db", gsd_m=10.0))
+BANDS = sentinel2_bands("b01 b02 b03 b04 b05 b06 b07 b08 b8a b09 b10 b11 b12")
+RADAR = sentinel1_bands()
 RADAR_MEAN, RADAR_SPREAD = (-12.59, -20.26), (5.26, 5.91)
 S2 = Normalise(kind="affine", shift=(0.0,) * 13, scale=(10000.0,) * 13, clip=(0.0, 1.0))
 S1 = Normalise(
@@ -56,7 +40,7 @@ S1 = Normalise(
     clip=(0.0, 1.0),
     neutral=0.5,
 )
-COLOUR = tuple(band for name in ("s2.b04", "s2.b03", "s2.b02") for band in BANDS if band.name == name)
+COLOUR = sentinel2_bands("b04 b03 b02")
 # patch, depth, width, parameters by number of bands
 SIZES: dict[str, tuple[int, int, int, dict[int, int]]] = {
     "small": (16, 12, 384, {13: 22648704, 2: 21567360}),

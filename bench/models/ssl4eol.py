@@ -12,18 +12,11 @@ from __future__ import annotations
 from functools import partial
 
 from bench.core import Band, ModelEntry, Normalise, Weights
+from bench.sensors import LANDSAT
 from bench.timm_networks import load_resnet, load_vit
 
 FOLDER = "https://huggingface.co/torchgeo/ssl4eo_landsat/resolve/1c88bb51b6e17a21dde5230738fa38b74bd74f76"
 FREEZING = 273.15
-WAVELENGTHS = {
-    "tm": {"blue": 0.485, "green": 0.56, "red": 0.66, "nir": 0.83, "swir1": 1.65, "swir2": 2.215, "pan": 0.71},
-    "oli": {
-        **{"coastal": 0.443, "blue": 0.482, "green": 0.561, "red": 0.655, "nir": 0.865, "swir1": 1.609},
-        **{"swir2": 2.201, "pan": 0.59, "cirrus": 1.373, "tirs1": 10.9, "tirs2": 12.0},
-    },
-}
-WAVELENGTHS["tm"] |= {"thermal": 11.45, "thermal_low": 11.45, "thermal_high": 11.45}
 # product: instrument, processing level, reflectance at full scale, bands in the network's order
 PRODUCTS: dict[str, tuple[str, str, float, str]] = {
     "tm_toa": ("tm", "TOA", 0.4, "blue green red nir swir1 thermal swir2"),
@@ -71,7 +64,7 @@ def _entry(network: str, product: str, method: str, digits: str) -> ModelEntry:
         Band(
             name=f"landsat.{name}",
             unit="kelvin" if name.startswith(("thermal", "tirs")) else "reflectance",
-            wavelength_um=WAVELENGTHS[instrument][name],
+            wavelength_um=LANDSAT[instrument][name],
             gsd_m=30.0,
         )
         for name in names.split()

@@ -14,6 +14,9 @@ place, terratorch's default way to merge. An image is pooled by the mean of its 
 Pretrained at 224 pixels; positions are sines and cosines, which the network interpolates for other sizes. A missing
 band under ``absent=mean`` enters as 0 after standardisation, which is what terratorch does for a subset of bands: the
 patch embedding has no bias, and it drops their part.
+
+Decoders of several levels are fed the last block of each quarter, the very last after the final norm: ``SelectIndices``
+2 5 8 11 for tiny, small and base, 5 11 17 23 for large (``configs`` of IBM/terramind at 8090b5c).
 """
 
 from __future__ import annotations
@@ -21,27 +24,25 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
+from bench.sensors import sentinel1_bands, sentinel2_bands
 
-# Name, wavelength, sampling distance, mean and standard deviation over the pretraining data.
-OPTICAL = (
-    ("b01", 0.443, 60.0, 1390.458, 2106.761),
-    ("b02", 0.490, 10.0, 1503.317, 2141.107),
-    ("b03", 0.560, 10.0, 1718.197, 2038.973),
-    ("b04", 0.665, 10.0, 1853.91, 2134.138),
-    ("b05", 0.705, 20.0, 2199.1, 2085.321),
-    ("b06", 0.740, 20.0, 2779.975, 1889.926),
-    ("b07", 0.783, 20.0, 2987.011, 1820.257),
-    ("b08", 0.842, 10.0, 3083.234, 1871.918),
-    ("b8a", 0.865, 20.0, 3132.22, 1753.829),
-    ("b09", 0.945, 60.0, 3162.988, 1797.379),
-    ("b11", 1.610, 20.0, 2424.884, 1434.261),
-    ("b12", 2.190, 20.0, 1857.648, 1334.311),
-)
-RADAR = (("vv", -12.599, 5.195), ("vh", -20.293, 5.890))
-BANDS = (
-    *(Band(name=f"s2.{name}", unit="dn", wavelength_um=wave, gsd_m=gsd) for name, wave, gsd, _, _ in OPTICAL),
-    *(Band(name=f"s1.{name}", unit="db", gsd_m=10.0) for name, _, _ in RADAR),
-)
+# Mean and standard deviation over the pretraining data.
+OPTICAL = {
+    "b01": (1390.458, 2106.761),
+    "b02": (1503.317, 2141.107),
+    "b03": (1718.197, 2038.973),
+    "b04": (1853.91, 2134.138),
+    "b05": (2199.1, 2085.321),
+    "b06": (2779.975, 1889.926),
+    "b07": (2987.011, 1820.257),
+    "b08": (3083.234, 1871.918),
+    "b8a": (3132.22, 1753.829),
+    "b09": (3162.988, 1797.379),
+    "b11": (2424.884, 1434.261),
+    "b12": (1857.648, 1334.311),
+}
+RADAR = {"vv": (-12.599, 5.195), "vh": (-20.293, 5.890)}
+BANDS = (*sentinel2_bands(" ".join(OPTICAL)), *sentinel1_bands())
 MODALITIES = {"s2": "S2L2A", "s1": "S1GRD"}
 # As the publishers' files call their patch embeddings.
 EMBEDDINGS = {"s2": "untok_sen2l2a@224", "s1": "untok_sen1grd@224"}
@@ -111,8 +112,8 @@ def _entry(
         levels=("s2:L2A", "s1:GRD"),
         normalise=Normalise(
             kind="affine",
-            shift=(*(row[3] for row in OPTICAL), *(row[1] for row in RADAR)),
-            scale=(*(row[4] for row in OPTICAL), *(row[2] for row in RADAR)),
+            shift=tuple(mean for table in (OPTICAL, RADAR) for mean, _ in table.values()),
+            scale=tuple(spread for table in (OPTICAL, RADAR) for _, spread in table.values()),
         ),
         image_size=224,
         any_size=True,
@@ -129,6 +130,7 @@ def _entry(
             source=f"file named by terratorch 1.2.11, terramind_register.pretrained_weights; {projects}; the size "
             "agrees with the network and the modalities the publishers list",
         ),
+        taps=(*(f"block_{depth * quarter // 4}" for quarter in (1, 2, 3)), "norm"),
         requires="terratorch",
         trained_on=("terramesh", "ssl4eo-s12", "major-tom-core"),
         reference="Jakubik et al. 2025, TerraMind: Large-Scale Generative Multimodality for Earth Observation, "

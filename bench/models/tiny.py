@@ -11,11 +11,13 @@ radar images or both; a sensor is taken whole, a missing band of it is refused.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bench.core import Backbone, Band, ModelEntry, Normalise, Objective, Weights
 from bench.errors import Incompatible
+from bench.sensors import sentinel1_bands, sentinel2_bands
 
 IMAGE_SIZE, PATCH = 64, 8
 # Mean and standard deviation over the unlabelled pool of the demo suite, in the bands' units.
@@ -35,22 +37,9 @@ STATISTICS: dict[str, tuple[float, float]] = {
     "s1.vv": (-13.119, 3.761),
     "s1.vh": (-19.183, 4.041),
 }
-WAVELENGTHS = {
-    "s2.b01": 0.443,
-    "s2.b02": 0.490,
-    "s2.b03": 0.560,
-    "s2.b04": 0.665,
-    "s2.b05": 0.705,
-    "s2.b06": 0.740,
-    "s2.b07": 0.783,
-    "s2.b08": 0.842,
-    "s2.b8a": 0.865,
-    "s2.b09": 0.945,
-    "s2.b11": 1.610,
-    "s2.b12": 2.190,
-}
-S2 = tuple(Band(name=name, unit="dn", wavelength_um=wavelength) for name, wavelength in WAVELENGTHS.items())
-S1 = (Band(name="s1.vv", unit="db"), Band(name="s1.vh", unit="db"))
+# The demo's pixels have one size, which the bands as fed state.
+S2 = tuple(replace(band, gsd_m=None) for band in sentinel2_bands("b01 b02 b03 b04 b05 b06 b07 b08 b8a b09 b11 b12"))
+S1 = tuple(replace(band, gsd_m=None) for band in sentinel1_bands())
 
 
 def network(entry: ModelEntry, bands: tuple[Band, ...]) -> Any:
@@ -84,8 +73,9 @@ def load_tiny(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[B
         Incompatible: bands of no sensor the network knows, or not all of a sensor.
         MissingWeights: see `bench.checkpoints.load_state`.
     """
-    from bench.backbones import CROMABackbone, ViTBackbone, seeded
+    from bench.backbones import ViTBackbone, seeded
     from bench.checkpoints import load_state
+    from bench.models._croma_network import CROMABackbone
 
     sensors = {band.sensor for band in bands}
     if not bands or [band.name for band in bands] != [band.name for band in entry.bands if band.sensor in sensors]:
