@@ -9,7 +9,8 @@ import torch
 from bench.bands import match
 from bench.core import Layer, Normalise, Tap
 from bench.errors import Incompatible, MissingData
-from bench.features import Pass, extract, health, run_backbone, statistics
+from bench.features import Pass, extract, health, statistics
+from bench.forward import run_backbone
 from bench.store import FeatureCache
 from tests.toy import BANDS, DEPTH, ToySplit, load_toy, toy_entry, toy_suite
 
