@@ -16,9 +16,9 @@ Images are cut into tiles of 400 x 400 pixels, the size of the images of the NEO
 corner; what lies beyond an image's edge is NaN. A tile's id is ``<image>_<row>_<column>``. A crown that a cut divides
 belongs, clipped, to each tile that holds a quarter of it or more, and to the one that holds most of it.
 
-No split is published. Ours is by site: Yellowstone (12 tiles, 279 crowns) to learn from, Soaproot Saddle (37 crowns) to
-choose by, Ordway-Swisher (61 crowns) to test on. Further annotated images in the folder are split by the hash of their
-name, 70 / 15 / 15 %.
+No split is published. Ours cuts Yellowstone by place: its southern row of tiles (65 crowns) to test on, two tiles in
+the east (37) to choose by, the other six (203) to learn from; Soaproot Saddle (37 crowns) and Ordway-Swisher (61) are
+tests in other regions. Further annotated images in the folder are split by the hash of their name, 70 / 15 / 15 %.
 
 If you use this dataset, please cite https://doi.org/10.1111/2041-210X.13472. Licence: MIT.
 """
@@ -54,20 +54,20 @@ TILE = 400
 CROWNS = ("Tree", "Alive", "Dead")
 KEPT = 0.25
 BANDS = rgb_bands(0.1)
-# Published image -> split, and the SHA-256 of image and boxes.
+# Published image -> split (none where it is by tile), and the SHA-256 of image and boxes.
 PUBLISHED = {
     "2019_YELL_2_541000_4977000_image_crop.png": (
-        "train",
+        "",
         "178e58a23cc2642226a364a30f71bd9258ddc1b012c826f12250914a90c7a131",
         "cefe4b96888bacbf8af1674f000082e549aa707aa6590d545effb23e43f26631",
     ),
     "SOAP_061.png": (
-        "val",
+        "soaproot",
         "256508f1a62149bec4a80879077a865caf50e8cace095e6564c76befa480d424",
         "4833280af75fd9c47965a93e38945282835e9e725cac412bdb9469d63480947c",
     ),
     "OSBS_029.tif": (
-        "test",
+        "ordway",
         "8521dbb5e8063d37d61895867dfcca7476491d1345103dc1b3fd96f71b186353",
         "1f68c4011d7b351c29ca755072e77f3d16e6fd1f995bd05a9dd4eb952b55373c",
     ),
@@ -151,9 +151,13 @@ def read_annotations(folder: Path) -> dict[str, Annotated]:
     return found
 
 
-def _split_of(name: str) -> str:
+def _split_of(name: str, place: tuple[int, int]) -> str:
+    """Return the split of a tile: by its image, or by its (row, column) in the one that several splits share."""
+    if name in PUBLISHED:
+        row, column = place
+        return PUBLISHED[name][0] or ("test" if row == 2 else "val" if row == 1 and column > 1 else "train")
     share = share_of(Path(name).stem)
-    return PUBLISHED[name][0] if name in PUBLISHED else "train" if share < 0.7 else "val" if share < 0.85 else "test"
+    return "train" if share < 0.7 else "val" if share < 0.85 else "test"
 
 
 def _image(one: Annotated, place: tuple[int, int], columns: list[int]) -> np.ndarray:
@@ -176,15 +180,12 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
     markers = [str(Path(name).with_suffix(".xml")) for name in PUBLISHED]
     folder = locate(SUITE.name, root, SUITE.folder, markers, "get it with download=true")
     images = read_annotations(folder)
-    stems: dict[str, list[str]] = {name: [] for name in SUITE.splits}
-    for name in sorted(images):
-        stems[_split_of(name)].append(Path(name).stem)
-    require_distinct(SUITE.name, stems)
+    require_distinct(SUITE.name, {"the folder": [Path(name).stem for name in sorted(images)]})
     tiles = [
         (one, place, boxes)
         for name, one in sorted(images.items())
-        if _split_of(name) == split
         for place, (_, boxes) in cut_boxes(one.boxes, one.size, TILE, KEPT).items()
+        if _split_of(name, place) == split
     ]
     columns = by_sensor(bands, [band.name for band in BANDS])["rgb"]
 
@@ -198,7 +199,11 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
 
     return Samples(
         ids=[f"{one.path.stem}_{row}_{column}" for one, (row, column), _ in tiles],
-        blocks=[one.path.stem for one, _, _ in tiles],
+        # Within the image that is split by place a tile is the unit; elsewhere the site.
+        blocks=[
+            one.path.stem if PUBLISHED.get(one.path.name, ("site",))[0] else f"{one.path.stem}_{place[0]}_{place[1]}"
+            for one, place, _ in tiles
+        ],
         read=read,
         read_targets=read_targets,
     )
@@ -214,20 +219,21 @@ def download(root: Path, fetch: Fetch) -> None:
 
 SUITE = Suite(
     name="tree_crowns",
-    version=1,
+    version=2,
     title="Tree crowns in airborne images, three NEON sites",
     bands=BANDS,
     image_size=(TILE, TILE),
     gsd_m=0.1,
-    tasks=(Task(name="crowns", kind="detection", classes=("tree",), metric="box_map"),),
-    splits={"train": 12, "val": 1, "test": 1},
+    tasks=(Task(name="crowns", kind="detection", classes=("tree",), metric="box_map50"),),
+    splits={"train": 6, "val": 2, "test": 4, "soaproot": 1, "ordway": 1},
     dataset="deepforest",
     licence="MIT",
     citation="Weinstein et al., DeepForest, Methods in Ecology and Evolution 2020, doi:10.1111/2041-210X.13472",
     url="https://raw.githubusercontent.com/weecology/DeepForest/main/src/deepforest/data/",
     folder="deepforest",
-    notes="Three images, one a split, of three sites: a check that detection works rather than a benchmark; own split; "
-    "tiles of 400 pixels, crowns clipped at their edges.",
+    notes="Three images of three sites: a check that detection works rather than a benchmark; own split by place "
+    "within the first, whose tiles are neighbours, and the others as tests in other regions; tiles of 400 pixels, crowns "
+    "clipped at their edges.",
     open=open_split,
     download=download,
 )
