@@ -232,8 +232,8 @@ SUITE = Suite(
     url="https://raw.githubusercontent.com/weecology/DeepForest/main/src/deepforest/data/",
     folder="deepforest",
     notes="Three images of three sites: a check that detection works rather than a benchmark; own split by place "
-    "within the first, whose tiles are neighbours, and the others as tests in other regions; tiles of 400 pixels, crowns "
-    "clipped at their edges.",
+    "within the first, whose tiles are neighbours, and the others as tests in other regions; tiles of 400 pixels, "
+    "crowns clipped at their edges.",
     open=open_split,
     download=download,
 )
