@@ -82,7 +82,7 @@ def _matched(one: Embedded, ids: np.ndarray) -> Embedded:
         kept = np.isin(one.ids, ids)
         values = {name: rows[kept] for name, rows in one.values.items()}
         one = Embedded(**{**one.__dict__, "ids": one.ids[kept], "values": values})
-    order = match_rows(one.ids, ids)
+    order = match_rows(ids, one.ids)
     values = {name: np.asarray(rows)[order] for name, rows in one.values.items()}
     return Embedded(**{**one.__dict__, "ids": ids, "values": values})
 
