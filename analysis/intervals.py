@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.box_precision import box_draws
+
 Score = Callable[[np.ndarray], np.ndarray]
 """Sums of statistics (..., S) -> scores (...)."""
 
@@ -82,13 +84,15 @@ def resampled(weights: np.ndarray, sums: np.ndarray, score: Score) -> np.ndarray
     """
     if sums.ndim == 2:
         return score(_products(weights, sums))
-    # What all layers share (truths, counts) is multiplied once.
+    # What all layers share (truths, counts) is multiplied once. Each statistic has a plane of its own in memory, for a
+    # score reads and adds up whole planes.
     shared = (sums == sums[:, :1]).all(axis=(0, 1))
-    totals = np.empty((len(weights), *sums.shape[1:]))
-    totals[..., shared] = _products(weights, sums[:, 0, shared])[:, None]
-    own = sums[..., ~shared]
-    totals[..., ~shared] = _products(weights, own.reshape(len(own), own[0].size)).reshape(len(weights), *own.shape[1:])
-    return score(totals)
+    planes = np.empty((sums.shape[2], len(weights), sums.shape[1]))
+    planes[shared] = _products(weights, sums[:, 0, shared]).T[..., None]
+    own = np.moveaxis(sums[..., ~shared], 2, 1)
+    found = _products(weights, own.reshape(len(own), own[0].size)).reshape(len(weights), *own.shape[1:])
+    planes[~shared] = np.moveaxis(found, 1, 0)
+    return score(np.moveaxis(planes, 0, -1))
 
 
 def _products(weights: np.ndarray, columns: np.ndarray) -> np.ndarray:
@@ -304,14 +308,18 @@ def micro_average_precision(score: np.ndarray, target: np.ndarray, weights: np.n
     return found
 
 
+RANKED = ("map", "box_map", "box_map50")
+"""Metrics read off a ranking: `RESAMPLES_RANKED` resamples of each."""
+
+
 def score_draws(
     metric: str, outcome: Mapping[str, np.ndarray], classes: int, codes: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return a metric at every layer on the test set (L,), and in every resample (B, L).
 
     Args:
-        metric: a key of `ADDITIVE`, or ``map`` (micro average precision, `RESAMPLES_RANKED` resamples).
-        outcome: ``prediction`` and ``target``, or ``confusion``.
+        metric: a key of `ADDITIVE`, or one of `RANKED` (``map`` is the micro average precision).
+        outcome: ``prediction`` and ``target``, ``confusion``, ``errors``, or ``detected`` and ``truth``.
         classes: number of classes K; 0 for regression.
         codes: (n,) block index of each sample.
         weights: (B, G) from `resample_weights`.
@@ -320,6 +328,10 @@ def score_draws(
         KeyError: if the metric has no bootstrap here, or an array is missing.
     """
     blocks = weights.shape[1]
+    if metric in ("box_map", "box_map50"):
+        rows = weights[:RESAMPLES_RANKED]
+        found = np.stack([box_draws(metric, one, outcome["truth"], codes, rows) for one in outcome["detected"]], axis=1)
+        return found[0], found[1:]
     if metric == "map":
         target = outcome["target"].reshape(-1)
         each = np.repeat(codes, outcome["target"].shape[1])

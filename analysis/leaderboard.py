@@ -11,6 +11,7 @@ import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
+from analysis.behind import label_amount
 from analysis.table import CHOSEN, Tables, as_rows
 from bench.core import labels_in_words
 
@@ -36,7 +37,7 @@ class Board:
     Attributes:
         task, fraction: which.
         facts: columns that all its rows share (metric label, direction, unit, kind, n_test, generated).
-        settings: (protocol, layer rule) of each column of scores, the headline first.
+        settings: (way of adapting, layer rule) of each column of scores, the headline first; see `way`.
         lines: one a model.
         digits: decimals its scores are printed with.
     """
@@ -76,10 +77,10 @@ def boards(frame: pd.DataFrame) -> list[Board]:
 
 def _board(task: str, frame: pd.DataFrame) -> Board:
     rows = as_rows(frame)
-    settings = sorted({(row["protocol"], row["layer"]) for row in rows}, key=_setting_order)
+    settings = sorted({(way(row), row["layer"]) for row in rows}, key=_setting_order)
     by_model: dict[tuple[str, str], dict[tuple[str, str], dict[str, Any]]] = {}
     for row in rows:
-        by_model.setdefault((row["model"], row["variant"]), {})[row["protocol"], row["layer"]] = row
+        by_model.setdefault((row["model"], row["variant"]), {})[way(row), row["layer"]] = row
     lines = [
         Line(model=model, variant=variant, facts=next(iter(entries.values())), entries=entries)
         for (model, variant), entries in by_model.items()
@@ -116,16 +117,16 @@ def number(value: float, decimals: int) -> str:
     return "-" if np.isnan(value) else f"{round(value, decimals) + 0.0:.{decimals}f}"  # + 0.0: no minus before zero
 
 
+def way(row: Mapping[str, Any]) -> str:
+    """Return how a row adapted its model: the protocol, with decoder and tuning where it has them."""
+    return " ".join(part for part in (row["protocol"], row["decoder"], row["tuning"]) if part)
+
+
 def labels_of(fraction: float) -> str:
     """Return what a run learned from, in words: ``all labels``, ``10 % of labels``, ``5 shots a class``."""
     if fraction == 1:
         return "all labels"
     return f"{labels_in_words(fraction)} {'of labels' if fraction > 0 else 'a class'}"
-
-
-def label_amount(fraction: float) -> float:
-    """Return a sort key that puts fractions after few-shot subsets, and more labels after fewer."""
-    return fraction if fraction > 0 else -fraction / 1e6
 
 
 def interval(row: Mapping[str, Any], decimals: int) -> str:
@@ -192,8 +193,11 @@ def _latex_score(row: Mapping[str, Any] | None, board: Board) -> str:
 def latex(tables: Tables) -> str:
     """Return one booktabs table a task, at its largest label fraction."""
     parts = [r"% needs \usepackage{booktabs}"]
-    for task in sorted(tables.leaderboard["task"].unique()):
-        parts += _latex_board(next(board for board in boards(tables.leaderboard) if board.task == task), tables)
+    largest: dict[str, Board] = {}
+    for board in boards(tables.leaderboard):
+        largest.setdefault(board.task, board)
+    for board in largest.values():
+        parts += _latex_board(board, tables)
     return "\n".join(parts) + "\n"
 
 

@@ -8,8 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.leaderboard import Board, boards, count, interval, label_amount, layer_text, name_text, number, origin
+from analysis.behind import label_amount
+from analysis.findings import Findings
+from analysis.leaderboard import Board, boards, count, interval, layer_text, name_text, number, origin, way
+from analysis.picture import Picture
 from analysis.table import NOTE_BREAK, Tables, as_rows
+from analysis.words import statistics
 from bench.core import labels_in_words
 
 KEY = (
@@ -19,7 +23,7 @@ KEY = (
 )
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], right: int) -> list[str]:
+def table_lines(head: Sequence[str], rows: Sequence[Sequence[str]], right: int) -> list[str]:
     """Return a Markdown table whose columns from `right` on are right-aligned."""
     rule = ["---" if i < right else "---:" for i in range(len(head))]
     text = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in [head, rule, *rows]]
@@ -46,7 +50,7 @@ def _markdown_board(board: Board) -> list[str]:
         first = line.entries.get(board.settings[0])
         scores.insert(1, layer_text(first) if first else "")
         rows.append([name_text(line), origin(line.facts), count(line.facts["parameters"]), *scores])
-    return [f"### {board.labels}", "", *_table(head, rows, 2)]
+    return [f"### {board.labels}", "", *table_lines(head, rows, 2)]
 
 
 def _markdown_fractions(found: Sequence[Board]) -> list[str]:
@@ -70,7 +74,7 @@ def _markdown_fractions(found: Sequence[Board]) -> list[str]:
             scores = [_markdown_score(own.get(name), board) for own, board in zip(entries, columns, strict=True)]
             rows.append([name_text(line), *scores])
         lines += [f"### by label fraction ({', '.join(setting)})", ""]
-        lines += ["Mean over label subsets, ± their standard deviation.", "", *_table(head, rows, 1)]
+        lines += ["Mean over label subsets, ± their standard deviation.", "", *table_lines(head, rows, 1)]
     return lines
 
 
@@ -89,7 +93,7 @@ def _markdown_depth(layers: pd.DataFrame, task: str, decimals: int) -> list[str]
         rows.append([name, row["protocol"], row["layer"], f"{row['depth']:.2f}", regret, p])
     head = ["model", "protocol", "chosen layer", "relative depth", "final-layer regret", "p (Holm)"]
     text = "How much better the layer chosen on validation does on test than the last layer."
-    return ["### depth", "", text, "", *_table(head, rows, 3)]
+    return ["### depth", "", text, "", *table_lines(head, rows, 3)]
 
 
 def depth_summary(layers: pd.DataFrame) -> str:
@@ -110,7 +114,7 @@ def _markdown_notes(frame: pd.DataFrame) -> list[str]:
     noted: dict[str, list[str]] = {}
     for row in as_rows(frame[frame["notes"] != ""]):
         for note in str(row["notes"]).split(NOTE_BREAK):
-            who = f"{row['model']} ({row['protocol']}, {labels_in_words(row['fraction'])})"
+            who = f"{row['model']} ({way(row)}, {labels_in_words(row['fraction'])})"
             noted.setdefault(note, []).append(who)
     lines = []
     for note, named in noted.items():
@@ -120,13 +124,9 @@ def _markdown_notes(frame: pd.DataFrame) -> list[str]:
     return [*lines, ""] if lines else []
 
 
-def markdown(tables: Tables, figures: Mapping[str, str]) -> str:
-    """Return the whole report of a suite as Markdown.
-
-    Args:
-        tables: see `Tables`.
-        figures: task -> file name of its layer-profile picture.
-    """
+def markdown(found: Findings) -> str:
+    """Return the whole report of a suite as Markdown."""
+    tables = found.tables
     frame = tables.leaderboard
     lines = [f"# {tables.suite}", "", tables.title, ""]
     if tables.generated:
@@ -142,12 +142,32 @@ def markdown(tables: Tables, figures: Mapping[str, str]) -> str:
         lines += [f"## {task}: {top.metric}", "", told + (", generated data" if tables.generated else ""), ""]
         lines += _markdown_board(top) + _markdown_fractions(mine)
         lines += _markdown_depth(tables.layers, task, top.digits)
-        if task in figures:
-            lines += [f"![layer profile of {task}]({figures[task]})", ""]
+        lines += _markdown_pictures(found.of(task))
         lines += _markdown_notes(frame[frame["task"] == task])
+    lines += _markdown_statistics(found)
     if (frame["trained_on_this"] == "yes").any():
         lines += ["† has seen images or labels of this dataset in training.", ""]
     return "\n".join(lines + _markdown_models(tables) + _markdown_provenance(tables))
+
+
+def _markdown_pictures(pictures: Sequence[Picture]) -> list[str]:
+    lines = []
+    for one in pictures:
+        about = f"{one.kind} of {one.task}" if one.task else one.kind
+        lines += [f"![{about}]({one.stem}.png)", "", f"{one.caption} [PDF]({one.stem}.pdf), [CSV]({one.stem}.csv)", ""]
+    return lines
+
+
+def _markdown_statistics(found: Findings) -> list[str]:
+    said = statistics(found.agreed, found.designs)
+    if not said:
+        return []
+    lines = ["## Statistics", ""]
+    for part in said:
+        lines += [f"### {part.heading}", "", *(f"- {sentence}" for sentence in part.sentences), ""]
+        if part.rows:
+            lines += table_lines(part.head, part.rows, 1)
+    return lines + _markdown_pictures(found.of(""))
 
 
 def _markdown_models(tables: Tables) -> list[str]:
@@ -158,7 +178,7 @@ def _markdown_models(tables: Tables) -> list[str]:
             [*(row[name] for name in head[:3]), labels_in_words(row["fraction"]), str(row["subset"]), row["error"]]
             for row in as_rows(tables.failures)
         ]
-        lines += ["## Failed runs", "", *_table(head, rows, len(head))]
+        lines += ["## Failed runs", "", *table_lines(head, rows, len(head))]
     head = ["model", "origin", "objective", "parameters", "trained on this", "weights", "licence", "reference"]
     rows = [
         [
@@ -167,7 +187,7 @@ def _markdown_models(tables: Tables) -> list[str]:
         ]
         for row in as_rows(tables.models)
     ]
-    return [*lines, "## Models", "", *_table(head, rows, len(head))]
+    return [*lines, "## Models", "", *table_lines(head, rows, len(head))]
 
 
 def _markdown_provenance(tables: Tables) -> list[str]:

@@ -1,19 +1,19 @@
-"""A suite's report as one HTML page that needs no network, and the index of all suites."""
+"""A suite's report as one HTML page that needs no network."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from analysis.findings import Findings
 from analysis.leaderboard import (
     ARROWS,
     HEADLINE,
-    boards,
     count,
     digits,
     interval,
@@ -22,34 +22,54 @@ from analysis.leaderboard import (
     most_labels,
     number,
     origin,
+    way,
 )
 from analysis.markdown import depth_summary
-from analysis.table import Tables, as_rows
+from analysis.picture import Picture
+from analysis.table import as_rows
+from analysis.words import statistics
 from bench.core import labels_in_words
 
 
-def _page(kind: str, **context: Any) -> bytes:
-    """Return the HTML of a suite's page or of the index, one template for both."""
+def rendered(template: str, **context: Any) -> bytes:
+    """Return a page made from a template of this folder."""
     environment = Environment(
         loader=PackageLoader("analysis", "."), autoescape=select_autoescape(["html"]), undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    return (environment.get_template("leaderboard.html").render(kind=kind, **context).rstrip() + "\n").encode()
+    return (environment.get_template(template).render(**context).strip() + "\n").encode()
 
 
-def suite_page(made: Tables, pictures: Mapping[str, str], files: Mapping[str, bytes]) -> bytes:
+def embedded(pictures: Sequence[Picture], files: Mapping[str, bytes], suite: str = "") -> list[dict[str, Any]]:
+    """Return what a page needs to show figures inside itself.
+
+    Args:
+        pictures: which.
+        files: a report's files by name, the ``.png`` of each among them.
+        suite: named on pages that show several.
+    """
+    found = []
+    for one in pictures:
+        png = files[f"{one.stem}.png"]
+        facts = {name: getattr(one, name) for name in ("stem", "task", "kind", "caption")}
+        # Width in pixels, from the header: figures of two columns take the whole width of a page.
+        wide = int.from_bytes(png[16:20], "big") > 1000
+        found.append({**facts, "suite": suite, "wide": wide, "png": base64.b64encode(png).decode()})
+    return found
+
+
+def suite_page(found: Findings, files: Mapping[str, bytes]) -> bytes:
     """Return the page of a suite: every leaderboard row, sortable and filtered, and the figures, in one file.
 
     Args:
-        made: see `Tables`.
-        pictures: task -> name of its figure without suffix.
+        found: see `analysis.findings.Findings`.
         files: the report's other files by name, the ``.png`` of each figure among them.
     """
+    made = found.tables
     frame = made.leaderboard
     tasks = []
     for task in sorted(frame["task"].unique()):
         rows = frame[frame["task"] == task]
-        picture = pictures.get(task, "")
         tasks.append(
             {
                 "name": task,
@@ -59,30 +79,27 @@ def suite_page(made: Tables, pictures: Mapping[str, str], files: Mapping[str, by
                 ),
                 "noted": bool((rows["notes"] != "").any()),
                 "rows": _html_rows(rows),
-                "picture": picture,
-                "png": base64.b64encode(files[f"{picture}.png"]).decode() if picture else "",
+                "pictures": embedded(found.of(task), files),
             }
         )
-    options = {name: list(dict.fromkeys(frame[name])) for name in ("protocol", "layer")}
+    ways = dict.fromkeys(way(row) for row in as_rows(frame[["protocol", "decoder", "tuning"]].drop_duplicates()))
+    options = {"protocol": list(ways), "layer": list(dict.fromkeys(frame["layer"]))}
     fractions = [f"{value:g}" for value in most_labels(frame)]
-    context = {
-        "title": made.suite,
-        "tables": made,
-        "tasks": tasks,
-        "options": options | {"fraction": fractions},
-        "words": {f"{value:g}": labels_in_words(value) for value in most_labels(frame)},
-        "start": _start(options, fractions),
-        "summary": depth_summary(made.layers),
-        "models": [row | {"from": origin(row), "size": count(row["parameters"])} for row in as_rows(made.models)],
-        "failures": [row | {"labels": labels_in_words(row["fraction"])} for row in as_rows(made.failures)],
-        "downloads": [name for name in files if name.endswith((".csv", ".tex", ".pdf"))] + ["leaderboard.md"],
-    }
-    return _page("suite", **context)
-
-
-def index_page(every: Sequence[Tables]) -> bytes:
-    """Return the page that links the suites and names the best model of each task."""
-    return _page("index", suites=[_summary(made) for made in every])
+    return rendered(
+        "leaderboard.html",
+        title=made.suite,
+        tables=made,
+        tasks=tasks,
+        options=options | {"fraction": fractions},
+        words={f"{value:g}": labels_in_words(value) for value in most_labels(frame)},
+        start=_start(options, fractions),
+        summary=depth_summary(made.layers),
+        said=statistics(found.agreed, found.designs),
+        pictures=embedded(found.of(""), files),
+        models=[row | {"from": origin(row), "size": count(row["parameters"])} for row in as_rows(made.models)],
+        failures=[row | {"labels": labels_in_words(row["fraction"])} for row in as_rows(made.failures)],
+        downloads=[name for name in files if name.endswith((".csv", ".tex", ".pdf"))] + ["leaderboard.md"],
+    )
 
 
 def _start(options: Mapping[str, Sequence[str]], fractions: Sequence[str]) -> dict[str, str]:
@@ -104,6 +121,7 @@ def _html_rows(rows: pd.DataFrame) -> list[dict[str, Any]]:
     found = []
     for row in as_rows(rows):
         shown = {
+            "way": way(row),
             "from": origin(row),
             "size": count(row["parameters"]),
             "labels": labels_in_words(row["fraction"]),
@@ -118,29 +136,3 @@ def _html_rows(rows: pd.DataFrame) -> list[dict[str, Any]]:
         }
         found.append(row | shown)
     return found
-
-
-def _summary(made: Tables) -> dict[str, Any]:
-    """Return what the index says of a suite: its best model a task."""
-    best: list[dict[str, str]] = []
-    for board in boards(made.leaderboard):
-        top = board.lines[0].entries.get(board.settings[0])
-        if top and board.task not in [row["task"] for row in best]:
-            score = f"{number(top['score'], board.digits)} {interval(top, board.digits)}"
-            setting = ", ".join([*board.settings[0], board.labels])
-            best.append({"task": board.task, "metric": board.metric, "model": top["model"]})
-            ties = sum(line.entries.get(board.settings[0], {}).get("standing") == "tie" for line in board.lines)
-            best[-1] |= {"score": score, "at": setting, "ties": f"≈ {ties} more" if ties else ""}
-    return {
-        "name": made.suite,
-        "title": made.title,
-        "generated": made.generated,
-        "models": _count(made.leaderboard["model"]),
-        "runs": _count(name for text in made.leaderboard["record"] for name in text.split()),
-        "failed": len(made.failures),
-        "best": best,
-    }
-
-
-def _count(values: Iterable[str]) -> int:
-    return len(set(values))

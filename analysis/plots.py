@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 import matplotlib as mpl
@@ -14,6 +15,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from analysis.lean_font import families
+
 # Okabe and Ito (2008) without yellow, which a white page swallows; the marker tells the same story in grey print.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -22,7 +25,6 @@ BASELINE_DASHES = ((0, (1, 1)), (0, (5, 1, 1, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, 
 NARROW, WIDE = 3.3, 6.9  # inches: one and two columns of a paper
 NORM_OFFSET = 0.07  # the final norm shares depth 1 with the last block and is drawn just right of it
 STYLE = {
-    "font.family": "DejaVu Sans",
     "font.size": 7.5,
     "axes.titlesize": 7.5,
     "axes.titleweight": "bold",
@@ -214,8 +216,7 @@ def profile_figure(panels: Sequence[Panel], *, title: str, label: str, direction
     with style():
         entries = _legend(curves, ink)
         legend_height = 0.15 * -(-len(entries) // legend_columns)
-        figure = Figure(figsize=(width, 0.5 + 1.95 * down + legend_height), layout="constrained")
-        FigureCanvasAgg(figure)
+        figure = canvas(width, 0.5 + 1.95 * down + legend_height)
         grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
         for axes, panel in zip(grid.flat, panels, strict=False):
             layer_profile(axes, panel.curves, ink)
@@ -229,18 +230,41 @@ def profile_figure(panels: Sequence[Panel], *, title: str, label: str, direction
         grid[0, 0].set_ylim(*limits(curves))
         for axes in grid[:, 0]:
             axes.set_ylabel(f"{label}  ({'↓' if direction == 'min' else '↑'} better)")
-        figure.suptitle(title + (" · generated data" if generated else ""), fontsize=8, x=0.01, ha="left")
+        headed(figure, title, generated=generated)
         figure.legend(handles=entries, loc="outside lower center", ncols=legend_columns, handlelength=2.4)
     return figure
 
 
+_inside: ContextVar[bool] = ContextVar("_inside", default=False)
+
+
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw and save in the project's style, whatever the reader's own settings are."""
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams.update(STYLE)
+    """Draw and save in the project's style, whatever the reader's own settings are; within another it costs nothing."""
+    if _inside.get():
         yield
+        return
+    token = _inside.set(True)
+    try:
+        with mpl.rc_context():
+            mpl.rcdefaults()
+            mpl.rcParams.update(STYLE)
+            mpl.rcParams["font.family"] = list(families())
+            yield
+    finally:
+        _inside.reset(token)
+
+
+def canvas(width: float, height: float) -> Figure:
+    """Return an empty figure of so many inches, laid out by itself; call within `style`."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def headed(figure: Figure, title: str, *, generated: bool) -> None:
+    """Put a title at the top left, which says so where the data were made by a program."""
+    figure.suptitle(title + (" · generated data" if generated else ""), fontsize=8, x=0.01, ha="left")
 
 
 def saved(figure: Figure, kind: str) -> bytes:
@@ -248,5 +272,18 @@ def saved(figure: Figure, kind: str) -> bytes:
     nobody = {"pdf": {"CreationDate": None, "Creator": None, "Producer": None}, "png": {"Software": None}}
     buffer = io.BytesIO()
     with style():
+        _settle(figure)
         figure.savefig(buffer, format=kind, metadata=nobody[kind])
     return buffer.getvalue()
+
+
+def _settle(figure: Figure) -> None:
+    """Lay a figure out once and for all, so that no format need work it out again."""
+    engine = figure.get_layout_engine()
+    if engine is None:
+        return
+    for axes in figure.axes:
+        for artist in (*axes.lines, *axes.collections, *axes.patches, *axes.images):
+            artist.set_in_layout(False)  # what lies inside the axes takes no room outside
+    engine.execute(figure)
+    figure.set_layout_engine(None)

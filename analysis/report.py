@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from analysis.agreement import compare_settings
+from analysis.arms import designs
 from analysis.cells import RecordSource
-from analysis.leaderboard import HEADLINE, label, labels_of, latex, most_labels
+from analysis.findings import Findings, across_suites
+from analysis.gallery import pictures, profiles
+from analysis.index import index_page
+from analysis.leaderboard import latex
 from analysis.markdown import markdown
-from analysis.page import index_page, suite_page
-from analysis.plots import Curve, Panel, profile_figure, saved
+from analysis.page import suite_page
+from analysis.picture import Picture
+from analysis.plots import saved, style
 from analysis.table import Tables, tables
 from bench.errors import MissingData
 from bench.store import write_atomic
-
-MOST_FRACTIONS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +30,7 @@ class Report:
     """The files of one suite's report, in memory: name below the suite's folder -> content."""
 
     tables: Tables
+    findings: Findings
     files: Mapping[str, bytes]
 
 
@@ -55,12 +59,27 @@ def write_reports(store: RecordSource, out: Path) -> list[Path]:
         raise MissingData(f"no records below {out}; run geobench-run suite=demo, or set results= to where they are")
     reports = [build(store, suite) for suite in suites]
     paths = [path for report in reports for path in put(report, out)]
-    return [*paths, _put(out / "index.html", index_page([report.tables for report in reports]))]
+    return [*paths, *write_index(reports, out)]
+
+
+def write_index(reports: Sequence[Report], out: Path) -> list[Path]:
+    """Write what is said of all suites together: the index, and how settings of different suites agree."""
+    files: dict[str, bytes] = {}
+    every = across_suites([report.tables for report in reports])
+    for picture in every.pictures:
+        files |= picture_files(picture)
+    page = index_page([(report.findings, report.files) for report in reports], every, files)
+    return put_files({**files, "index.html": page}, out)
 
 
 def put(report: Report, out: Path) -> list[Path]:
     """Write a report below the results folder `out` and return its paths; files that hold its bytes are left alone."""
-    return [_put(out / report.tables.suite / name, content) for name, content in report.files.items()]
+    return put_files(report.files, out / report.tables.suite)
+
+
+def put_files(files: Mapping[str, bytes], folder: Path) -> list[Path]:
+    """Write files into a folder and return their paths; those that hold the same bytes already are left alone."""
+    return [_put(folder / name, content) for name, content in files.items()]
 
 
 def _put(path: Path, content: bytes) -> Path:
@@ -78,84 +97,39 @@ def build(store: RecordSource, suite: str) -> Report:
     made = tables(store, suite)
     if made.leaderboard.empty and made.failures.empty:
         raise MissingData(f"no records of suite {suite}; make some with geobench-run suite={suite}, or set results=")
+    agreed = compare_settings(made.leaderboard, made.drawn)
+    taken_apart = designs(made.arms, made.each)
     files: dict[str, bytes] = {
         "leaderboard.csv": csv(made.leaderboard),
         "leaderboard.tex": latex(made).encode(),
         "layers.csv": csv(made.layers),
     }
-    stems = {}
-    for task, figure in figures(made).items():
-        stems[task] = f"layer_profile_{task}"
-        files[f"{stems[task]}.csv"] = csv(made.layers[made.layers["task"].map(_base) == task])
-        files[f"{stems[task]}.pdf"] = saved(figure, "pdf")
-        files[f"{stems[task]}.png"] = saved(figure, "png")
-    files["leaderboard.md"] = markdown(made, {task: f"{stem}.png" for task, stem in stems.items()}).encode()
-    files["leaderboard.html"] = suite_page(made, stems, files)
-    return Report(tables=made, files=files)
+    drawn = pictures(made, store, agreed, taken_apart)
+    for picture in drawn:
+        files |= picture_files(picture)
+    found = Findings(tables=made, agreed=agreed, designs=taken_apart, pictures=drawn)
+    files["leaderboard.md"] = markdown(found).encode()
+    files["leaderboard.html"] = suite_page(found, files)
+    return Report(tables=made, findings=found, files=files)
+
+
+def picture_files(picture: Picture) -> dict[str, bytes]:
+    """Return a figure as vector PDF and PNG, and its numbers as CSV."""
+    with style():
+        figure = picture.draw()
+        return {
+            f"{picture.stem}.csv": csv(picture.numbers),
+            f"{picture.stem}.png": saved(figure, "png"),
+            f"{picture.stem}.pdf": saved(figure, "pdf"),
+        }
 
 
 def figures(made: Tables) -> dict[str, Figure]:
     """Return the layer-profile figure of each task with something to draw: a model of more than one layer."""
-    deep = made.layers[made.layers["final_layer_regret"].notna()]
-    found = {}
-    for task in sorted({_base(name) for name in deep["task"]}):
-        rows = made.layers[made.layers["task"].map(_base) == task]
-        found[task] = profile_figure(
-            panels(rows),
-            title=f"{made.suite} · {task}",
-            label=label(rows),
-            direction=str(rows["direction"].iloc[0]),
-            generated=made.generated,
-        )
-    return found
+    return {picture.task: picture.draw() for picture in profiles(made)}
 
 
 def csv(frame: pd.DataFrame) -> bytes:
     """Return a frame as CSV with six significant digits."""
     text: str = frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     return text.encode()
-
-
-def _base(task: str) -> str:
-    return task.partition("@")[0]
-
-
-def panels(rows: pd.DataFrame) -> list[Panel]:
-    """Return the panels of one task's figure: splits x protocols x label fractions, the most labels first.
-
-    Of more than `MOST_FRACTIONS` fractions the largest, the smallest and the one between are drawn; the CSV has all.
-    """
-    fractions = most_labels(rows)
-    if len(fractions) > MOST_FRACTIONS:
-        fractions = [fractions[0], fractions[len(fractions) // 2], fractions[-1]]
-    found = []
-    for task in sorted(rows["task"].unique()):
-        for protocol in sorted(rows["protocol"].unique(), key=lambda name: (name != HEADLINE[0], name)):
-            for fraction in fractions:
-                chosen = (rows["task"] == task) & (rows["protocol"] == protocol) & (rows["fraction"] == fraction)
-                if rows[chosen]["final_layer_regret"].notna().any():  # a panel of baselines alone has no depth
-                    split = task.partition("@")[2]
-                    labels = labels_of(fraction)
-                    title = ", ".join(part for part in (split, protocol, labels) if part)
-                    found.append(Panel(title=title, curves=_curves(rows[chosen])))
-    return found
-
-
-def _curves(rows: pd.DataFrame) -> list[Curve]:
-    found = []
-    for (model, variant), own in rows.groupby(["model", "variant"], sort=True):
-        chosen = own["chosen"].to_numpy(bool)
-        found.append(
-            Curve(
-                model=f"{model} ({variant})" if variant else str(model),
-                origin=str(own["origin"].iloc[0]),
-                parent=str(own["parent"].iloc[0]),
-                depth=own["depth"].to_numpy(float),
-                score=own["test"].to_numpy(float),
-                low=own["low"].to_numpy(float),
-                high=own["high"].to_numpy(float),
-                chosen=int(np.argmax(chosen)) if chosen.any() else len(own) - 1,
-                last=int(np.argmax(own["last"].to_numpy(bool))),
-            )
-        )
-    return found

@@ -1,28 +1,34 @@
-"""Records -> tidy DataFrames: the leaderboard, the layer profiles, the models and the failures.
+"""Records -> tidy DataFrames: the leaderboard, the layer profiles, and what lies behind them.
 
-Column names are defined here and nowhere else; what follows reads these frames.
+Column names are defined here, and in `analysis.sources` for models and failures; what follows reads these frames.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis.cells import Cell, Draws, RecordSource, cells, draw, grouped, position
+from analysis.behind import ARMS, CALIBRATION, CLASSES, REGIONS, Behind, Drawn, shared_columns
+from analysis.cards import Card, cards
+from analysis.cells import Cell, RecordSource, cells, grouped, position
+from analysis.draws import Draws, draw
 from analysis.intervals import RESAMPLES, percentile
 from analysis.profiles import Regret, final_layer_regret, holm
+from analysis.sources import failures_of, models_of, provenance_of
 from bench.core import Record
 
 LEADERBOARD = (
     *("task", "model", "origin", "parent", "protocol", "layer", "fraction", "metric", "score", "low", "high"),
     *("n_test", "trained_on_this", "record", "variant", "standing", "spread", "subsets", "seeds"),
+    *("decoder", "tuning", "taps"),
     *("chosen_layer", "chosen_depth", "pool", "setting", "edge", "val", "objective", "parameters", "n_train"),
     *("blocks", "direction", "metric_label", "unit", "kind", "generated", "recipe", "suite", "notes"),
+    *("seconds", "image_seconds", "step_seconds", "flops", "trained_parameters", "device"),
 )
 """Columns of `Tables.leaderboard`; every further metric of a run follows under its own name."""
 LAYERS = (
@@ -31,12 +37,6 @@ LAYERS = (
     *("regret_high", "regret_p", "regret_p_holm", "n_test", "subsets", "direction", "metric_label", "unit"),
     *("generated", "variant", "record"),
 )
-MODELS = (
-    *("model", "origin", "objective", "parent", "parameters", "depth", "version", "weights", "licence"),
-    *("trained_on_this", "reference"),
-)
-FAILURES = ("task", "model", "protocol", "fraction", "subset", "seed", "error", "record")
-
 CHOSEN, LAST = "best-on-val", "last"
 FEW_BLOCKS = 10
 NOTE_BREAK = " · "
@@ -54,12 +54,19 @@ class Tables:
             task, protocol, rule and fraction holds 0.
         layers: one row a (task, model, protocol, fraction, layer); see `LAYERS`. Positive ``final_layer_regret`` means
             that the last layer is worse than the one chosen on validation; ``regret_p_holm`` corrects over all cells.
-        models: one row a model; see `MODELS`.
-        failures: one row a failed run; see `FAILURES`.
+        models: one row a model; see `analysis.sources.MODELS`.
+        failures: one row a failed run; see `analysis.sources.FAILURES`.
+        classes, regions, calibration: one row a class, region and bin of confidence of each leaderboard row at the most
+            labels of its task; see `CLASSES`, `REGIONS`, `CALIBRATION`.
+        arms: one row a fine-tuned run and test split; see `ARMS`.
         suite, title: which suite.
         generated: its data were made by a program.
         provenance: what made the records: versions of data, protocols and software, each with every value met.
         replay: the commands that made them.
+        cards: what each command made, with all that it takes to make it again.
+        drawn: name of a leaderboard row (`row_name`) -> its bootstrap draws and halves, for comparing settings.
+        each: record and split of an arm -> its draws.
+        records: by digest.
     """
 
     leaderboard: pd.DataFrame
@@ -71,6 +78,14 @@ class Tables:
     generated: bool
     provenance: Mapping[str, str]
     replay: Sequence[str]
+    classes: pd.DataFrame
+    regions: pd.DataFrame
+    calibration: pd.DataFrame
+    arms: pd.DataFrame
+    cards: Sequence[Card]
+    drawn: Mapping[tuple[Any, ...], Drawn] = field(repr=False)
+    each: Mapping[tuple[str, str], np.ndarray] = field(repr=False)
+    records: Mapping[str, Record] = field(repr=False)
 
 
 def tables(source: RecordSource, suite: str, *, resamples: int = RESAMPLES) -> Tables:
@@ -81,16 +96,19 @@ def tables(source: RecordSource, suite: str, *, resamples: int = RESAMPLES) -> T
         suite: its name.
         resamples: bootstrap resamples of each test set.
     """
-    records = list(source.records(suite))
+    named = {record.digest: record for record in source.records(suite)}
+    records = list(named.values())
     board: list[dict[str, Any]] = []
     profiles: list[list[dict[str, Any]]] = []
-    for group in grouped(cells(records), lambda cell: cell.test_set).values():
+    more = Behind()
+    for group in grouped(cells(named), lambda cell: cell.test_set).values():
         drawn = list(zip(group, draw(source, group, resamples), strict=True))
         most = max(draws.samples for _, draws in drawn)
         ranked = [(_row(cell, rule, one, most), one.rules.get(rule)) for cell, one in drawn for rule in cell.rules]
         _rank(ranked)
         board += [row for row, _ in ranked]
         profiles += [_layer_rows(cell, draws) for cell, draws in drawn if cell.records[0].curves]
+        more.add(drawn)
     board.sort(key=_board_order)
     profiles.sort(key=lambda rows: [rows[0][name] for name in ("task", "model", "protocol", "fraction", "variant")])
     for rows, p in zip(profiles, holm([rows[0]["regret_p"] for rows in profiles]), strict=True):
@@ -100,13 +118,21 @@ def tables(source: RecordSource, suite: str, *, resamples: int = RESAMPLES) -> T
     return Tables(
         leaderboard=pd.DataFrame(board, columns=[*LEADERBOARD, *further]),
         layers=pd.DataFrame([row for rows in profiles for row in rows], columns=list(LAYERS)),
-        models=_models(records),
-        failures=_failures(records),
+        models=models_of(records),
+        failures=failures_of(records),
         suite=suite,
         title=next((str(record.facts["title"]) for record in records if record.facts), ""),
         generated=any(record.facts.get("generated") for record in records),
-        provenance=_provenance(records),
+        provenance=provenance_of(records),
         replay=sorted({str(r.environment["command"]) for r in records if "command" in r.environment}),
+        cards=cards(named),
+        classes=more.frame(more.classes, CLASSES),
+        regions=more.frame(more.regions, REGIONS),
+        calibration=more.frame(more.calibration, CALIBRATION),
+        arms=more.frame(more.arms, ARMS),
+        drawn=more.drawn,
+        each=more.each,
+        records=named,
     )
 
 
@@ -118,33 +144,12 @@ def as_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
 def _board_order(row: Mapping[str, Any]) -> tuple[Any, ...]:
     worst = np.isnan(row["score"])
     score = 0.0 if worst else row["score"] * _sign(row["direction"])
-    return (row["task"], row["protocol"], row["layer"], row["fraction"], worst, -score, row["model"], row["variant"])
+    where = (row["task"], row["protocol"], row["decoder"], row["tuning"], row["layer"], row["fraction"])
+    return (*where, worst, -score, row["model"], row["variant"])
 
 
 def _sign(direction: str) -> int:
     return -1 if direction == "min" else 1
-
-
-def _shared(cell: Cell, draws: Draws) -> dict[str, Any]:
-    """Return the columns that both tables have."""
-    key, facts = cell.key, cell.facts
-    return {
-        "task": cell.task,
-        "model": key.model,
-        "origin": facts["origin"],
-        "parent": facts.get("parent", ""),
-        "protocol": key.protocol,
-        "fraction": key.fraction,
-        "metric": cell.metric,
-        "metric_label": facts.get("metric_label", cell.metric),
-        "direction": facts["direction"],
-        "unit": facts.get("unit", "") if cell.metric in ("rmse", "mae") else "",
-        "n_test": draws.samples,
-        "subsets": len({record.key.subset for record in cell.records}),
-        "generated": bool(facts["generated"]),
-        "variant": cell.variant,
-        "record": " ".join(sorted(cell.digests)),
-    }
 
 
 def _row(cell: Cell, rule: str, draws: Draws, most: int) -> dict[str, Any]:
@@ -155,7 +160,7 @@ def _row(cell: Cell, rule: str, draws: Draws, most: int) -> dict[str, Any]:
     layers = [cell.records[0].curves[place] for place in places if cell.records[0].curves]
     low, high = percentile(draws.rules[rule]) if rule in draws.rules else (np.nan, np.nan)
     every = {name for record in cell.records for name in record.scores[cell.split].get(rule, {})}
-    return _shared(cell, draws) | {
+    return shared_columns(cell, draws) | {
         "layer": rule,
         "score": float(np.mean(values)),
         "low": float(low),
@@ -163,6 +168,7 @@ def _row(cell: Cell, rule: str, draws: Draws, most: int) -> dict[str, Any]:
         "trained_on_this": facts.get("trained_on_this", "unknown"),
         "standing": "",
         "spread": _spread(values),
+        **cell.arm,
         "seeds": " ".join(str(seed) for seed in sorted({record.key.seed for record in cell.records})),
         "chosen_layer": _joined(layer["layer"] for layer in layers),
         "chosen_depth": float(np.mean([layer["depth"] for layer in layers])) if layers else np.nan,
@@ -178,7 +184,25 @@ def _row(cell: Cell, rule: str, draws: Draws, most: int) -> dict[str, Any]:
         "recipe": facts.get("input", ""),
         "suite": cell.key.suite,
         "notes": _notes(cell, draws, most),
+        **_costs(cell),
         **{name: float(np.mean(cell.values(rule, name))) for name in sorted(every)},
+    }
+
+
+def _costs(cell: Cell) -> dict[str, Any]:
+    """Return what a run of the cell costs, each number averaged over the runs that have it."""
+
+    def mean(name: str) -> float:
+        found = [float(record.cost[name]) for record in cell.records if name in record.cost]
+        return float(np.mean(found)) if found else np.nan
+
+    # A pass that read the cache says nothing about the speed of the network.
+    passes = [(r.cost.get("extraction_seconds", 0.0), r.cost.get("passes", 0.0)) for r in cell.records]
+    images = [seconds / count for seconds, count in passes if seconds > 0 and count > 0]
+    names = ("seconds", "step_seconds", "flops", "trained_parameters")
+    return {name: mean(name) for name in names} | {
+        "image_seconds": float(np.mean(images)) if images else np.nan,
+        "device": _joined(record.environment.get("device", "") for record in cell.records),
     }
 
 
@@ -197,7 +221,7 @@ def _notes(cell: Cell, draws: Draws, most: int) -> str:
 
 def _rank(ranked: Sequence[tuple[dict[str, Any], np.ndarray | None]]) -> None:
     """Fill ``standing``: the best of each protocol, rule and fraction, and who cannot be told from it."""
-    setting = ("protocol", "layer", "fraction")
+    setting = ("protocol", "decoder", "tuning", "layer", "fraction")
     for group in grouped(ranked, lambda pair: tuple(pair[0][name] for name in setting)).values():
         rivals = sorted(group, key=lambda pair: _board_order(pair[0]))
         top, best = rivals[0]
@@ -218,7 +242,7 @@ def _layer_rows(cell: Cell, draws: Draws) -> list[dict[str, Any]]:
     first = cell.records[0]
     last = position(first, LAST) if LAST in first.choices else len(first.curves) - 1
     regret = _regret(cell, draws)
-    shared = _shared(cell, draws)
+    shared = shared_columns(cell, draws)
     rows = []
     for place, layer in enumerate(first.curves):
         each = [record.curves[place] for record in cell.records]
@@ -263,59 +287,3 @@ def _spread(values: Sequence[float]) -> float:
 def _joined(values: Iterable[Any]) -> str:
     """Return the distinct values in order of appearance, ``/`` between them."""
     return "/".join(dict.fromkeys(f"{value:g}" if isinstance(value, float) else str(value) for value in values))
-
-
-def _models(records: Iterable[Record]) -> pd.DataFrame:
-    found = {}
-    for record in records:
-        key, facts = record.key, record.facts
-        if not facts:
-            continue
-        found[key.model, key.model_version, key.weights] = {
-            "model": key.model,
-            "origin": facts["origin"],
-            "objective": facts.get("objective", ""),
-            "parent": facts.get("parent", ""),
-            "parameters": int(facts.get("parameters", 0)),
-            "depth": facts.get("depth", 0),
-            "version": key.model_version,
-            "weights": key.weights,
-            "licence": facts.get("licence", ""),
-            "trained_on_this": facts.get("trained_on_this", "unknown"),
-            "reference": facts.get("reference", ""),
-        }
-    return pd.DataFrame([found[name] for name in sorted(found)], columns=list(MODELS))
-
-
-def _failures(records: Iterable[Record]) -> pd.DataFrame:
-    rows = [
-        {
-            **{name: getattr(record.key, name) for name in FAILURES[:6]},
-            "error": record.error,
-            "record": record.digest,
-        }
-        for record in records
-        if record.status == "failed"
-    ]
-    rows.sort(key=lambda row: tuple(row[name] for name in FAILURES[:6]))
-    return pd.DataFrame(rows, columns=list(FAILURES))
-
-
-def _provenance(records: Iterable[Record]) -> dict[str, str]:
-    """Return every value met of what made the records; when they were made is left out."""
-    met: dict[str, set[str]] = {}
-    for record in records:
-        key = record.key
-        facts = {
-            "suite version": key.suite_version,
-            "split hash": key.split_hash[:16],
-            "data licence": record.facts.get("suite_licence", ""),
-            "about the data": record.facts.get("suite_notes", ""),
-            "protocols": f"{key.protocol} version {key.protocol_version}"
-            + "".join(f" {name}={value}" for name, value in sorted(key.settings.items())),
-            **{name: value for name, value in record.environment.items() if name not in ("command", "time")},
-        }
-        for name, value in facts.items():
-            if value not in ("", None):
-                met.setdefault(name, set()).add(str(value))
-    return {name: ", ".join(sorted(values)) for name, values in met.items()}

@@ -194,6 +194,9 @@ def make(
         layers[split] = [scores_of(task, layer, target) for layer in said]
         if split == "val":
             continue
+        if task.kind == "classification":
+            sure = _rng(task.name, split, model.name, "confidence").random(said.shape)
+            arrays[f"{split}.confidence"] = (0.5 + 0.5 * np.sqrt(sure)).astype(np.float16)
         if task.kind == "segmentation":
             arrays |= held | {f"{split}.confusion": said}
         else:
@@ -252,6 +255,143 @@ def make(
         environment={"geobench_run": "0.1.0", "command": f"geobench-run suite={suite}"},
     )
     return record, arrays
+
+
+TREES = TaskFacts("trees", "detection", "box_map", "box mAP", classes=("palm", "pine"), splits=(("test", 24, 8),))
+
+
+def make_arm(
+    model: Model,
+    task: TaskFacts,
+    *,
+    decoder: str = "linear",
+    tuning: str = "frozen",
+    taps: str = "last",
+    seed: int = 0,
+    fraction: float = 1.0,
+    panels: bool = True,
+    **changes: Any,
+) -> tuple[Record, dict[str, np.ndarray]]:
+    """One simulated fine-tuned run, as `bench.protocols.finetune` leaves it."""
+    arm = {"decoder": decoder, "tuning": tuning, "taps": taps}
+    usual = {"tuning": "frozen", "taps": "last"}
+    settings = {f"{name}s" if name == "decoder" else name: [v] for name, v in arm.items() if v != usual.get(name)}
+    better = {"linear": 0.0, "upernet": 0.03}.get(decoder, 0.01) + {"full": 0.05, "lora": 0.03}.get(tuning, 0.0)
+    shallow = replace(model, layers=1, peak=0.0, skill=min(0.97, model.skill + better))
+    luck = 0.005 * _rng(model.name, decoder, tuning, taps, seed).standard_normal()
+    shallow = replace(shallow, skill=shallow.skill + luck)
+    if task.kind == "detection":
+        record, arrays = _detector(shallow, task, seed, fraction)
+    else:
+        record, arrays = make(shallow, task, fraction=fraction, seed=seed)
+    key = replace(record.key, **({"protocol": "finetune", "settings": settings} | changes))
+    scores = {split: {taps: next(iter(each.values()))} for split, each in record.scores.items()}
+    choice = {"index": 0, "layer": "block_6 block_12", "pool": decoder, "setting": 1e-3, "edge": False, "val": 0.5}
+    rates, evaluations = 3, 6
+    step = np.broadcast_to(np.arange(1, evaluations + 1) * 20.0, (rates, evaluations))
+    loss = np.exp(-step / 60) + 0.1 * np.arange(1, rates + 1)[:, None]
+    history = np.stack([step, loss, shallow.skill * (1 - loss / 3)], axis=-1).astype(np.float32)
+    history[2, 4:] = np.nan  # an early stop
+    arrays = arrays | {"history": history} | (_panel(task) if panels else {})
+    cost = {"seconds": 40.0, "step_seconds": 0.1, "flops": 50.0 * model.parameters, "trained_parameters": 5e4}
+    return replace(
+        record,
+        key=key,
+        facts=dict(record.facts) | {"arm": arm, "parameters": model.parameters, "depth": model.layers - 2},
+        scores=scores,
+        choices={taps: choice | {"step": 80}},
+        curves=(),
+        cost=cost,
+    ), arrays
+
+
+def _detector(model: Model, task: TaskFacts, seed: int, fraction: float) -> tuple[Record, dict[str, np.ndarray]]:
+    """A record of boxes: true ones found where luck has it, and false ones beside."""
+    from analysis.box_precision import box_average_precision
+    from bench.boxes import matched
+
+    base, _ = make(model, LABELS, fraction=fraction, seed=seed)
+    name, n, blocks = task.splits[0]
+    rng = _rng(task.name, model.name, seed, fraction)
+    target, said = [], []
+    for _ in range(n):
+        corner = rng.uniform(0, 40, (int(rng.integers(0, 5)), 2))
+        true = np.concatenate([corner, corner + rng.uniform(8, 20, corner.shape)], 1)
+        kind = rng.integers(0, len(task.classes), len(true))
+        found = rng.random(len(true)) < model.skill
+        wild = rng.uniform(0, 40, (2, 2))
+        near = true[found] + rng.normal(0, 0.5, true[found].shape)
+        target.append({"boxes": true, "labels": kind})
+        said.append(
+            {
+                "boxes": np.concatenate([near, np.concatenate([wild, wild + 10], 1)]),
+                "scores": np.concatenate([0.4 + 0.6 * rng.random(len(near)), 0.6 * rng.random(2)]),
+                "labels": np.concatenate([kind[found], rng.integers(0, len(task.classes), 2)]),
+            }
+        )
+    detected, truth = matched(said, target, len(task.classes))
+    one = np.ones((1, n))
+    values = {
+        "box_map": float(box_average_precision(detected, truth, one)[0]),
+        "box_map50": float(box_average_precision(detected, truth, one, overlaps=1)[0]),
+    }
+    facts = {"kind": task.kind, "metric": task.metric, "metric_label": task.label, "classes": list(task.classes)}
+    record = replace(
+        base,
+        key=replace(base.key, task=task.name),
+        facts=dict(base.facts) | facts | {"n_test": n},
+        scores={name: {"last": values}},
+    )
+    arrays = {f"{name}.detected": detected[None], f"{name}.truth": truth}
+    arrays[f"{name}.ids"] = np.array([f"{name}_{i}" for i in range(n)])
+    arrays[f"{name}.blocks"] = np.array([f"scene_{i * blocks // n}" for i in range(n)])
+    return record, arrays
+
+
+def _panel(task: TaskFacts, images: int = 6, side: int = 48) -> dict[str, np.ndarray]:
+    """Images with what was said of them, as `bench.panels.panel` keeps them."""
+    rng = _rng(task.name, "panel")
+    rows, columns = np.mgrid[:side, :side]
+    waves = np.stack([np.sin((rows * (i + 1) + columns) / 9) for i in range(images)])
+    image = np.stack([(waves * 0.5 + 0.5) * 200 + 20 * channel for channel in range(3)], axis=1).clip(0, 255)
+    found = {
+        "panel.rows": np.arange(images),
+        "panel.error": np.linspace(0.9, 0.05, images).astype(np.float32),
+        "panel.image": image.astype(np.uint8),
+    }
+    if task.kind == "detection":
+        corner = rng.uniform(0, 30, (3 * images, 2))
+        place = np.repeat(np.arange(images), 3)
+        true = np.concatenate([corner, corner + 12], 1)
+        code = rng.integers(0, len(task.classes), 3 * images)
+        both = [
+            np.column_stack([place, true, np.full(len(true), -1.0), code]),
+            np.column_stack([place, true + 2, rng.random(len(true)), code]),
+        ]
+        return found | {"panel.boxes": np.concatenate(both).astype(np.float32)}
+    if task.kind == "segmentation":
+        truth = (waves > 0.2).astype(np.int64)
+        said = (waves > np.linspace(0.8, 0.2, images)[:, None, None]).astype(np.int16)
+        return found | {"panel.target": truth, "panel.prediction": said}
+    if task.kind == "regression":
+        return found | {"panel.target": rng.random((images, 1)), "panel.prediction": rng.random((images, 1))}
+    target = rng.integers(0, len(task.classes), images)
+    return found | {"panel.target": target, "panel.prediction": (target + (np.arange(images) < 3)) % len(task.classes)}
+
+
+def nursery() -> MemorySource:
+    """Fine-tuned arms in a balanced design, on masks and boxes and classes: models x decoders x tuning x seeds."""
+    source = MemorySource()
+    for task in (TASKS[0], TASKS[2]):
+        for model in (MODELS[0], MODELS[2], MODELS[4], MODELS[5]):
+            source.put(*make(model, task))
+            for decoder in ("linear", "upernet"):
+                for tuning in ("frozen", "full"):
+                    for seed in range(3):
+                        source.put(*make_arm(model, task, decoder=decoder, tuning=tuning, seed=seed))
+    for model in MODELS[0], MODELS[2], MODELS[4]:
+        source.put(*make_arm(model, TREES, decoder="fcos", tuning="full"))
+    return source
 
 
 def orchard() -> MemorySource:

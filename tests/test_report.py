@@ -55,7 +55,11 @@ def test_the_promised_files_are_written_and_a_second_report_leaves_them_alone(tm
     names = {path.relative_to(tmp_path / "grove").as_posix() for path in paths}
     assert names == {
         *(f"leaderboard.{kind}" for kind in ("csv", "md", "tex", "html")),
-        *(f"layer_profile_landcover.{kind}" for kind in ("pdf", "png", "csv")),
+        *(
+            f"{figure}_landcover.{kind}"
+            for figure in ("layer_profile", "calibration", "classes")
+            for kind in ("pdf", "png", "csv")
+        ),
         "layers.csv",
     }
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in paths}
@@ -193,7 +197,7 @@ def test_the_page_stands_alone_and_holds_every_row(text, report):
     outside = [link for link in page.links if not link.startswith(("data:image/png;base64,", "#"))]
     assert set(outside) <= {*report.files, "../index.html"}
     assert not re.search(r"@import|url\(|https?://", text["leaderboard.html"])
-    assert sum(link.startswith("data:") for link in page.links) == 3
+    assert sum(link.startswith("data:") for link in page.links) == len(report.findings.pictures)
 
 
 def test_names_cannot_break_out_of_the_page():
@@ -295,12 +299,15 @@ def test_every_suite_gets_a_page_and_the_index_links_it(tmp_path):
     page = Page()
     page.feed(paths[-1].read_text())
     assert page.open == []
-    assert {link for link in page.links if not link.startswith("#")} == {
-        "grove/leaderboard.html",
-        "meadow/leaderboard.html",
-    }
-    assert all((tmp_path / link).exists() for link in page.links)
-    assert paths[-1].read_text().count("generated data") == 1
+    outside = {link for link in page.links if not link.startswith(("#", "data:image/png;base64,"))}
+    assert outside == {"grove/leaderboard.html", "meadow/leaderboard.html"}
+    assert all((tmp_path / link).exists() for link in outside)
+    pngs = [path for path in paths if path.suffix == ".png"]
+    assert sum(link.startswith("data:") for link in page.links) == len(pngs)
+    text = paths[-1].read_text()
+    assert text.count("generated data") == 1
+    assert not re.search(r"@import|url\(|https?://", text)
+    assert text.count("geobench-run suite=grove") and "5f" * 32 in text and "ab" * 32 in text
 
 
 def test_a_suite_of_failures_alone_still_has_a_report(tmp_path):

@@ -1,0 +1,61 @@
+"""Everything a report says of a suite, gathered; and of all suites together, how their settings agree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from analysis.agreement import Agreements, compare_settings
+from analysis.arms import Design
+from analysis.behind import Drawn
+from analysis.gallery import settings_pictures
+from analysis.picture import Picture
+from analysis.table import Tables
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """What a suite's pages are made of.
+
+    Attributes:
+        tables: see `analysis.table.Tables`.
+        agreed: how its settings agree on models; None where there is nothing to compare.
+        designs: variance components of its fine-tuned scores.
+        pictures: its figures.
+    """
+
+    tables: Tables
+    agreed: Agreements | None = None
+    designs: Sequence[Design] = ()
+    pictures: Sequence[Picture] = ()
+
+    def of(self, task: str) -> list[Picture]:
+        """Return the figures of a task; of the whole suite for ``""``."""
+        return [picture for picture in self.pictures if picture.task == task]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Across:
+    """What all suites say together."""
+
+    agreed: Agreements | None = None
+    pictures: Sequence[Picture] = field(default=())
+
+
+def across_suites(every: Sequence[Tables]) -> Across:
+    """Return how settings of several suites agree on the models they share; nothing for a single suite."""
+    if len(every) < 2:
+        return Across()
+    board = pd.concat([made.leaderboard for made in every], ignore_index=True)
+    board["suite"] = board["suite"].astype(str)
+    drawn: dict[tuple[Any, ...], Drawn] = {}
+    for made in every:
+        drawn |= {(made.suite, *name): value for name, value in made.drawn.items()}
+    agreed = compare_settings(board, drawn)
+    if agreed is None or len({name.split()[0] for name in agreed.settings}) < 2:
+        return Across()
+    generated = any(made.generated for made in every)
+    return Across(agreed=agreed, pictures=settings_pictures(agreed, "all suites", generated=generated))

@@ -1,0 +1,75 @@
+"""What records say of where they come from: models, failures, and everything that had a part in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from bench.core import Record
+
+MODELS = (
+    *("model", "origin", "objective", "parent", "parameters", "depth", "version", "weights", "licence"),
+    *("trained_on_this", "reference"),
+)
+"""Columns of `models_of`."""
+FAILURES = ("task", "model", "protocol", "fraction", "subset", "seed", "error", "record")
+"""Columns of `failures_of`."""
+
+
+def models_of(records: Iterable[Record]) -> pd.DataFrame:
+    """Return one row a model, version and weights; see `MODELS`."""
+    found = {}
+    for record in records:
+        key, facts = record.key, record.facts
+        if not facts:
+            continue
+        found[key.model, key.model_version, key.weights] = {
+            "model": key.model,
+            "origin": facts["origin"],
+            "objective": facts.get("objective", ""),
+            "parent": facts.get("parent", ""),
+            "parameters": int(facts.get("parameters", 0)),
+            "depth": facts.get("depth", 0),
+            "version": key.model_version,
+            "weights": key.weights,
+            "licence": facts.get("licence", ""),
+            "trained_on_this": facts.get("trained_on_this", "unknown"),
+            "reference": facts.get("reference", ""),
+        }
+    return pd.DataFrame([found[name] for name in sorted(found)], columns=list(MODELS))
+
+
+def failures_of(records: Iterable[Record]) -> pd.DataFrame:
+    """Return one row a failed run; see `FAILURES`."""
+    rows = [
+        {
+            **{name: getattr(record.key, name) for name in FAILURES[:6]},
+            "error": record.error,
+            "record": record.digest,
+        }
+        for record in records
+        if record.status == "failed"
+    ]
+    rows.sort(key=lambda row: tuple(row[name] for name in FAILURES[:6]))
+    return pd.DataFrame(rows, columns=list(FAILURES))
+
+
+def provenance_of(records: Iterable[Record]) -> dict[str, str]:
+    """Return every value met of what made the records; when they were made is left out."""
+    met: dict[str, set[str]] = {}
+    for record in records:
+        key = record.key
+        facts = {
+            "suite version": key.suite_version,
+            "split hash": key.split_hash[:16],
+            "data licence": record.facts.get("suite_licence", ""),
+            "about the data": record.facts.get("suite_notes", ""),
+            "protocols": f"{key.protocol} version {key.protocol_version}"
+            + "".join(f" {name}={value}" for name, value in sorted(key.settings.items())),
+            **{name: value for name, value in record.environment.items() if name not in ("command", "time")},
+        }
+        for name, value in facts.items():
+            if value not in ("", None):
+                met.setdefault(name, set()).add(str(value))
+    return {name: ", ".join(sorted(values)) for name, values in met.items()}

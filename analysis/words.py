@@ -1,0 +1,83 @@
+"""The Statistics section in words and tables, as rows of text that Markdown and HTML both print."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.agreement import Agreements
+from analysis.arms import Design
+from analysis.variance import RESIDUAL
+
+MOST_IN_TEXT = 8  # settings; a larger matrix is left to the figure and its file
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """A part of the section: a heading, sentences, and a table of text."""
+
+    heading: str
+    sentences: Sequence[str]
+    head: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = ()
+
+
+def statistics(agreed: Agreements | None, designs: Sequence[Design]) -> list[Said]:
+    """Return the parts of the Statistics section; empty where there is nothing to say."""
+    found = []
+    if agreed is not None:
+        found.append(_agreement(agreed))
+    found += [_variance(one) for one in designs]
+    return found
+
+
+def _agreement(agreed: Agreements) -> Said:
+    heading = "agreement between settings"
+    names = agreed.flat
+    if len(names) > MOST_IN_TEXT:
+        return Said(heading=heading, sentences=[*agreed.sentences(), "All pairs are in agreement.csv."])
+    rows = []
+    for i, name in enumerate(names):
+        cells = []
+        for j in range(len(names)):
+            if i == j:
+                own = agreed.ceilings[i]
+                cells.append("" if own is None or np.isnan(own.full) else f"({own.full:.2f})")
+            elif j < i:
+                mark = "" if agreed.p[i, j] < 0.05 else " n.s."
+                low, high = agreed.low[i, j], agreed.high[i, j]
+                bounds = f" [{low:.2f}, {high:.2f}]" if np.isfinite(low) else ""
+                cells.append(f"{agreed.tau[i, j]:.2f}{mark}{bounds}" if np.isfinite(agreed.tau[i, j]) else "")
+            else:
+                cells.append(f"({agreed.shared[i, j]:.2f})" if np.isfinite(agreed.shared[i, j]) else "")
+        rows.append([f"{i + 1} {name}", *cells])
+    told = (
+        "Kendall's τ-b below the diagonal with its 95 % bootstrap interval; in brackets, on and above it, the τ to be "
+        "expected of settings that rank alike, given the size of their test sets."
+    )
+    head = ["setting", *(str(place + 1) for place in range(len(names)))]
+    return Said(heading=heading, sentences=[*agreed.sentences(), told], head=head, rows=rows)
+
+
+def _variance(design: Design) -> Said:
+    rows = []
+    for part in design.components:
+        drawn = f"[{part.draw_low:.2f}, {part.draw_high:.2f}]" if np.isfinite(part.draw_low) else ""
+        wide = f"[{part.low:.2f}, {part.high:.2f}]" if np.isfinite(part.low) else ""
+        omega = f"{part.omega:.3f}" if np.isfinite(part.omega) else ""
+        share = f"{part.share:.3f}" if np.isfinite(part.share) else "-"
+        rows.append([part.effect, f"{part.degrees}", share, drawn, wide, f"{part.eta:.3f}", omega])
+    sentences = [
+        design.sentence(),
+        "Share: variance component over the sum of all, noise taken out. First interval: bootstrap over test samples, "
+        "these levels given. Second: over levels and seeds like these, which few levels make wide. η², ω²: shares of "
+        "the sum of squares as it is, and without the noise.",
+    ]
+    if not rows:
+        sentences = [design.sentence(), "One run a cell and one factor: nothing can be told from noise."]
+    if all(part.effect != RESIDUAL or not part.degrees for part in design.components):
+        sentences.append("There is no residual: replicates are missing.")
+    head = ["effect", "df", "share", "95 % (test)", "95 % (levels)", "η²", "ω²"]
+    return Said(heading=f"what fine-tuned scores vary with: {design.task}", sentences=sentences, head=head, rows=rows)
