@@ -104,7 +104,9 @@ def arm_of(record: Record) -> dict[str, str]:
 
 def cells(records: Mapping[str, Record]) -> list[Cell]:
     """Return the cells of records by digest, sorted; records that differ in an undeclared axis never share one."""
-    groups = grouped(records, lambda digest: _name(records[digest]))
+    # What explains rather than scores (embeddings, drift) is no cell of a table.
+    scored = [digest for digest, record in records.items() if record.facts.get("board", True)]
+    groups = grouped(scored, lambda digest: _name(records[digest]))
     # Arms are told apart by columns of their own: only runs of one arm are rivals, and need a variant.
     rivals = grouped(groups, lambda name: name[:5])
     found = []

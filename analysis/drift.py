@@ -40,19 +40,18 @@ def drift(x: np.ndarray, y: np.ndarray) -> float:
         return float("nan")
 
 
-def drift_frame(source: RecordSource, suite: str) -> pd.DataFrame:
+def drift_frame(source: RecordSource, records: Iterable[Record]) -> pd.DataFrame:
     """Return one row a (task, model, seed, block, part) of the stored drift records; see `COLUMNS`.
 
     ``seed_floor`` is the mean total drift between the tuned copies of different seeds, which is what tuning again
     would show; empty with one seed.
 
     Args:
-        source: where the records are.
-        suite: its name.
+        source: where their arrays are.
+        records: of a suite; those of other protocols are passed over.
     """
-    records = [r for r in source.records(suite) if r.key.protocol == "drift" and r.status == "ok"]
     rows: list[dict[str, Any]] = []
-    for group in _grouped(records):
+    for group in _grouped(r for r in records if r.key.protocol == "drift" and r.status == "ok"):
         arrays = [dict(source.arrays(record)) for record in group]
         for one in arrays[1:]:
             require_same_ids(arrays[0]["ids"], one["ids"])

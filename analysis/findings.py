@@ -24,12 +24,14 @@ class Findings:
         tables: see `analysis.table.Tables`.
         agreed: how its settings agree on models; None where there is nothing to compare.
         designs: variance components of its fine-tuned scores.
+        drifts: what tuning changes, a sentence a model.
         pictures: its figures.
     """
 
     tables: Tables
     agreed: Agreements | None = None
     designs: Sequence[Design] = ()
+    drifts: Sequence[str] = ()
     pictures: Sequence[Picture] = ()
 
     def of(self, task: str) -> list[Picture]:

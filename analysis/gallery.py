@@ -19,6 +19,7 @@ from analysis.figures_depth import depth_figure
 from analysis.figures_matrix import agreement_figure
 from analysis.figures_ranks import bump_figure
 from analysis.figures_variance import variance_figure
+from analysis.gallery_similarity import drift_pictures, similarity_pictures
 from analysis.gallery_tables import classes, regions
 from analysis.leaderboard import label
 from analysis.picture import Picture, base, file_name, headline_rows
@@ -30,9 +31,6 @@ from analysis.table import Tables
 
 def pictures(made: Tables, source: RecordSource, agreed: Agreements | None, designs: Sequence[Design]) -> list[Picture]:
     """Return the figures of a suite, by task, those of the whole suite last.
-
-    Similarity maps and drift have their place here too, once there are records of protocols ``embed`` and ``drift``:
-    a generator of `Picture` beside these.
 
     Args:
         made: its tables.
@@ -52,7 +50,9 @@ def pictures(made: Tables, source: RecordSource, agreed: Agreements | None, desi
         *(Picture(**one) for one in panel_pictures(made, source)),
     ]
     found.sort(key=lambda one: one.task)  # stable: within a task in the order above
-    return [*found, *_settings(made, agreed), *_variances(made, designs)]
+    records = made.records.values()
+    alike = [*similarity_pictures(made.suite, source, records), *drift_pictures(made.suite, source, records)]
+    return [*found, *_settings(made, agreed), *_variances(made, designs), *alike]
 
 
 def profiles(made: Tables) -> Iterator[Picture]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import combinations
 
@@ -15,14 +15,15 @@ from analysis.figures_similarity import LayerMap, dimensions_figure, drift_figur
 from analysis.maps import cka_map
 from analysis.picture import Picture, file_name
 from analysis.represented import MOST_PAIRS, Embedded, dimensions, embedded, model_matrix
+from bench.core import Record
 from bench.metrics import METRICS
 
 FEWEST = 8  # images below which nothing is compared
 
 
-def similarity_pictures(suite: str, source: RecordSource) -> Iterator[Picture]:
+def similarity_pictures(suite: str, source: RecordSource, records: Iterable[Record]) -> Iterator[Picture]:
     """Yield the maps of layers, the matrix of models and the dimensions, from records of protocol ``embed``."""
-    models = embedded(source, suite)
+    models = embedded(source, records)
     if not models or len(models[0].ids) < FEWEST:
         return
     generated = any(one.generated for one in models)
@@ -83,18 +84,18 @@ def _flat(maps: Sequence[LayerMap]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def drift_pictures(suite: str, source: RecordSource) -> Iterator[Picture]:
+def drift_pictures(suite: str, source: RecordSource, records: Collection[Record]) -> Iterator[Picture]:
     """Yield a figure a task and model of what tuning changed, from records of protocol ``drift``."""
-    frame = drift_frame(source, suite)
+    frame = drift_frame(source, records)
     if frame.empty:
         return
-    lost = rewinding(source.records(suite))
-    metrics = {r.key.task: str(r.facts["metric"]) for r in source.records(suite) if r.key.protocol == "drift"}
+    lost = rewinding(records)
+    metrics = {r.key.task: str(r.facts["metric"]) for r in records if r.key.protocol == "drift"}
     for (task, model), rows in frame.groupby(["task", "model"], sort=True):
         own = lost[(lost["task"] == task) & (lost["model"] == model)]
         yield Picture(
             stem=f"drift_{file_name(str(task))}_{model}",
-            task=str(task),
+            task="",
             kind="drift",
             caption=f"What tuning {model} changes: drift of each part fed its pretrained input, beside a random step "
             "of equal relative size in every part; total drift beside other seeds and shuffled labels; what the score "

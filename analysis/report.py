@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from analysis.agreement import compare_settings
 from analysis.arms import designs
 from analysis.cells import RecordSource
+from analysis.drift import answer, drift_frame
 from analysis.findings import Findings, across_suites
 from analysis.gallery import pictures, profiles
 from analysis.index import index_page
@@ -95,19 +96,20 @@ def build(store: RecordSource, suite: str) -> Report:
         MissingData: the suite has no records.
     """
     made = tables(store, suite)
-    if made.leaderboard.empty and made.failures.empty:
-        raise MissingData(f"no records of suite {suite}; make some with geobench-run suite={suite}, or set results=")
     agreed = compare_settings(made.leaderboard, made.drawn)
     taken_apart = designs(made.arms, made.each)
+    drawn = pictures(made, store, agreed, taken_apart)
+    if made.leaderboard.empty and made.failures.empty and not drawn:
+        raise MissingData(f"no records of suite {suite}; make some with geobench-run suite={suite}, or set results=")
     files: dict[str, bytes] = {
         "leaderboard.csv": csv(made.leaderboard),
         "leaderboard.tex": latex(made).encode(),
         "layers.csv": csv(made.layers),
     }
-    drawn = pictures(made, store, agreed, taken_apart)
     for picture in drawn:
         files |= picture_files(picture)
-    found = Findings(tables=made, agreed=agreed, designs=taken_apart, pictures=drawn)
+    drifts = answer(drift_frame(store, made.records.values()))
+    found = Findings(tables=made, agreed=agreed, designs=taken_apart, drifts=drifts, pictures=drawn)
     files["leaderboard.md"] = markdown(found).encode()
     files["leaderboard.html"] = suite_page(found, files)
     return Report(tables=made, findings=found, files=files)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from analysis.geometry import participation_ratio, rankme, twonn
 from analysis.maps import cka_control, cka_jackknife, cka_map
 from analysis.resampling import row_blocks
 from analysis.rows import match_rows
+from bench.core import Record
 
 MOST_PAIRS = 15  # cross maps that are drawn; the matrix of models has all
 GROUPS = 20
@@ -45,13 +46,17 @@ class Embedded:
         return [np.asarray(self.values[name], np.float32) for name in parts or self.layers]
 
 
-def embedded(source: RecordSource, suite: str) -> list[Embedded]:
+def embedded(source: RecordSource, records: Iterable[Record]) -> list[Embedded]:
     """Return the stored activations of a suite by model, rows matched by id to those of the first.
 
     Images that not all of them have are left out. Of records of one model and seed the one with most images counts.
+
+    Args:
+        source: where their arrays are.
+        records: of a suite; those of other protocols are passed over.
     """
     best: dict[str, Embedded] = {}
-    for record in source.records(suite):
+    for record in records:
         if record.key.protocol != "embed" or record.status != "ok":
             continue
         arrays = source.arrays(record)

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
@@ -414,7 +415,7 @@ class RunKey:
     subset: int
     seed: int
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """20 hex digits that name this run's record."""
         return sha256_of(asdict(self))[:20]

@@ -63,7 +63,7 @@ Words: weights= cache= (where weights are looked for).
     "geobench-report": """\
 geobench-report: tables and figures again from the records alone, byte for byte; needs no GPU and no data.
 
-  geobench-report [suite=NAME|suite=[a,b]] [results=results] [--json]
+  geobench-report [suite=NAME|suite=[a,b]] [compare=published] [results=results] [--json]
 """,
     "geobench-cache": """\
 geobench-cache: the feature store.

@@ -21,7 +21,15 @@ def key(protocol, model, seed=0, weights="w"):
     )  # fmt: skip
 
 
-FACTS = {"generated": True, "metric": "accuracy", "direction": "max", "board": False, "title": "toy"}
+FACTS = {
+    "origin": "pretrained",
+    "kind": "classification",
+    "generated": True,
+    "metric": "accuracy",
+    "direction": "max",
+    "board": False,
+    "title": "toy",
+}
 IDS = np.array([f"image {i}" for i in range(60)])
 
 
@@ -48,7 +56,7 @@ def store(tmp_path):
 
 
 def test_models_are_matched_by_id_whatever_the_order(store):
-    frame = model_matrix(embedded(store, "toy")).set_index(["model", "other"])
+    frame = model_matrix(embedded(store, store.records("toy"))).set_index(["model", "other"])
     assert frame.loc[("one", "two"), "cka"] == pytest.approx(1, abs=1e-3)
     assert frame.loc[("one", "three"), "cka"] == pytest.approx(1, abs=1e-3)
     assert (frame["shuffled"].abs() < 0.1).all() and (frame["images"] == 60).all()
@@ -60,17 +68,17 @@ def test_only_images_that_all_have_count(store):
     embed_record(
         store, "few", {"embedding": np.random.default_rng(1).normal(size=(30, 3)), "block_1": np.eye(30)}, ids=IDS[:30]
     )
-    assert {len(one.ids) for one in embedded(store, "toy")} == {30}
+    assert {len(one.ids) for one in embedded(store, store.records("toy"))} == {30}
 
 
 def test_dimensions_of_what_is_known(store):
-    frame = dimensions(embedded(store, "toy"))
+    frame = dimensions(embedded(store, store.records("toy")))
     assert len(frame) == 6 and (frame["rankme"] <= frame["width"] + 1e-6).all()
     assert frame.set_index(["model", "layer"]).loc[("one", "block_1"), "participation_ratio"] > 3
 
 
 def test_figures_show_the_numbers(store):
-    pictures = {one.stem: one for one in similarity_pictures("toy", store)}
+    pictures = {one.stem: one for one in similarity_pictures("toy", store, list(store.records("toy")))}
     assert set(pictures) == {"cka_layers", "cka_models", "dimensions"}
     frame = pictures["cka_models"].numbers
     axes = models_figure(frame, title="t", generated=True).axes[0]
@@ -111,7 +119,7 @@ def test_planted_drift_is_found_and_named(tmp_path):
     store = Store(tmp_path)
     for seed in (0, 1):
         drift_record(store, seed)
-    frame = drift_frame(store, "toy")
+    frame = drift_frame(store, store.records("toy"))
     assert len(frame) == 2 * 3 * 2 and set(frame["part"]) == {"qkv", "fc1"}
     by = frame.groupby("part")["local"].mean()
     assert by["fc1"] > 2 * by["qkv"]
@@ -128,7 +136,7 @@ def test_planted_drift_is_found_and_named(tmp_path):
 def test_the_answer_is_no_where_attention_moved_most(tmp_path):
     store = Store(tmp_path)
     drift_record(store, 0, strongest="qkv")
-    (sentence,) = answer(drift_frame(store, "toy"))
+    (sentence,) = answer(drift_frame(store, store.records("toy")))
     assert "it is in qkv" in sentence and sentence.endswith("no.")
 
 
@@ -142,10 +150,15 @@ def test_equal_arrays_have_no_drift_and_rotated_ones_none_to_speak_of():
 def test_the_drift_figure_has_a_line_a_part_and_a_bar_a_rewinding(tmp_path):
     store = Store(tmp_path)
     drift_record(store, 0)
-    (picture,) = drift_pictures("toy", store)
+    (picture,) = drift_pictures("toy", store, list(store.records("toy")))
     assert picture.stem == "drift_kind_net"
     figure = drift_figure(
-        drift_frame(store, "toy"), rewinding(store.records("toy")), PARTS, title="t", metric="accuracy", generated=True
+        drift_frame(store, store.records("toy")),
+        rewinding(store.records("toy")),
+        PARTS,
+        title="t",
+        metric="accuracy",
+        generated=True,
     )
     local, step, total, lost = figure.axes
     assert [line.get_label() for line in local.lines] == ["qkv", "fc1"]
@@ -156,5 +169,21 @@ def test_the_drift_figure_has_a_line_a_part_and_a_bar_a_rewinding(tmp_path):
 
 def test_nothing_is_drawn_without_records(tmp_path):
     store = Store(tmp_path)
-    assert not list(similarity_pictures("toy", store)) and not list(drift_pictures("toy", store))
-    assert drift_frame(store, "toy").empty
+    assert not list(similarity_pictures("toy", store, list(store.records("toy")))) and not list(
+        drift_pictures("toy", store, list(store.records("toy")))
+    )
+    assert drift_frame(store, store.records("toy")).empty
+
+
+def test_a_report_of_similarity_and_drift_alone_stands(tmp_path):
+    from analysis.report import build
+
+    store = Store(tmp_path)
+    drift_record(store, 0)
+    report = build(store, "toy")
+    assert {"drift_kind_net.pdf", "drift_kind_net.png", "drift_kind_net.csv"} <= set(report.files)
+    text = report.files["leaderboard.md"].decode()
+    assert (
+        "### what tuning changes" in text and "Strongest in the MLP's first linear map, after the control: yes." in text
+    )
+    assert report.tables.leaderboard.empty and "drift_kind_net.png" in text
