@@ -80,13 +80,15 @@ def models_figure(frame: pd.DataFrame, *, title: str, generated: bool) -> Figure
         values[names.index(other), names.index(one)] = cka
         texts[names.index(other)][names.index(one)] = f"{cka:.2f}\n±{half:.2f}"
     with style():
-        wide = len(names) > 5
-        side = max(1.6, min(0.42, 4.8 / len(names)) * len(names))
-        figure = canvas(WIDE if wide else NARROW, side + 0.9)
+        side = max(1.7, min(0.42, 4.8 / len(names)) * len(names))
+        figure = canvas(WIDE if len(names) > 5 else NARROW, side + 0.6)
         axes = figure.subplots()
-        image = matrix(axes, values, texts, rows=names, columns=names, limits=(0, 1))
-        bar = figure.colorbar(image, ax=axes, shrink=0.7, pad=0.02)
-        bar.set_label("debiased linear CKA, last layers")
+        # Models are named once, down the side, and numbered across.
+        rows = [f"{name}  {place}" for place, name in enumerate(names, start=1)]
+        columns = [str(place) for place in range(1, len(names) + 1)]
+        image = matrix(axes, values, texts, rows=rows, columns=columns, limits=(0, 1))
+        bar = figure.colorbar(image, ax=axes, shrink=0.9, pad=0.02)
+        bar.set_label("CKA of last layers")
         bar.outline.set_visible(False)
         headed(figure, title, generated=generated)
     return figure

@@ -42,6 +42,7 @@ class ArmSettings(Root):
         augment: ``none``, ``flips``, ``crop``; ``auto`` is none for frozen backbones, else what is usual for the kind.
         checkpointing: trade computation for memory in the backbone.
         keep: keep the tuned weights in the cache.
+        write: write predicted masks and values of the test splits as GeoTIFFs, where the suite's images lie somewhere.
     """
 
     decoders: tuple[str, ...] = ()
@@ -64,6 +65,7 @@ class ArmSettings(Root):
     augment: tuple[str, ...] = ("auto",)
     checkpointing: bool = False
     keep: bool = False
+    write: bool = False
 
     @field_validator("decoders", "tuning", "taps", "learning_rates", "augment", mode="before")
     @classmethod

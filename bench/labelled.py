@@ -64,6 +64,7 @@ class Network:
         place: number of a training -> file of its checkpoint.
         keep: puts tuned weights in the cache.
         split: name -> the opened split.
+        write: (split, position, predicted values) -> a GeoTIFF beside the record, or why there is none.
     """
 
     entry: ModelEntry
@@ -80,6 +81,7 @@ class Network:
     place: Callable[[int], Path]
     keep: Callable[[Mapping[str, Any]], None]
     split: Callable[[str], Split]
+    write: Callable[[str, int, np.ndarray], str]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from bench.bands import Statistics
-from bench.core import Backbone, canonical
+from bench.core import Backbone, Split, canonical
 from bench.data import LEARNING, Data, some_of, subset_of
 from bench.errors import Incompatible, MissingData
 from bench.examples import ImageExamples, StoredExamples, padded
 from bench.features import usable
+from bench.geotiff import geotiff
 from bench.labelled import Labelled, Network
 from bench.levels import usual_layers
 from bench.metrics import METRICS
@@ -127,7 +128,22 @@ def network(
         place=lambda number: cache.root / "training" / f"{run.key.digest}_{number}.pt",
         keep=keep,
         split=lambda name: data.split(task, name, bands),
+        write=lambda name, row, values: _write(run, store, name, row, values, data.split(task, name, bands)),
     )
+
+
+def _write(run: Run, store: Store, name: str, row: int, values: np.ndarray, split: Split) -> str:
+    """Put a prediction beside the record as a GeoTIFF; return why there is none, or nothing."""
+    source = getattr(split, "source", None)
+    if source is None:
+        return f"{run.key.suite} gives no georeferenced image of its own to each sample: nothing is written"
+    try:
+        content = geotiff(values, source(row))
+    except MissingData as problem:
+        return str(problem)
+    file = f"predictions/{run.key.digest}/{name}/{split.ids[row].replace('/', '_')}.tif"
+    store.put_file(run.key.suite, file, content)
+    return ""
 
 
 def first_by_hash(ids: Sequence[str], rows: np.ndarray, most: int) -> np.ndarray:

@@ -84,6 +84,12 @@ class Store:
         write_atomic(path, (json.dumps(content, indent=1, sort_keys=True, default=str) + "\n").encode())
         return path
 
+    def put_file(self, suite: str, name: str, content: bytes) -> Path:
+        """Store a file that goes with a record, such as ``predictions/<digest>/<id>.tif``; return its path."""
+        path = self.root / suite / name
+        write_atomic(path, content)
+        return path
+
     def suites(self) -> list[str]:
         """Return the names of the suites with records, sorted."""
         return sorted(folder.parent.name for folder in self.root.glob("*/records") if any(folder.glob("*.json")))

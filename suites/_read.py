@@ -25,12 +25,15 @@ class Samples:
         blocks: the resampling unit of each sample.
         read: index -> `Sample`.
         read_targets: () -> array, see `bench.core.Split.targets`.
+        source: index -> the georeferenced raster that a sample is the whole of, where there is one; predictions are
+            written with its CRS.
     """
 
     ids: Sequence[str]
     blocks: Sequence[str]
     read: Callable[[int], Sample]
     read_targets: Callable[[], np.ndarray]
+    source: Callable[[int], Path] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -143,7 +143,13 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
         masks = [_label(path) for path in labels]
         return np.array([[(mask == code).any() for code in (0, 1)] for mask in masks], np.int64).reshape(-1, 2)
 
-    return Samples(ids=ids, blocks=[name.partition("_")[0] for name in ids], read=read, read_targets=read_targets)
+    return Samples(
+        ids=ids,
+        blocks=[name.partition("_")[0] for name in ids],
+        read=read,
+        read_targets=read_targets,
+        source=lambda index: labels[index],
+    )
 
 
 def download(root: Path, fetch: Fetch) -> None:

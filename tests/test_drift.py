@@ -44,8 +44,9 @@ def both(network):
 def test_a_perturbed_part_drifts_where_it_is_and_nowhere_else(network):
     before, after, examples = both(network)
     parts = parts_of(before, ["*"])
+    noise = torch.randn(128, 32, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        after.get_submodule(parts["block_3.fc1"]).weight.add_(torch.randn(128, 32, generator=torch.Generator().manual_seed(0)))
+        after.get_submodule(parts["block_3.fc1"]).weight.add_(noise)
     found = activations(before, examples, network.recipe, parts, batch=8, other=after)
     # A block's own output holds its parts: those of block 3 that contain fc1 change with it.
     moved = {name for name in parts if not np.array_equal(found[name], found[f"local/{name}"])}

@@ -493,3 +493,28 @@ def test_from_scratch_starts_at_random_and_differs_with_the_seed(tmp_path):
     assert not torch.equal(first[name], second[name])
     moved, _ = changed(arms[0])
     assert "network.patch_embed.proj.weight" in moved
+
+
+def test_predictions_are_written_where_their_images_lie(tmp_path):
+    import rasterio
+
+    from tests.suite_fixtures import write_tif
+
+    class Placed(Split):
+        def source(self, index):
+            return tmp_path / f"{self.ids[index]}.tif"
+
+    suite = toy_suite(tasks=(TASKS["mask"],), splits=COUNTS, open=lambda root, t, s, b: Placed(t, s, COUNTS[s], b))
+    for number in range(2000, 2000 + COUNTS["test"] - 1):
+        write_tif(tmp_path / f"test_{number}.tif", np.zeros((1, 16, 16), np.uint8), crs="EPSG:32633", centre=(5e5, 4e6))
+    session = new_session(tmp_path, suite)
+    record, _ = outcome(tmp_path, "mask", session=session, suite=suite, decoders="fcn", write=True, steps=20)
+    written = sorted((tmp_path / "results" / "toy" / "predictions" / record.digest / "test").glob("*.tif"))
+    assert len(written) == COUNTS["test"] - 1
+    with rasterio.open(written[3]) as file, rasterio.open(tmp_path / written[3].name) as source:
+        assert file.crs == source.crs and file.transform == source.transform
+        assert file.dtypes == ("uint8",) and set(np.unique(file.read(1))) <= {0, 1}
+    assert any(note.startswith(f"cannot read {tmp_path / 'test_2023.tif'}") for note in record.notes)
+    # A suite whose images lie nowhere says so, and the scores stand.
+    plain, _ = outcome(tmp_path / "plain", "mask", decoders="fcn", write=True, steps=20)
+    assert any("no georeferenced image" in note for note in plain.notes)

@@ -127,7 +127,9 @@ def test_planted_drift_is_found_and_named(tmp_path):
     assert ((frame["low"] < frame["local"]) & (frame["local"] < frame["high"])).all()
     (sentence,) = answer(frame)
     assert (
-        "it is in fc1" in sentence and "clearly before qkv" in sentence and sentence.endswith("after the control: yes.")
+        "it is in fc1" in sentence
+        and "clearly before qkv" in sentence
+        and sentence.endswith("after the controls: yes.")
     )
     lost = rewinding(store.records("toy")).set_index(["seed", "part"])["lost"]
     assert lost.loc[(0, "fc1")] == pytest.approx(0.3) and lost.loc[(1, "qkv")] == pytest.approx(0.05)
@@ -138,6 +140,14 @@ def test_the_answer_is_no_where_attention_moved_most(tmp_path):
     drift_record(store, 0, strongest="qkv")
     (sentence,) = answer(drift_frame(store, store.records("toy")))
     assert "it is in qkv" in sentence and sentence.endswith("no.")
+
+
+def test_drift_that_shuffled_labels_bring_about_too_is_no_answer(tmp_path):
+    store = Store(tmp_path)
+    drift_record(store, 0)
+    frame = drift_frame(store, store.records("toy"))
+    (sentence,) = answer(frame.assign(shuffled_local=frame["local"] + 0.01))
+    assert "it is in fc1" in sentence and "clearly before qkv" in sentence and sentence.endswith("controls: no.")
 
 
 def test_equal_arrays_have_no_drift_and_rotated_ones_none_to_speak_of():
@@ -184,6 +194,7 @@ def test_a_report_of_similarity_and_drift_alone_stands(tmp_path):
     assert {"drift_kind_net.pdf", "drift_kind_net.png", "drift_kind_net.csv"} <= set(report.files)
     text = report.files["leaderboard.md"].decode()
     assert (
-        "### what tuning changes" in text and "Strongest in the MLP's first linear map, after the control: yes." in text
+        "### what tuning changes" in text
+        and "Strongest in the MLP's first linear map, after the controls: yes." in text
     )
     assert report.tables.leaderboard.empty and "drift_kind_net.png" in text

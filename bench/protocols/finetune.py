@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -114,6 +114,8 @@ def _report(
             if what not in ("chance", "boundary"):
                 arrays[f"{name}.{what}"] = values if what in ("target", "truth") else values[None]
         arrays[f"{name}.ids"], arrays[f"{name}.blocks"] = np.array(examples.ids), np.array(examples.blocks)
+        if settings.write:
+            all_notes += _written(assembly, examples, context, name)
         if name == "test":
             arrays |= panel(assembly, examples, outcome, context.task, context.network)
     layers = list(dict.fromkeys(context.network.layers[index].name for index in arm.levels)) if context.network else []
@@ -135,6 +137,21 @@ def _report(
         notes=tuple(dict.fromkeys(all_notes)),
         cost=dict(cost),
     )
+
+
+def _written(assembly: Assembly, examples: Any, context: Context, name: str) -> list[str]:
+    """Write the predictions of a split as GeoTIFFs; return why some are not."""
+    from bench.assembly import predictions
+
+    assert context.network is not None
+    if context.task.kind not in ("segmentation", "change", "dense_regression"):
+        return [f"write=true: {context.task.kind} has no maps to write"]
+    problems = []
+    for batch, found in predictions(assembly, examples, context.task, 1):
+        for row, one in zip(batch.rows, found, strict=True):
+            values = one.cpu().numpy() if one.ndim == 2 else one.argmax(0).cpu().numpy()
+            problems.append(context.network.write(name, int(examples.positions[row]), values))
+    return sorted({problem for problem in problems if problem})
 
 
 def _padded(histories: Sequence[Sequence[tuple[int, float, float]]]) -> np.ndarray:
