@@ -102,6 +102,13 @@ def _study(name: str, suite: str) -> Mapping[str, Any]:
 
 def _one(config: RunConfig, out: Console, *, dry: bool) -> int:
     """Run one suite; return the exit code."""
+    if config.devices > 1 and not dry:
+        from bench import parallel
+
+        config = config.model_copy(update={"device": parallel.launch(config.devices, config.device)})
+        if parallel.rank():
+            sweep(config, console(quiet=True))
+            return 0
     done = sweep(config, out, dry=dry)
     if dry:
         return 0

@@ -50,6 +50,7 @@ class RunConfig(Settings):
         results: folder the records, tables and figures go to.
         download: fetch missing data and weights.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``. Never part of a run's identity.
+        devices: processes that train together, one a device; never part of a run's identity.
         batch: images a forward pass. Never part of a run's identity.
         workers: threads that read samples. Never part of a run's identity.
         precision: arithmetic of the network, ``fp32`` or ``bf16`` (autocast); part of a run's identity.
@@ -78,6 +79,7 @@ class RunConfig(Settings):
     results: Path = Path("results")
     download: bool = True
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
+    devices: int = Field(1, ge=1)
     batch: int = Field(32, ge=1)
     workers: int = Field(2, ge=1)
     precision: Literal["fp32", "bf16"] = "fp32"

@@ -35,6 +35,7 @@ Words (key=value; lists as [a,b] or a,b; * in names):
   cache=       folder for features and downloads                [$GEOBENCH_CACHE or ~/.cache/geobench]
   download=    fetch missing data and weights                                           [true]
   device=      auto, cpu, cuda, cuda:1, mps (never part of a result's identity)         [auto]
+  devices=     processes that fine-tune together, one a device                          [1]
   precision=   fp32 or bf16 (autocast); part of a result's identity                     [fp32]
   batch= workers= storage= retry= channels_last= compile=                  [32, 2, float16, true, false, false]
   config=      a YAML file of these words; words on the command line win

@@ -10,7 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Protocol
 
-from bench import provenance
+from bench import parallel, provenance
 from bench.config import RunConfig
 from bench.core import Backbone, Outcome, Record
 from bench.data import Data, label, some_samples
@@ -198,6 +198,9 @@ def execute(plan: Plan, session: Session) -> Iterator[tuple[Run, Record, bool]]:
     A run that another process holds is passed over and taken up at the end, when its record is there or the other
     process is gone. An exception is a failed record; an interrupt ends the sweep.
     """
+    if parallel.world() > 1:
+        yield from _together(plan, session)
+        return
     postponed: list[Run] = []
     for _, runs in groupby(plan.runs, key=lambda run: (run.entry.name, run.recipe.bands, _seed(run))):
         for run in runs:
@@ -223,6 +226,18 @@ def execute(plan: Plan, session: Session) -> Iterator[tuple[Run, Record, bool]]:
             record = record or carry_out(run, session)
         session.store.release(run.key)
         yield run, record, done
+
+
+def _together(plan: Plan, session: Session) -> Iterator[tuple[Run, Record, bool]]:
+    """Carry out a plan in several processes: the first decides and keeps the records, trained runs are shared."""
+    for run in plan.runs:
+        record = _stored(run, session) if parallel.rank() == 0 else None
+        if record := parallel.agreed(record):
+            yield run, record, False
+            continue
+        if getattr(run.protocol, "NETWORK", False) or parallel.rank() == 0:
+            record = carry_out(run, session)
+        yield run, parallel.agreed(record), True
 
 
 def _stored(run: Run, session: Session) -> Record | None:
@@ -273,7 +288,8 @@ def carry_out(run: Run, session: Session) -> Record:
         },
         error=error,
     )
-    session.store.put(record, outcome.arrays if outcome else {})
+    if parallel.rank() == 0:
+        session.store.put(record, outcome.arrays if outcome else {})
     session.watcher.finished(run, record)
     return record
 

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bench import parallel
 from bench.errors import BenchError
 from bench.examples import Batch
 from bench.store import write_atomic
@@ -133,7 +134,8 @@ def train(
     peaks = [float(group["lr"]) for group in optimiser.param_groups]
     names = trained_names(module)  # before a first phase that trains the head alone
     found = Trained(micro=micro)
-    first = _resume(place, module, optimiser, found) if place else 0
+    # Of several processes each reads the checkpoint that the first one wrote; none starts before all have.
+    first = parallel.agreed(_resume(place, module, optimiser, found) if place else 0)
     kept, since, losses = time.monotonic(), time.perf_counter(), list[float]()
     for step in range(first, budget.steps):
         if _stopped(found, budget):
@@ -145,23 +147,33 @@ def train(
         # Each step has random numbers of its own, so that a resumed run draws what a whole one does.
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed * 1_000_003 + step)
-            value = _step(module, optimiser, batches(step), loss, budget.clip, found)
+            parallel.same_buffers(module)
+            value = _step(module, optimiser, _share(batches(step)), loss, budget.clip, found)
         if not math.isfinite(value):
             raise Diverged(f"the loss is {value} at step {step + 1}")
         losses.append(value)
         if budget.scored(step):
             found.seconds += time.perf_counter() - since
-            _score(module, names, found, step + 1, losses, evaluate())
+            _score(module, names, found, step + 1, losses, parallel.agreed(evaluate()))
             losses, since = [], time.perf_counter()
-            if place and time.monotonic() - kept > KEPT_SECONDS:
+            if place and parallel.rank() == 0 and time.monotonic() - kept > KEPT_SECONDS:
                 _keep(place, copied(module, names), optimiser, found, step + 1)
                 kept = time.monotonic()
     if not found.state:
         raise Diverged("no validation score is a number")
     restore(module, found.state)
-    if place:
+    if place and parallel.rank() == 0:
         place.unlink(missing_ok=True)
     return found
+
+
+def _share(batches: list[Batch]) -> list[Batch]:
+    """Return this process's share of a step's samples; all of them where it is alone."""
+    count = parallel.world()
+    if count == 1:
+        return batches
+    own = [batch.part(slice(parallel.rank(), None, count)) for batch in batches]
+    return [batch for batch in own if batch.rows]
 
 
 def _stopped(found: Trained, budget: Budget) -> bool:
@@ -215,7 +227,8 @@ def _gradients(
 ) -> float:
     """Fill the gradients with those of the mean over all samples of a step; return the mean loss."""
     optimiser.zero_grad(set_to_none=True)
-    count = sum(len(batch.rows) for batch in batches)
+    device = next(module.parameters()).device
+    count = round(parallel.total(sum(len(batch.rows) for batch in batches), device))
     total = 0.0
     for batch in batches:
         for start in range(0, len(batch.rows), micro):
@@ -223,7 +236,8 @@ def _gradients(
             value = loss(module, part) * (len(part.rows) / count)
             value.backward()  # type: ignore[no-untyped-call]
             total += float(value.detach())
-    return total
+    parallel.sum_gradients(one for group in optimiser.param_groups for one in group["params"])
+    return parallel.total(total, device)
 
 
 def _keep(place: Path, state: dict[str, Tensor], optimiser: torch.optim.Optimizer, found: Trained, step: int) -> None:

@@ -23,7 +23,7 @@ WORDS: dict[str, Any] = {
 DEMO: dict[str, Any] = {
     "models": ["tiny_mae", "tiny_croma"],
     "tasks": ["flood"],
-    "protocols": ["probe", "finetune"],
+    "protocols": ["finetune"],
     "fractions": [0.1, 1.0],
     "subsets": 1,
     "seeds": [0, 1, 2],
@@ -33,6 +33,6 @@ DEMO: dict[str, Any] = {
         "steps": 40,
         "batch": 8,
         "evaluations": 2,
-        "learning_rates": [1e-3, 1e-2],
+        "learning_rates": [3e-3],
     },
 }
