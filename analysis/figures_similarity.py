@@ -140,7 +140,11 @@ def drift_figure(
         generated: see `headed`.
     """
     here = [part for part in parts if part in set(frame["part"])]
-    ink = {part: (COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]) for i, part in enumerate(here)}
+    # More parts than colours: the second round is dotted.
+    ink = {
+        part: (COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)], ":" if i >= len(COLOURS) else "-")
+        for i, part in enumerate(here)
+    }
     with style():
         figure = canvas(WIDE, 2.7)
         first, second, third, fourth = figure.subplots(1, 4, width_ratios=(1.2, 1.2, 1.2, 1.0))
@@ -167,15 +171,15 @@ def drift_figure(
 
 
 def _over_depth(
-    axes: Axes, frame: pd.DataFrame, column: str, ink: Mapping[str, tuple[str, str]]
+    axes: Axes, frame: pd.DataFrame, column: str, ink: Mapping[str, tuple[str, str, str]]
 ) -> tuple[float, float]:
     """Draw a line a part: the mean over seeds, with their range; return the least and largest value."""
     low, high = 0.0, 0.0
-    for part, (colour, marker) in ink.items():
+    for part, (colour, marker, dashes) in ink.items():
         by = frame[frame["part"] == part].groupby("depth")[column]
         mean, least, most = by.mean(), by.min(), by.max()
         if mean.notna().any():
-            axes.plot(mean.index, mean, color=colour, marker=marker, markersize=2.5, label=part)
+            axes.plot(mean.index, mean, dashes, color=colour, marker=marker, markersize=2.5, label=part)
             axes.fill_between(mean.index, least, most, color=colour, alpha=0.15, linewidth=0)
             low, high = min(low, float(least.min())), max(high, float(most.max()))
     return low, high
