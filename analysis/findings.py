@@ -25,6 +25,7 @@ class Findings:
         agreed: how its settings agree on models; None where there is nothing to compare.
         designs: variance components of its fine-tuned scores.
         drifts: what tuning changes, a sentence a model.
+        scales: what decoders of several levels gain over one, a sentence a setting.
         pictures: its figures.
     """
 
@@ -32,6 +33,7 @@ class Findings:
     agreed: Agreements | None = None
     designs: Sequence[Design] = ()
     drifts: Sequence[str] = ()
+    scales: Sequence[str] = ()
     pictures: Sequence[Picture] = ()
 
     def of(self, task: str) -> list[Picture]:

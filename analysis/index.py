@@ -39,7 +39,7 @@ def index_page(
             {
                 **_summary(made),
                 "summary": depth_summary(made.layers),
-                "said": statistics(found.agreed, found.designs, found.drifts),
+                "said": statistics(found.agreed, found.designs, found.drifts, found.scales),
                 "pictures": embedded(found.pictures, own, made.suite),
                 "cards": made.cards,
             }

@@ -159,7 +159,7 @@ def _markdown_pictures(pictures: Sequence[Picture]) -> list[str]:
 
 
 def _markdown_statistics(found: Findings) -> list[str]:
-    said = statistics(found.agreed, found.designs, found.drifts)
+    said = statistics(found.agreed, found.designs, found.drifts, found.scales)
     if not said:
         return []
     lines = ["## Statistics", ""]

@@ -18,6 +18,7 @@ from analysis.gallery import pictures, profiles
 from analysis.index import index_page
 from analysis.leaderboard import latex
 from analysis.markdown import markdown
+from analysis.multiscale import multi_scale
 from analysis.page import suite_page
 from analysis.picture import Picture
 from analysis.plots import saved, style
@@ -109,7 +110,8 @@ def build(store: RecordSource, suite: str) -> Report:
     for picture in drawn:
         files |= picture_files(picture)
     drifts = answer(drift_frame(store, made.records.values()))
-    found = Findings(tables=made, agreed=agreed, designs=taken_apart, drifts=drifts, pictures=drawn)
+    scales = multi_scale(made.leaderboard, made.drawn)
+    found = Findings(tables=made, agreed=agreed, designs=taken_apart, drifts=drifts, scales=scales, pictures=drawn)
     files["leaderboard.md"] = markdown(found).encode()
     files["leaderboard.html"] = suite_page(found, files)
     return Report(tables=made, findings=found, files=files)

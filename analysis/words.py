@@ -24,12 +24,17 @@ class Said:
     rows: Sequence[Sequence[str]] = ()
 
 
-def statistics(agreed: Agreements | None, designs: Sequence[Design], drifts: Sequence[str] = ()) -> list[Said]:
+def statistics(
+    agreed: Agreements | None, designs: Sequence[Design], drifts: Sequence[str] = (), scales: Sequence[str] = ()
+) -> list[Said]:
     """Return the parts of the Statistics section; empty where there is nothing to say."""
     found = []
     if agreed is not None:
         found.append(_agreement(agreed))
     found += [_variance(one) for one in designs]
+    if scales:
+        told = "Of each side the arm that validation prefers; 95 % interval of the paired difference over test samples."
+        found.append(Said(heading="several levels against one", sentences=[*scales, told]))
     if drifts:
         found.append(Said(heading="what tuning changes", sentences=drifts))
     return found
