@@ -518,3 +518,34 @@ def test_predictions_are_written_where_their_images_lie(tmp_path):
     # A suite whose images lie nowhere says so, and the scores stand.
     plain, _ = outcome(tmp_path / "plain", "mask", decoders="fcn", write=True, steps=20)
     assert any("no georeferenced image" in note for note in plain.notes)
+
+
+def test_two_dates_side_by_side_show_what_changed(tmp_path):
+    class Pairs(Split):
+        def __getitem__(self, index):
+            sample = super().__getitem__(index)
+            before = sample.images["s2"].copy()
+            before[:, 0] = 1500
+            when = np.array([[2020, 5, 1], [2020, 6, 1]], np.int32)
+            return sample._replace(images={"s2": np.concatenate([before, sample.images["s2"]])}, when=when)
+
+    task = dataclasses.replace(TASKS["mask"], kind="change")
+    suite = toy_suite(tasks=(task,), splits=COUNTS, dates=2, open=lambda root, t, s, b: Pairs(t, s, COUNTS[s], b))
+    session = new_session(tmp_path, suite)
+    record, _ = outcome(tmp_path, "mask", session=session, suite=suite, decoders="fcn")
+    assert record.key.recipe["joined"] and record.scores["test"]["last"]["miou"] > 0.75
+
+
+def test_recomputing_blocks_changes_no_number(tmp_path):
+    settings = {"tuning": "full", "steps": 5, "augment": ("none",)}
+    _, one = outcome(tmp_path / "kept", **settings)
+    _, two = outcome(tmp_path / "again", checkpointing=True, **settings)
+    np.testing.assert_allclose(one["history"], two["history"], rtol=1e-4, atol=1e-5)
+
+
+def test_bfloat16_trains_to_about_the_same(tmp_path):
+    run = a_run("mask", decoders="fcn", tuning="full")
+    half = dataclasses.replace(run, recipe=dataclasses.replace(run.recipe, precision="bf16"))
+    record = carry_out(half, new_session(tmp_path))
+    assert record.status == "ok", record.error
+    assert record.scores["test"]["last"]["miou"] > 0.8
