@@ -87,6 +87,11 @@ def pooled(values: Any, images: int) -> Tensor:
     return found
 
 
+def half(values: np.ndarray) -> np.ndarray:
+    """Return values as float16 where they fit, else as they are."""
+    return values.astype(np.float16) if np.abs(values).max(initial=0) < 6e4 else values
+
+
 def activations(
     backbone: Backbone,
     examples: Examples,

@@ -13,7 +13,7 @@ from bench import lookup
 from bench.arm_settings import ArmSettings
 from bench.augment import names_of
 from bench.core import Layer, Task
-from bench.errors import BadSetting, Incompatible
+from bench.errors import Incompatible
 from bench.labelled import Context, Network
 from bench.levels import choose_levels
 from bench.metrics import METRICS, auroc, boundary_f1, score
@@ -93,12 +93,11 @@ class Arm:
 
         if self.task.kind not in ("regression", "dense_regression"):
             return torch.zeros(1), torch.ones(1)
-        parts = []
-        for start in range(0, len(self.train), 64):
-            for batch in self.train.read(range(start, min(start + 64, len(self.train)))):
-                values = batch.target.flatten() if self.task.kind == "dense_regression" else batch.target
-                parts.append(values[values.isfinite()][:, None] if values.ndim == 1 else values)
-        values = torch.cat(parts).double()
+        targets = [np.asarray(one, np.float64) for one in self.train.targets(range(len(self.train)))]
+        if self.task.kind == "regression":
+            values = torch.from_numpy(np.stack(targets))
+        else:
+            values = torch.from_numpy(np.concatenate([one[np.isfinite(one)] for one in targets]))[:, None]
         if not len(values):
             raise Incompatible(f"no training sample of {self.task.name} has a value")
         spread = values.std(0, correction=0)
@@ -106,14 +105,14 @@ class Arm:
 
     def backbone(self) -> Backbone | None:
         """Return a backbone of its own to train, or to run; None where features are stored."""
-        from bench.tuning import tune
+        from bench.tuning import recompute_blocks, tune
 
         if self.stored:
             return None
         found = self.network.load(self.tuning == "scratch")
         tune(found, self.tuning, rank=self.settings.rank)
         if self.settings.checkpointing:
-            _checkpoint(found, self.network.entry.name)
+            recompute_blocks(found, self.network.entry.name)
         return found
 
     def assemble(self) -> Assembly:
@@ -163,7 +162,7 @@ class Arm:
         notes, histories = list(self.train.notes + self.val.notes), list[list[tuple[int, float, float]]]()
         for place, rate in enumerate(self.settings.learning_rates):
             try:
-                trained = self.fit(place, rate)
+                trained, _ = self.fit(place, rate)
             except Diverged as problem:
                 notes.append(f"learning rate {rate:g} left out: {problem}")
                 histories.append([])
@@ -176,8 +175,14 @@ class Arm:
             raise Incompatible(f"no learning rate trains {self.network.entry.name}: {'; '.join(notes[-3:])}")
         return found
 
-    def fit(self, place: int, rate: float) -> Trained:
-        """Return what training at one learning rate comes to."""
+    def fit(self, place: int, rate: float, given: Examples | None = None) -> tuple[Trained, Assembly]:
+        """Return what training at one learning rate comes to, and the module in its best state.
+
+        Args:
+            place: number of the training, which names its checkpoint.
+            rate: learning rate.
+            given: samples to learn from, if not the arm's own.
+        """
         from bench.train import Budget, train
         from bench.tuning import parameter_groups
 
@@ -206,11 +211,11 @@ class Arm:
             assembly.backbone.requires_grad_(not alone)
             assembly.train()
 
-        return train(
+        trained = train(
             assembly,
             groups,
             budget,
-            batches=self._batches(),
+            batches=self._batches(given or self.train),
             loss=self._loss(),
             evaluate=lambda: self.value(assembly),
             micro=settings.micro_batch or settings.batch,
@@ -218,12 +223,13 @@ class Arm:
             place=self.network.place(place),
             head_only=head_only if later else None,
         )
+        return trained, assembly
 
-    def _batches(self) -> Any:
+    def _batches(self, given: Examples) -> Any:
         """Return step -> batches: epochs in an order of their own, augmented as the step says, read one step ahead."""
         from bench.ahead import Ahead
 
-        count, batch, seed = len(self.train), min(self.settings.batch, len(self.train)), self.context.seed
+        count, batch, seed = len(given), min(self.settings.batch, len(given)), self.context.seed
 
         def rows(step: int) -> list[int]:
             wanted = range(step * batch, (step + 1) * batch)
@@ -231,7 +237,7 @@ class Arm:
             order = {epoch: np.random.default_rng((seed, 1, epoch)).permutation(count) for epoch in epochs}
             return [int(order[place // count][place % count]) for place in wanted]
 
-        return Ahead(lambda step: self.train.read(rows(step), np.random.default_rng((seed, 2, step))))
+        return Ahead(lambda step: given.read(rows(step), np.random.default_rng((seed, 2, step))))
 
     def _loss(self) -> Any:
         from bench.losses import loss_of
@@ -257,14 +263,7 @@ class Arm:
         """Return per-sample outcomes, with their targets."""
         from bench.assembly import outcomes
 
-        found = outcomes(assembly, examples, self.task, self.settings.micro_batch or self.settings.batch)
-        if self.task.kind in ("classification", "multilabel", "regression"):
-            parts: dict[int, np.ndarray] = {}
-            for start in range(0, len(examples), 256):
-                for batch in examples.read(range(start, min(start + 256, len(examples)))):
-                    parts.update(zip(batch.rows, batch.target.cpu().numpy(), strict=True))
-            found["target"] = np.stack([parts[row] for row in range(len(examples))])
-        return found
+        return outcomes(assembly, examples, self.task, self.settings.micro_batch or self.settings.batch)
 
     def value(self, assembly: Assembly) -> float:
         """Return the validation score, higher is better."""
@@ -293,11 +292,3 @@ def scores(task: Task, outcome: Mapping[str, np.ndarray]) -> dict[str, float]:
     if "chance" in outcome:
         found["auroc"] = auroc(outcome["chance"], outcome["target"])
     return found
-
-
-def _checkpoint(backbone: Any, model: str) -> None:
-    """Have a network compute its blocks again on the way back instead of keeping what they hold."""
-    inner = getattr(backbone, "network", backbone)
-    if not hasattr(inner, "set_grad_checkpointing"):
-        raise BadSetting(f"checkpointing=true: the network of {model} has no way to; leave it out")
-    inner.set_grad_checkpointing(True)

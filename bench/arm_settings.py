@@ -67,11 +67,6 @@ class ArmSettings(Root):
     keep: bool = False
     write: bool = False
 
-    @field_validator("decoders", "tuning", "taps", "learning_rates", "augment", mode="before")
-    @classmethod
-    def _listed(cls, value: object) -> object:
-        return (value,) if isinstance(value, str | int | float) else value
-
     @field_validator("decoders")
     @classmethod
     def _decoders(cls, value: tuple[str, ...]) -> tuple[str, ...]:

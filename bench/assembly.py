@@ -133,15 +133,18 @@ def predictions(
 def outcomes(assembly: Assembly, examples: Examples, task: Task, count: int) -> dict[str, np.ndarray]:
     """Return what each sample came to, as `bench.metrics.score` takes it, in the order of the samples.
 
-    ``prediction`` (n,) classes with ``confidence`` and ``chance`` (n, K); (n, K) probabilities; (n, q) values;
-    ``confusion`` (n, K, K) and ``boundary`` (n, K, 4) of masks; ``errors`` (n, 5) of dense values; of boxes
-    ``detected`` and ``truth``, see `bench.boxes.matched`.
+    ``prediction`` (n,) classes with ``confidence`` and ``chance`` (n, K); (n, K) probabilities; (n, q) values; each
+    with its ``target``; ``confusion`` (n, K, K) and ``boundary`` (n, K, 4) of masks; ``errors`` (n, 5) of dense values;
+    of boxes ``detected`` and ``truth``, see `bench.boxes.matched`.
     """
     if task.kind == "detection":
         return _detected(assembly, examples, task, count)
     parts: dict[str, dict[int, np.ndarray]] = {}
     for batch, found in predictions(assembly, examples, task, count):
-        for name, values in _outcome(found, batch.target, task, float(assembly.centre[0])).items():
+        said = _outcome(found, batch.target, task, float(assembly.centre[0]))
+        if not task.dense:
+            said["target"] = batch.target.cpu().numpy()
+        for name, values in said.items():
             parts.setdefault(name, {}).update(zip(batch.rows, values, strict=True))
     return {name: np.stack([each[row] for row in range(len(examples))]) for name, each in parts.items()}
 

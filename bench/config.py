@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_origin
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from bench.core import Absent
 from bench.errors import BadSetting, UnknownName
@@ -17,9 +17,15 @@ S = TypeVar("S", bound="Settings")
 
 
 class Settings(BaseModel):
-    """Root of every set of settings: frozen, unknown keys refused, defaults validated."""
+    """Root of every set of settings: frozen, unknown keys refused, defaults validated, one value a list of one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _listed(cls, value: Any, info: ValidationInfo) -> Any:
+        kind = cls.model_fields[str(info.field_name)].annotation
+        return _as_tuple(value) if get_origin(kind) is tuple else value
 
 
 def _as_tuple(value: Any) -> Any:
@@ -88,11 +94,6 @@ class RunConfig(Settings):
     storage: Literal["float16", "float32"] = "float16"
     retry: bool = True
     settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
-
-    @field_validator("models", "tasks", "protocols", "bands", "layers", "fractions", "shots", "seeds", mode="before")
-    @classmethod
-    def _listed(cls, value: Any) -> Any:
-        return _as_tuple(value)
 
     @field_validator("fractions")
     @classmethod

@@ -91,6 +91,10 @@ class Examples(Protocol):
         """Return samples, grouped by their number of dates; augmented, and cut to a window, where `rng` is given."""
         ...
 
+    def targets(self, rows: Sequence[int]) -> list[Any]:
+        """Return the targets alone, as the suite gives them."""
+        ...
+
 
 @dataclass(kw_only=True)
 class ImageExamples:
@@ -122,6 +126,10 @@ class ImageExamples:
 
     def __len__(self) -> int:
         return len(self.positions)
+
+    def targets(self, rows: Sequence[int]) -> list[Any]:
+        """Return the targets alone, as the suite gives them."""
+        return [self.sample(int(self.positions[row])).target for row in rows]
 
     def read(self, rows: Sequence[int], rng: np.random.Generator | None = None) -> list[Batch]:
         """Return samples as `Examples.read` says."""

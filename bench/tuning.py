@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,33 @@ def tune(backbone: Backbone, how: str, *, rank: int = 8) -> None:
         backbone.get_submodule(name).requires_grad_(True)
 
 
+def recompute_blocks(backbone: Backbone, model: str) -> None:
+    """Have every block of a network computed again on the way back instead of keeping what it holds, in place.
+
+    Raises:
+        BadSetting: the network names no blocks that are modules with a pass of their own.
+    """
+    from torch import nn
+    from torch.utils.checkpoint import checkpoint
+
+    assert isinstance(backbone, nn.Module)
+    blocks = [backbone.get_submodule(prefix.rstrip(".")) for prefix in _prefixes(backbone)]
+    if not blocks or any(isinstance(block, nn.ModuleList | nn.ModuleDict) for block in blocks):
+        raise BadSetting(f"checkpointing=true: {model} has no blocks that can be computed again; leave it out")
+    for block in blocks:
+        block.forward = partial(checkpoint, block.forward, use_reentrant=False)
+
+
+def _prefixes(backbone: nn.Module) -> list[str]:
+    """Return the path of each block, with a dot behind it."""
+    blocks: dict[str, dict[str, str]] = getattr(backbone, "modules_map", {})
+    found = []
+    for block in blocks.values():
+        parts = [PurePosixPath(path.replace(".", "/")) for path in block.values() if path]
+        found.append(os.path.commonpath(parts).replace("/", ".") + ".")
+    return found
+
+
 def modules_of(backbone: nn.Module, canonical: tuple[str, ...]) -> list[str]:
     """Return the paths of the modules that stand under some canonical names in any block, each once."""
     blocks: dict[str, dict[str, str]] = getattr(backbone, "modules_map", {})
@@ -93,11 +121,7 @@ def depths(backbone: nn.Module) -> dict[str, float]:
 
     Of a network that names no blocks every parameter has depth 1.
     """
-    blocks: dict[str, dict[str, str]] = getattr(backbone, "modules_map", {})
-    prefixes = []
-    for block in blocks.values():
-        parts = [PurePosixPath(path.replace(".", "/")) for path in block.values() if path]
-        prefixes.append(os.path.commonpath(parts).replace("/", ".") + ".")
+    prefixes = _prefixes(backbone)
     found, outside = {}, 0.0 if prefixes else 1.0
     for name, _ in backbone.named_parameters():
         place = next((i for i, prefix in enumerate(prefixes) if name.startswith(prefix)), None)

@@ -21,7 +21,7 @@ from bench.protocols import finetune, probe
 from bench.run import Session, _context, carry_out
 from bench.store import FeatureCache, Store
 from bench.timm_networks import load_vit
-from bench.tuning import depths, tune
+from bench.tuning import depths, recompute_blocks, tune
 from bench.weights import Shelf
 from tests.toy import BANDS, ToySplit, toy_entry, toy_suite
 
@@ -536,10 +536,17 @@ def test_two_dates_side_by_side_show_what_changed(tmp_path):
     assert record.key.recipe["joined"] and record.scores["test"]["last"]["miou"] > 0.75
 
 
-def test_recomputing_blocks_changes_no_number(tmp_path):
+def test_recomputing_blocks_changes_no_number(tmp_path, monkeypatch):
+    from timm.layers import Mlp
+
     settings = {"tuning": "full", "steps": 5, "augment": ("none",)}
+    seen, real = [], Mlp.forward
+    monkeypatch.setattr(Mlp, "forward", lambda self, x: seen.append(torch.is_grad_enabled()) or real(self, x))
     _, one = outcome(tmp_path / "kept", **settings)
+    once = sum(seen)
+    seen.clear()
     _, two = outcome(tmp_path / "again", checkpointing=True, **settings)
+    assert once == 5 * 4 and sum(seen) == 2 * once, "each of the four blocks is computed twice a step"
     np.testing.assert_allclose(one["history"], two["history"], rtol=1e-4, atol=1e-5)
 
 
@@ -549,3 +556,11 @@ def test_bfloat16_trains_to_about_the_same(tmp_path):
     record = carry_out(half, new_session(tmp_path))
     assert record.status == "ok", record.error
     assert record.scores["test"]["last"]["miou"] > 0.8
+
+
+def test_a_network_without_blocks_of_its_own_cannot_recompute_them():
+    class Plain(torch.nn.Module):
+        layers = ()
+
+    with pytest.raises(BadSetting, match="toy_small has no blocks that can be computed again"):
+        recompute_blocks(Plain(), "toy_small")

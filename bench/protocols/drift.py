@@ -52,11 +52,6 @@ class Settings(ArmSettings):
     controls: tuple[str, ...] = ("shuffled", "step")
     rewind: bool = True
 
-    @field_validator("controls", mode="before")
-    @classmethod
-    def _names(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
-
     @field_validator("controls")
     @classmethod
     def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -86,7 +81,7 @@ def run(context: Context) -> Outcome:
     """
     import torch
 
-    from bench.activations import activations, parts_of
+    from bench.activations import activations, half, parts_of
     from bench.weight_change import stepped, weight_change
 
     network, settings = context.network, context.settings
@@ -127,7 +122,7 @@ def run(context: Context) -> Outcome:
     found = _scores(context, arm, assembly, before, parts if settings.rewind else {})
     arrays: dict[str, np.ndarray] = {}
     for name, values in kept.items():
-        arrays[_named(name)] = values.astype(np.float16) if np.abs(values).max(initial=0) < 6e4 else values
+        arrays[_named(name)] = half(values)
     arrays |= {"ids": np.array(examples.ids), "blocks": np.array(examples.blocks)}
     choice = {"setting": chosen.rate, "val": chosen.trained.score, "step": chosen.trained.step}
     cost = arm.cost(assembly, chosen.trained) | {"fit_seconds": time.perf_counter() - start}
@@ -148,23 +143,11 @@ def _named(name: str) -> str:
 
 def _shuffled(arm: Arm, rate: float) -> nn.Module:
     """Return the backbone tuned in the same way on the same images with each other's labels."""
-    given = arm.train
-    order = np.random.default_rng((arm.context.seed, 3)).permutation(len(given))
-    arm.train = _permuted(given, order)  # type: ignore[arg-type]
-    modules: list[nn.Module] = []
-    assemble = arm.assemble
-
-    def noted() -> Any:
-        modules.append(assemble())
-        return modules[-1]
-
-    arm.assemble = noted  # type: ignore[method-assign]
-    try:
-        arm.fit(len(arm.settings.learning_rates), rate)
-    finally:
-        arm.train, arm.assemble = given, assemble  # type: ignore[method-assign]
-    backbone: nn.Module = modules[-1].backbone  # type: ignore[assignment]
-    return backbone
+    order = np.random.default_rng((arm.context.seed, 3)).permutation(len(arm.train))
+    given: Any = _permuted(arm.train, order)  # type: ignore[arg-type]
+    _, assembly = arm.fit(len(arm.settings.learning_rates), rate, given)
+    assert assembly.backbone is not None
+    return assembly.backbone
 
 
 def _permuted(examples: ImageExamples, order: np.ndarray) -> ImageExamples:

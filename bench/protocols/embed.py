@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from bench.config import Settings as Root
 from bench.core import ModelEntry, Outcome, Suite, Task
@@ -32,11 +32,6 @@ class Settings(Root):
     modules: tuple[str, ...] = ()
     batch: int = Field(16, ge=1)
 
-    @field_validator("modules", mode="before")
-    @classmethod
-    def _listed(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
-
 
 def refuses(entry: ModelEntry, suite: Suite, task: Task, settings: Settings) -> str:
     """Return why this entry is not embedded under this task, or ``""``."""
@@ -52,7 +47,7 @@ def run(context: Context) -> Outcome:
 
     Arrays: ``ids`` (n,), ``blocks`` (n,), and ``layer/<name>`` (n, D) float16 (float32 where values exceed it).
     """
-    from bench.activations import activations, parts_of
+    from bench.activations import activations, half, parts_of
 
     assert context.network is not None
     start = time.perf_counter()
@@ -65,8 +60,3 @@ def run(context: Context) -> Outcome:
     curves = [{"layer": layer.name, "depth": layer.depth} for layer in network.layers]
     cost = {"passes": float(len(examples)), "fit_seconds": time.perf_counter() - start}
     return Outcome(scores={}, choices={}, curves=curves, arrays=arrays, notes=examples.notes, cost=cost)
-
-
-def half(values: np.ndarray) -> np.ndarray:
-    """Return values as float16 where they fit, else as float32."""
-    return values.astype(np.float16) if np.abs(values).max(initial=0) < 6e4 else values

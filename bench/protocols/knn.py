@@ -29,11 +29,6 @@ class Settings(Root):
     pools: tuple[str, ...] = POOLS
     k: tuple[int, ...] = (1, 5, 20)
 
-    @field_validator("pools", "k", mode="before")
-    @classmethod
-    def _listed(cls, value: object) -> object:
-        return (value,) if isinstance(value, str | int | float) else value
-
     @field_validator("pools")
     @classmethod
     def _pools(cls, value: tuple[str, ...]) -> tuple[str, ...]:

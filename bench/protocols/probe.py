@@ -59,11 +59,6 @@ class Settings(Root):
     steps: int = Field(100, ge=1)
     batch: int = Field(8, ge=1)
 
-    @field_validator("pools", "c", "alpha", "learning_rates", mode="before")
-    @classmethod
-    def _listed(cls, value: object) -> object:
-        return (value,) if isinstance(value, str | int | float) else value
-
     @field_validator("pools")
     @classmethod
     def _pools(cls, value: tuple[str, ...]) -> tuple[str, ...]:
