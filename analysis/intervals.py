@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.box_precision import box_draws
+from bench.boxes import OVERLAPS, weighted_precision
 
 Score = Callable[[np.ndarray], np.ndarray]
 """Sums of statistics (..., S) -> scores (...)."""
@@ -308,7 +308,7 @@ def micro_average_precision(score: np.ndarray, target: np.ndarray, weights: np.n
     return found
 
 
-RANKED = ("map", "box_map", "box_map50")
+RANKED = ("map", *OVERLAPS)
 """Metrics read off a ranking: `RESAMPLES_RANKED` resamples of each."""
 
 
@@ -328,15 +328,15 @@ def score_draws(
         KeyError: if the metric has no bootstrap here, or an array is missing.
     """
     blocks = weights.shape[1]
-    if metric in ("box_map", "box_map50"):
-        rows = weights[:RESAMPLES_RANKED]
-        found = np.stack([box_draws(metric, one, outcome["truth"], codes, rows) for one in outcome["detected"]], axis=1)
-        return found[0], found[1:]
-    if metric == "map":
-        target = outcome["target"].reshape(-1)
-        each = np.repeat(codes, outcome["target"].shape[1])
+    if metric in RANKED:
         rows = np.concatenate([np.ones((1, blocks), weights.dtype), weights[:RESAMPLES_RANKED]])
-        values = [micro_average_precision(layer.reshape(-1), target, rows[:, each]) for layer in outcome["prediction"]]
+        if metric == "map":
+            target = outcome["target"].reshape(-1)
+            rows = rows[:, np.repeat(codes, outcome["target"].shape[1])]
+            values = [micro_average_precision(layer.reshape(-1), target, rows) for layer in outcome["prediction"]]
+        else:
+            truth, rows = outcome["truth"], rows[:, codes]
+            values = [weighted_precision(one, truth, rows, overlaps=OVERLAPS[metric]) for one in outcome["detected"]]
         found = np.stack(values, axis=1)
         return found[0], found[1:]
     statistics, score = ADDITIVE[metric]

@@ -10,6 +10,10 @@ import numpy as np
 
 MOST = 100  # boxes an image and class that count, as COCO has it
 THRESHOLDS = 10  # overlaps 0.50, 0.55 ... 0.95
+OVERLAPS = {"box_map": THRESHOLDS, "box_map50": 1}  # how many of them each score averages over
+RECALLS = np.linspace(0.0, 1.0, 101)
+FIRST = 3  # column of the first overlap in `detected`: position of the image, score and class stand before it
+SLAB = 1 << 23  # weights at once
 
 
 def matched(
@@ -83,23 +87,67 @@ def _listed(images: Sequence[Mapping[str, np.ndarray]]) -> list[dict[str, object
 def average_precision(detected: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     """Return COCO's ``box_map`` over overlaps 0.50 ... 0.95, and ``box_map50``, of what `matched` gives.
 
-    Precision is read at 101 recalls, and averaged over overlaps and the classes that have a true box.
+    NaN where there is no true box. (torchmetrics 1.9 reads precision at recalls rounded to float32, which moves it by
+    up to 0.001 where a recall is met exactly.)
     """
-    classes = [code for code in range(truth.shape[1]) if truth[:, code].sum()]
-    if not classes:
-        return {"box_map": float("nan"), "box_map50": float("nan")}
-    recalls = np.linspace(0, 1, 101)
-    found = np.zeros((len(classes), THRESHOLDS))
-    for place, code in enumerate(classes):
-        mine = detected[detected[:, 2] == code]
-        right = mine[np.argsort(-mine[:, 1], kind="stable"), 3:].astype(np.float64)
-        if not len(right):
+    once = np.ones((1, len(truth)))
+    return {
+        name: float(weighted_precision(detected, truth, once, overlaps=overlaps)[0])
+        for name, overlaps in OVERLAPS.items()
+    }
+
+
+def weighted_precision(
+    detected: np.ndarray, truth: np.ndarray, weights: np.ndarray, *, overlaps: int = THRESHOLDS
+) -> np.ndarray:
+    """Return the mean average precision of each row of weights, (B,); NaN where no image weighed has a true box.
+
+    The precision at 101 recalls (Lin et al. 2014, pycocotools), from the surest box down, boxes of equal score in the
+    order given; averaged over recalls, overlaps and the classes with a true box. An image drawn twice counts twice.
+
+    Args:
+        detected: (m, 13) from `matched`: position of the image, score, class, right at each overlap.
+        truth: (n, K) true boxes of each image and class.
+        weights: (B, n) how often each draw counts an image.
+        overlaps: how many of the overlaps 0.50, 0.55 ... 0.95 count, from the first; 1 for mAP50.
+    """
+    total = np.zeros(len(weights))
+    classes = np.zeros(len(weights))
+    for code in range(truth.shape[1]):
+        there = weights.astype(np.float64) @ truth[:, code].astype(np.float64)
+        own = detected[detected[:, 2] == code]
+        # COCO sorts scores stably over images in their order.
+        own = own[np.lexsort((own[:, 0], -own[:, 1].astype(np.float64)))]
+        right = own[:, FIRST : FIRST + overlaps] > 0
+        step = max(1, SLAB // max(1, len(own)))
+        for start in range(0, len(weights), step):
+            rows = slice(start, start + step)
+            scores = _class_precision(own[:, 0].astype(np.int64), right, there[rows], weights[rows])
+            total[rows] += np.where(there[rows] > 0, scores, 0.0)
+        classes += there > 0
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.where(classes > 0, total / classes, np.nan))
+
+
+def _class_precision(image: np.ndarray, right: np.ndarray, there: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return one class's precision averaged over recalls and overlaps, (B,), of boxes in falling order of score."""
+    found = np.zeros(len(weights))
+    if not right.any():
+        return found
+    each = weights[:, image].astype(np.float64)
+    said = np.cumsum(each, axis=1)
+    for column in right.T:
+        # Recall rises at right boxes alone, and precision is highest there: the rest of the curve plays no part.
+        hits = np.flatnonzero(column)
+        if not len(hits):
             continue
-        hit = np.cumsum(right, axis=0)
-        precision = hit / np.arange(1, len(right) + 1)[:, None]
-        envelope = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
-        for overlap in range(THRESHOLDS):
-            where = np.searchsorted(hit[:, overlap] / truth[:, code].sum(), recalls, side="left")
-            inside = where < len(right)
-            found[place, overlap] = np.where(inside, envelope[np.minimum(where, len(right) - 1), overlap], 0).mean()
-    return {"box_map": float(found.mean()), "box_map50": float(found[:, 0].mean())}
+        hit = np.cumsum(each[:, hits], axis=1)
+        precision = hit / (said[:, hits] + np.spacing(1))
+        ceiling = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            recall = hit / there[:, None]
+        reached = np.searchsorted(RECALLS, np.nan_to_num(recall).ravel(), side="right").reshape(recall.shape)
+        # Recall 0 is reached by the first box of all, right or wrong, where one is right at all later on.
+        reached = np.where(hit > 0, reached, 0)
+        found += (np.diff(reached, prepend=0, axis=1) * ceiling).sum(axis=1)
+    return np.asarray(found / (len(RECALLS) * right.shape[1]))

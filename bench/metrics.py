@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -239,24 +239,6 @@ def dense_regression(errors: np.ndarray) -> dict[str, float]:
         "rmse": float(np.sqrt(squares / count)),
         "mae": float(absolute / count),
     }
-
-
-def detection(
-    predicted: Sequence[Mapping[str, np.ndarray]], target: Sequence[Mapping[str, np.ndarray]]
-) -> dict[str, float]:
-    """Return COCO's mean average precision of boxes, over IoU 0.50 to 0.95 and at 0.50; NaN where there is no true box.
-
-    Matched by pycocotools. (torchmetrics 1.9 reads precision at recalls rounded to float32, which moves it by up to
-    0.001 where a recall is met exactly.)
-
-    Args:
-        predicted: of each image ``boxes`` (M, 4) x1 y1 x2 y2, ``scores`` (M,) and ``labels`` (M,).
-        target: of each image ``boxes`` (N, 4) and ``labels`` (N,); N may be 0.
-    """
-    from bench.boxes import average_precision, matched
-
-    labels = [int(label) for one in (*predicted, *target) for label in one["labels"]]
-    return average_precision(*matched(predicted, target, max(labels, default=0) + 1))
 
 
 def score(task: Task, outcome: Mapping[str, np.ndarray]) -> dict[str, float]:

@@ -307,8 +307,7 @@ def make_arm(
 
 def _detector(model: Model, task: TaskFacts, seed: int, fraction: float) -> tuple[Record, dict[str, np.ndarray]]:
     """A record of boxes: true ones found where luck has it, and false ones beside."""
-    from analysis.box_precision import box_average_precision
-    from bench.boxes import matched
+    from bench.boxes import average_precision, matched
 
     base, _ = make(model, LABELS, fraction=fraction, seed=seed)
     name, n, blocks = task.splits[0]
@@ -330,11 +329,7 @@ def _detector(model: Model, task: TaskFacts, seed: int, fraction: float) -> tupl
             }
         )
     detected, truth = matched(said, target, len(task.classes))
-    one = np.ones((1, n))
-    values = {
-        "box_map": float(box_average_precision(detected, truth, one)[0]),
-        "box_map50": float(box_average_precision(detected, truth, one, overlaps=1)[0]),
-    }
+    values = average_precision(detected, truth)
     facts = {"kind": task.kind, "metric": task.metric, "metric_label": task.label, "classes": list(task.classes)}
     record = replace(
         base,

@@ -12,7 +12,6 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from bench.boxes import MOST, average_precision, matched
-from bench.metrics import detection
 
 
 def scene(rng, images=12, classes=3):
@@ -68,7 +67,6 @@ def test_it_is_pycocotools_average_precision(seed):
     predicted, target = scene(np.random.default_rng(seed))
     wanted = by_pycocotools(predicted, target, 3)
     assert average_precision(*matched(predicted, target, 3)) == pytest.approx(wanted, abs=1e-12)
-    assert detection(predicted, target) == pytest.approx(wanted, abs=1e-12)
 
 
 def test_a_perfect_finder_has_one_and_an_absent_class_counts_for_nothing():

@@ -8,12 +8,13 @@ import itertools
 import numpy as np
 import pytest
 
+from bench.boxes import average_precision, matched
 from bench.choice import Candidate, choose
 from bench.core import RunKey, Task
 from bench.data import Data
 from bench.errors import Incompatible, UnknownName
 from bench.labelled import select_layers
-from bench.metrics import METRICS, detection, score, segmentation
+from bench.metrics import METRICS, score, segmentation
 from bench.plan import Run
 from bench.protocols import knn, probe
 from bench.run import Session, carry_out
@@ -372,13 +373,13 @@ def test_box_scores_by_hand():
         {"boxes": [[0, 0, 10, 10], [20, 20, 30, 26.2]], "scores": [0.9, 0.5], "labels": [0, 0]},
         {"boxes": [[5, 5, 9, 9]], "scores": [0.7], "labels": [0]},
     ]
-    found = detection(said, truth)
+    found = average_precision(*matched(said, truth, 1))
     # COCO reads the precision at 101 recalls: 1 up to recall 0.5 (51 of them), then 2/3 where the second counts.
     half, whole = 51 / 101, (51 + 50 * 2 / 3) / 101
     assert found["box_map50"] == pytest.approx(whole, abs=1e-6)
     assert found["box_map"] == pytest.approx((3 * whole + 7 * half) / 10, abs=1e-6)  # 0.62 counts at 3 of 10
-    assert detection(truth_as_said(truth), truth)["box_map"] == pytest.approx(1.0)
-    assert np.isnan(detection([said[1]], [truth[1]])["box_map"])
+    assert average_precision(*matched(truth_as_said(truth), truth, 1))["box_map"] == pytest.approx(1.0)
+    assert np.isnan(average_precision(*matched([said[1]], [truth[1]], 1))["box_map"])
 
 
 def truth_as_said(truth):

@@ -7,10 +7,9 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from analysis.box_precision import box_average_precision
 from analysis.intervals import score_draws
 from bench import boxes
-from bench.boxes import MOST, matched
+from bench.boxes import MOST, matched, weighted_precision
 
 
 def scene(seed, images=12, classes=3, most=6):
@@ -60,8 +59,8 @@ def test_it_is_pycocotools_on_random_boxes(seed):
     detected, truth = matched(said, target, 3)
     one = np.ones((1, len(target)))
     wanted = coco(said, target)
-    assert box_average_precision(detected, truth, one)[0] == pytest.approx(wanted[0], abs=1e-6)
-    assert box_average_precision(detected, truth, one, overlaps=1)[0] == pytest.approx(wanted[1], abs=1e-6)
+    assert weighted_precision(detected, truth, one)[0] == pytest.approx(wanted[0], abs=1e-6)
+    assert weighted_precision(detected, truth, one, overlaps=1)[0] == pytest.approx(wanted[1], abs=1e-6)
 
 
 def test_an_image_that_weighs_two_counts_as_two_images_and_one_of_weight_zero_as_none():
@@ -71,7 +70,7 @@ def test_an_image_that_weighs_two_counts_as_two_images_and_one_of_weight_zero_as
         one["scores"] = rng.random(len(one["scores"]))
     detected, truth = matched(said, target, 3)
     weights = rng.integers(0, 4, (3, len(target)))
-    found = box_average_precision(detected, truth, weights)
+    found = weighted_precision(detected, truth, weights)
     for row, value in zip(weights, found, strict=True):
         order = np.repeat(np.arange(len(target)), row)
         assert value == pytest.approx(coco([said[i] for i in order], [target[i] for i in order])[0], abs=1e-6)
@@ -82,9 +81,9 @@ def test_a_class_without_true_boxes_is_left_out_and_no_true_box_at_all_has_no_sc
     detected, truth = matched(said, target, 3)
     one = np.ones((1, len(target)))
     wider = np.concatenate([truth, np.zeros((len(truth), 1), truth.dtype)], 1)
-    assert box_average_precision(detected, wider, one) == pytest.approx(box_average_precision(detected, truth, one))
-    assert np.isnan(box_average_precision(detected, truth * 0, one)).all()
-    assert box_average_precision(detected[:0], truth, one)[0] == 0
+    assert weighted_precision(detected, wider, one) == pytest.approx(weighted_precision(detected, truth, one))
+    assert np.isnan(weighted_precision(detected, truth * 0, one)).all()
+    assert weighted_precision(detected[:0], truth, one)[0] == 0
 
 
 def test_draws_of_blocks_hold_the_score_and_spread_around_it():
