@@ -79,7 +79,7 @@ class Band:
 
 @dataclass(frozen=True, kw_only=True)
 class Normalise:
-    """How raw values become network input, applied exactly once, by `bench.bands`.
+    """How raw values become network input, applied exactly once, by `bench.prepare`.
 
     Attributes:
         kind: ``affine`` is ``(x - shift) / scale`` a band; ``dataset`` is a z-score with the suite's train statistics;

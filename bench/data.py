@@ -133,10 +133,7 @@ def label(run: Run, data: Data, store: Store, features: Features, name: str) -> 
     usable = usable_rows(features)
     rows = subset.rows[usable[subset.rows]]
     notes = [f"{name}: {note}" for note in subset.notes]
-    if dropped := [split.ids[i] for i in subset.rows if not usable[i]]:
-        notes.append(
-            f"{name}: left out {len(dropped)} of {len(subset.rows)}, a band without one valid pixel: {some_of(dropped)}"
-        )
+    notes += left_out(name, [split.ids[i] for i in subset.rows if not usable[i]], len(subset.rows))
     if name == "train":
         notes += [f"unhealthy features: {fault}" for fault in health(features)]
     if run.task.kind in ("segmentation", "change"):
@@ -180,6 +177,13 @@ def _codes(task: Task, label: np.ndarray, where: str) -> set[int]:
             f"known are 0..{len(task.classes) - 1}{ignored}"
         )
     return found
+
+
+def left_out(name: str, dropped: Sequence[str], count: int) -> list[str]:
+    """Return the note on samples of a split that cannot be used, none where all can."""
+    if not dropped:
+        return []
+    return [f"{name}: left out {len(dropped)} of {count}, a band without one valid pixel: {some_of(dropped)}"]
 
 
 def some_of(names: Sequence[str]) -> str:

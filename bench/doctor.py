@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from bench.bands import Channel, Recipe, Statistics, check_units, prepare
+from bench.bands import Channel, Recipe, check_units
 from bench.core import Band, ModelEntry, Sample, Suite
+from bench.prepare import Statistics, prepare
 
 if TYPE_CHECKING:
     from bench.core import Backbone

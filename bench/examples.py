@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from bench.augment import augmented
-from bench.bands import Recipe, Statistics, window_grid
+from bench.bands import Recipe
 from bench.core import Sample, Tap, Task
 from bench.forward import Ready, by_length, owned, ready
+from bench.prepare import Statistics, window_grid
 from bench.store import Features
 
 

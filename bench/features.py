@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.bands import Recipe, Statistics, window_grid
+from bench.bands import Recipe
 from bench.core import Band, Sample, Split, canonical, sha256_of
 from bench.errors import Incompatible, MissingData
+from bench.prepare import Statistics, window_grid
 from bench.store import FeatureCache, Features, read_json, write_atomic
 
 if TYPE_CHECKING:

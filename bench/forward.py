@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.bands import Recipe, Statistics, prepare, window_grid
+from bench.bands import Recipe
 from bench.core import Backbone, Sample, Tap
 from bench.errors import Incompatible
+from bench.prepare import Statistics, prepare, window_grid
 
 Fold = Callable[[int, Tensor, "Tensor | None"], Tensor]
 """(position of the layer among those asked for, grids (B, T, D, h, w), dates (B, T, 3) or None) -> (B, D, h, w)."""
@@ -21,7 +22,7 @@ class Ready(NamedTuple):
     """Prepared input of some samples that have equally many dates.
 
     Attributes:
-        images: sensor -> (B, T, C, h, w), see `bench.bands.prepare`.
+        images: sensor -> (B, T, C, h, w), see `bench.prepare.prepare`.
         when: (B, T, 3) year, month, day, or None.
         where: (B, 2) longitude, latitude, or None.
     """

@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.bands import Statistics
 from bench.core import Backbone, Split, canonical
-from bench.data import LEARNING, Data, some_of, subset_of
+from bench.data import LEARNING, Data, left_out, some_of, subset_of
 from bench.errors import Incompatible, MissingData
 from bench.examples import ImageExamples, StoredExamples, padded
 from bench.features import usable
@@ -21,6 +20,7 @@ from bench.labelled import Labelled, Network
 from bench.levels import usual_layers
 from bench.metrics import METRICS
 from bench.plan import Run
+from bench.prepare import Statistics
 from bench.store import FeatureCache, Store, write_atomic
 
 
@@ -166,10 +166,7 @@ def _rows(run: Run, data: Data, store: Store, name: str, workers: int, most: int
         fine = list(pool.map(lambda row: usable(data.sample(run.task, name, bands, int(row)), bands), subset.rows))
     rows = [int(row) for row, good in zip(subset.rows, fine, strict=True) if good]
     dropped = [split.ids[row] for row, good in zip(subset.rows, fine, strict=True) if not good]
-    notes = [f"{name}: {note}" for note in subset.notes]
-    if dropped:
-        said = f"left out {len(dropped)} of {len(subset.rows)}, a band without one valid pixel: {some_of(dropped)}"
-        notes.append(f"{name}: {said}")
+    notes = [f"{name}: {note}" for note in subset.notes] + left_out(name, dropped, len(subset.rows))
     if not rows:
         raise Incompatible(f"{run.key.suite} {name}: no usable sample; {'; '.join(notes)}")
     if name in LEARNING and run.task.classes:

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
-from bench.bands import Recipe, match, window_grid
+from bench.bands import Recipe, match
 from bench.config import RunConfig, Settings, validate
 from bench.core import Band, ModelEntry, RunKey, Suite, Task
 from bench.errors import Incompatible, MissingWeights
 from bench.lookup import match as match_names
+from bench.prepare import window_grid
 
 TO_BE_FETCHED = "to be fetched from "
 """Stands before the URL where a dry plan would have the hash of weights that are not here yet."""

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from bench.bands import check_units, match, prepare, window_grid, window_offsets
+from bench.bands import check_units, match
 from bench.core import Band, Normalise
 from bench.errors import Incompatible
+from bench.prepare import prepare, window_grid, window_offsets
 from tests.toy import BANDS, toy_entry, toy_suite
 
 SUITE = toy_suite()

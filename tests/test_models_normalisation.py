@@ -1,4 +1,4 @@
-"""What `bench.bands.prepare` makes is what a network multiplies with its first weights: nothing is scaled twice."""
+"""What `bench.prepare` makes is what a network multiplies with its first weights: nothing is scaled twice."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from bench.bands import match, prepare
+from bench.bands import match
 from bench.core import Band, ModelEntry, Suite, Task
+from bench.prepare import prepare
 from tests.test_models import ENTRIES, bands_of
 
 # The operations in which pixels first meet weights.

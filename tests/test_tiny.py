@@ -14,11 +14,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from bench import weights
-from bench.bands import match, prepare
+from bench.bands import match
 from bench.config import read_words, validate
 from bench.errors import Incompatible, MissingWeights
 from bench.foundry.pretrain import METHODS, Settings, completed
 from bench.models import tiny
+from bench.prepare import prepare
 from suites.demo import SUITE
 
 ENTRIES = {entry.name: entry for entry in tiny.ENTRIES}

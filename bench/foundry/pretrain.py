@@ -23,7 +23,7 @@ from torch import Generator, Tensor, nn
 
 from bench import lookup
 from bench.backbones import seeded
-from bench.bands import match, prepare
+from bench.bands import match
 from bench.config import Settings as BaseSettings
 from bench.core import ModelEntry, Suite, Task
 from bench.errors import BadSetting, UnknownName
@@ -31,6 +31,7 @@ from bench.foundry._pretrain_croma import CROMASettings, CrossModal
 from bench.foundry._pretrain_dino import DINOSettings, SelfDistillation
 from bench.foundry._pretrain_mae import MAESettings, MaskedAutoencoder
 from bench.models import tiny
+from bench.prepare import prepare
 from bench.store import write_atomic
 
 

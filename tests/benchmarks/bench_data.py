@@ -21,9 +21,10 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from bench import catalogue, registry
-from bench.bands import match, prepare, window_grid
+from bench.bands import match
 from bench.features import _read
 from bench.plan import select_bands
+from bench.prepare import prepare, window_grid
 
 NETWORK = "imagenet_vit_small.random"
 

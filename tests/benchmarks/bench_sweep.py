@@ -25,12 +25,13 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from bench import plan as planning
 from bench import registry
-from bench.bands import match, prepare
+from bench.bands import match
 from bench.catalogue import load as load_suite
 from bench.config import RunConfig
 from bench.core import Suite
 from bench.data import Data
 from bench.plan import select_bands
+from bench.prepare import prepare
 from bench.protocols import probe
 from bench.run import Session, execute
 from bench.store import FeatureCache, Store
