@@ -92,6 +92,18 @@ def half(values: np.ndarray) -> np.ndarray:
     return values.astype(np.float16) if np.abs(values).max(initial=0) < 6e4 else values
 
 
+def relative(values: np.ndarray) -> np.ndarray:
+    """Return (n, D) less its mean, rotated into n columns where D is larger, as float16 where that fits.
+
+    Gram matrices stay what they are, and with them CKA, Procrustes distances and canonical correlations; what is kept
+    shrinks with the square of n, and no large mean takes the digits of float16.
+    """
+    centred = values.astype(np.float64) - values.mean(0, dtype=np.float64)
+    if values.shape[1] > len(values):
+        centred = np.linalg.qr(centred.T, mode="r").T
+    return half(centred.astype(np.float32))
+
+
 def activations(
     backbone: Backbone,
     examples: Examples,

@@ -12,7 +12,7 @@ import torch
 
 from analysis.similarity import linear_cka
 from bench import plan as planning
-from bench.activations import activations, hooked, parts_of, pooled
+from bench.activations import activations, hooked, parts_of, pooled, relative
 from bench.config import RunConfig
 from bench.errors import Incompatible, UnknownName
 from bench.network import first_by_hash
@@ -68,6 +68,19 @@ def test_an_unchanged_copy_has_no_drift_at_all(network):
         assert np.array_equal(found[name], found[f"local/{name}"]) and np.array_equal(found[name], later[name])
     rows = weight_change(before, after, parts)
     assert all(row["relative_change"] == 0 and math.isnan(row["effective_rank"]) for row in rows)
+
+
+@pytest.mark.parametrize("width", [12, 300])
+def test_what_is_kept_has_the_same_similarity_however_large_the_mean(width):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(40, width))
+    y = x @ rng.normal(size=(width, width)) + rng.normal(size=(40, width))
+    x[:, 0] += 3000  # float16 knows this to 2
+    kept = relative(x), relative(y)
+    assert all(one.dtype == np.float16 and one.shape == (40, min(40, width)) for one in kept)
+    assert linear_cka(*(one.astype(float) for one in kept)) == pytest.approx(linear_cka(x, y), abs=1e-4)
+    raw = x.astype(np.float16).astype(float)
+    assert abs(linear_cka(raw, y) - linear_cka(x, y)) > 1e-3
 
 
 def test_hooks_change_no_output_and_leave_none(network):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from bench.examples import ImageExamples
 
-VERSION = 1
+VERSION = 2
 SEEDS = (0, 1, 2)
 NETWORK = True  # it runs the network itself
 BOARD = False  # its scores explain; they are no row of a leaderboard
@@ -75,13 +75,14 @@ def refuses(entry: ModelEntry, suite: Suite, task: Task, settings: Settings) -> 
 def run(context: Context) -> Outcome:
     """Return activations before and after tuning, with controls.
 
-    Arrays: ``ids`` (n,), ``blocks`` (n,); for each layer and each ``block.part`` (n, D) under ``before/``, ``after/``,
-    and for parts ``local/``; of the controls ``shuffled/``, ``shuffled_local/`` and ``step_local/``. Curves: a row a
-    part with its weights' change. Scores of each test split: ``tuned``, ``rewound <part>``, ``rewound all``.
+    Arrays: ``ids`` (n,), ``blocks`` (n,); for each layer and each ``block.part`` (n, at most n), less their mean and
+    rotated (`bench.activations.relative`), under ``before/`` and ``after/``, and for parts ``local/``; of the controls
+    ``shuffled/``, ``shuffled_local/`` and ``step_local/``. Curves: a row a part with its weights' change. Scores of
+    each test split: ``tuned``, ``rewound <part>``, ``rewound all``.
     """
     import torch
 
-    from bench.activations import activations, half, parts_of
+    from bench.activations import activations, parts_of, relative
     from bench.weight_change import stepped, weight_change
 
     network, settings = context.network, context.settings
@@ -120,9 +121,7 @@ def run(context: Context) -> Outcome:
         kept |= {f"step_{name}": one for name, one in answers.items() if name.startswith("local/")}
         notes.append(f"random step of {size:.3g} of each parameter's norm, the median change of tuning")
     found = _scores(context, arm, assembly, before, parts if settings.rewind else {})
-    arrays: dict[str, np.ndarray] = {}
-    for name, values in kept.items():
-        arrays[_named(name)] = half(values)
+    arrays = {_named(name): relative(values) for name, values in kept.items()}
     arrays |= {"ids": np.array(examples.ids), "blocks": np.array(examples.blocks)}
     choice = {"setting": chosen.rate, "val": chosen.trained.score, "step": chosen.trained.step}
     cost = arm.cost(assembly, chosen.trained) | {"fit_seconds": time.perf_counter() - start}
