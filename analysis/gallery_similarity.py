@@ -19,6 +19,7 @@ from bench.core import Record
 from bench.metrics import METRICS
 
 FEWEST = 8  # images below which nothing is compared
+MOST_PARTS = 6  # pairs of models whose sub-modules are drawn
 
 
 def similarity_pictures(suite: str, source: RecordSource, records: Iterable[Record]) -> Iterator[Picture]:
@@ -37,6 +38,7 @@ def similarity_pictures(suite: str, source: RecordSource, records: Iterable[Reco
         numbers=_flat(maps),
         draw=partial(maps_figure, maps, title=f"{suite}: layers alike, {count} images", generated=generated),
     )
+    yield from _part_pictures(suite, models, generated)
     if len(models) > 1:
         frame = model_matrix(models)
         yield Picture(
@@ -59,15 +61,39 @@ def similarity_pictures(suite: str, source: RecordSource, records: Iterable[Reco
     )
 
 
+def _part_pictures(suite: str, models: Sequence[Embedded], generated: bool) -> Iterator[Picture]:
+    """Yield a figure a model, and a pair of models, of each sub-module of its blocks over depth."""
+    kept = [one for one in models if one.parts]
+    for one, other in [*((one, one) for one in kept), *_pairs(kept)[:MOST_PARTS]]:
+        shared = [part for part in one.parts if part in other.parts]
+        if not shared:
+            continue
+        maps = [_part_map(one, other, part) for part in shared]
+        name, who = (one.model, "") if one is other else (f"{one.model}_{other.model}", " of two models")
+        yield Picture(
+            stem=f"cka_parts_{file_name(name)}",
+            task="",
+            kind="similarity of sub-modules",
+            caption=f"Debiased linear CKA{who} between the same sub-module of every two blocks; {len(one.ids)} images.",
+            numbers=_flat(maps),
+            draw=partial(maps_figure, maps, title=f"{suite}: sub-modules alike", generated=generated),
+        )
+
+
 def _own_maps(models: Sequence[Embedded]) -> list[LayerMap]:
     return [_layer_map(one, one) for one in models if len(one.layers) > 1]
 
 
 def _cross_maps(models: Sequence[Embedded]) -> list[LayerMap]:
-    pairs = list(combinations([one for one in models if len(one.layers) > 1], 2))
-    # A model and its own random twin first, then trained ones among themselves.
-    pairs.sort(key=lambda pair: (not pair[1].model.startswith(f"{pair[0].model}.random"), ".random" in pair[1].model))
+    pairs = _pairs([one for one in models if len(one.layers) > 1])
     return [_layer_map(one, other) for one, other in pairs[:MOST_PAIRS]]
+
+
+def _pairs(models: Sequence[Embedded]) -> list[tuple[Embedded, Embedded]]:
+    """Return all pairs: a model and its own random twin first, then trained ones among themselves."""
+    pairs = list(combinations(models, 2))
+    pairs.sort(key=lambda pair: (not pair[1].model.startswith(f"{pair[0].model}.random"), ".random" in pair[1].model))
+    return pairs
 
 
 def _layer_map(one: Embedded, other: Embedded) -> LayerMap:
@@ -75,12 +101,26 @@ def _layer_map(one: Embedded, other: Embedded) -> LayerMap:
     return LayerMap(rows=one.model, columns=other.model, rows_depth=one.depth, columns_depth=other.depth, values=values)
 
 
+def _part_map(one: Embedded, other: Embedded, part: str) -> LayerMap:
+    first, second = one.parts[part], other.parts[part]
+    values = cka_map(one.stack(first)) if one is other else cka_map(one.stack(first), other.stack(second))
+    return LayerMap(
+        rows=one.model,
+        columns=other.model,
+        rows_depth=one.depths(first),
+        columns_depth=other.depths(second),
+        values=values,
+        part=part,
+    )
+
+
 def _flat(maps: Sequence[LayerMap]) -> pd.DataFrame:
     rows = []
     for one in maps:
         for (y, x), value in np.ndenumerate(one.values):
             depths = {"depth": float(one.rows_depth[y]), "other_depth": float(one.columns_depth[x])}
-            rows.append({"model": one.rows, "other": one.columns, **depths, "cka": float(value)})
+            named = {"model": one.rows, "other": one.columns} | ({"part": one.part} if one.part else {})
+            rows.append({**named, **depths, "cka": float(value)})
     return pd.DataFrame(rows)
 
 

@@ -41,8 +41,23 @@ class Embedded:
     generated: bool
     record: str
 
+    @property
+    def parts(self) -> dict[str, tuple[str, ...]]:
+        """Sub-module -> its names over the blocks, in depth order, of those that two blocks or more have."""
+        found: dict[str, list[str]] = {}
+        for layer in self.layers:
+            for name in self.values:
+                block, dot, part = name.partition(".")
+                if dot and block == layer:
+                    found.setdefault(part, []).append(name)
+        return {part: tuple(names) for part, names in found.items() if len(names) > 1}
+
+    def depths(self, names: Sequence[str]) -> np.ndarray:
+        """Return the relative depth of the block each sub-module is in."""
+        return np.array([self.depth[self.layers.index(name.partition(".")[0])] for name in names])
+
     def stack(self, parts: Sequence[str] = ()) -> list[np.ndarray]:
-        """Return the activations of the layers, or of the parts named, as float32."""
+        """Return the activations of the layers, or of the sub-modules named, as float32."""
         return [np.asarray(self.values[name], np.float32) for name in parts or self.layers]
 
 

@@ -100,7 +100,7 @@ def relative(values: np.ndarray) -> np.ndarray:
     """
     centred = values.astype(np.float64) - values.mean(0, dtype=np.float64)
     if values.shape[1] > len(values):
-        centred = np.linalg.qr(centred.T, mode="r").T
+        centred = np.asarray(np.linalg.qr(centred.T, mode="r")).T
     return half(centred.astype(np.float32))
 
 

@@ -33,9 +33,9 @@ FACTS = {
 IDS = np.array([f"image {i}" for i in range(60)])
 
 
-def embed_record(store, model, layers, ids=IDS, weights="w", seed=0):
+def embed_record(store, model, layers, ids=IDS, weights="w", seed=0, parts=None):
     curves = [{"layer": name, "depth": i / (len(layers) - 1)} for i, name in enumerate(layers)]
-    arrays = {f"layer/{name}": values.astype(np.float16) for name, values in layers.items()}
+    arrays = {f"layer/{name}": values.astype(np.float16) for name, values in {**layers, **(parts or {})}.items()}
     record = Record(key=key("embed", model, seed, weights), status="ok", facts=FACTS, curves=curves)
     store.put(record, {**arrays, "ids": ids, "blocks": ids})
 
@@ -89,6 +89,30 @@ def test_figures_show_the_numbers(store):
     assert "generated data" in " ".join(text.get_text() for text in figure.texts)
     lines = dimensions_figure(pictures["dimensions"].numbers, title="t", generated=True).axes[0].lines
     assert {line.get_label() for line in lines} == {"one", "two", "three"}
+
+
+def test_sub_modules_are_compared_with_their_like_in_other_blocks(tmp_path):
+    """Of two models fc1 is one and the same everywhere, and qkv everywhere another."""
+    rng, made = np.random.default_rng(0), Store(tmp_path)
+    common = rng.normal(size=(60, 6))
+    for model, blocks in (("one", 2), ("two", 3)):
+        layers = {"embedding": rng.normal(size=(60, 4))} | {
+            f"block_{i}": rng.normal(size=(60, 4)) for i in range(blocks)
+        }
+        parts = {f"block_{i}.fc1": common for i in range(blocks)}
+        parts |= {f"block_{i}.qkv": rng.normal(size=(60, 5)) for i in range(blocks)}
+        parts["block_0.norm2"] = common  # one block alone has it: nothing to compare over depth
+        embed_record(made, model, layers, parts=parts)
+    models = embedded(made, made.records("toy"))
+    assert models[1].parts == {name: tuple(f"block_{i}.{name}" for i in range(3)) for name in ("fc1", "qkv")}
+    pictures = {one.stem: one for one in similarity_pictures("toy", made, list(made.records("toy")))}
+    assert {"cka_parts_one", "cka_parts_two", "cka_parts_one_two"} <= set(pictures)
+    frame = pictures["cka_parts_one_two"].numbers
+    assert len(frame) == 2 * (2 * 3)
+    assert (frame[frame["part"] == "fc1"]["cka"] > 0.999).all() and (frame[frame["part"] == "qkv"]["cka"] < 0.3).all()
+    figure = pictures["cka_parts_one_two"].draw()
+    assert [axes.get_title(loc="left") for axes in figure.axes[:2]] == ["fc1", "qkv"]
+    assert figure.axes[0].images[0].get_array().shape == (2, 3)
 
 
 def drift_record(store, seed, *, strongest="fc1"):
