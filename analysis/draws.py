@@ -15,6 +15,7 @@ from analysis.ceiling import half_weights
 from analysis.cells import Cell, RecordSource, position
 from analysis.intervals import ADDITIVE, RANKED, block_codes, percentile, resample_weights, score_draws
 from analysis.outcomes import Detail, detail
+from analysis.profiles import Peak, peak_depth
 from bench.core import Record, sha256_of
 from bench.errors import BenchError
 
@@ -34,6 +35,7 @@ class Draws:
         each: of arms, layer rule -> the draws of each record, (B,), which `rules` averages.
         details: layer rule -> what its outcomes say by class, region and confidence.
         low, high: 95 % bounds at every layer, (L,).
+        peak: where in depth the profile is highest; None of a single layer, or where a score is missing.
         samples, blocks: what was resampled.
         reason: why there are no draws; empty where there are.
     """
@@ -44,6 +46,7 @@ class Draws:
     details: dict[str, Detail] = field(default_factory=dict)
     low: np.ndarray | None = None
     high: np.ndarray | None = None
+    peak: Peak | None = None
     samples: int = 0
     blocks: int = 0
     reason: str = ""
@@ -140,7 +143,18 @@ def _draw_cell(cell: Cell, shared: _Shared) -> Draws:
     if found.reason:
         return Draws(reason=found.reason, samples=found.samples, blocks=found.blocks)
     found.low, found.high = percentile(np.asarray(total))
+    found.peak = _peak(cell, np.asarray(total))
     return found
+
+
+def _peak(cell: Cell, draws: np.ndarray) -> Peak | None:
+    """Return where the mean profile of a cell peaks, from its draws (B, L)."""
+    curves = [record.curves for record in cell.records]
+    if len(curves[0]) != draws.shape[1] or len(curves[0]) < 2:
+        return None
+    scores = np.mean([[float(row[cell.split]) for row in curve] for curve in curves], axis=0)
+    depths = np.array([float(row["depth"]) for row in curves[0]])
+    return None if np.isnan(scores).any() else peak_depth(depths, scores, draws, direction=cell.facts["direction"])
 
 
 def _scored(

@@ -9,11 +9,11 @@ from typing import Any
 import pandas as pd
 
 from analysis.agreement import Agreements, compare_settings
-from analysis.arms import Design
 from analysis.behind import Drawn
 from analysis.gallery import settings_pictures
 from analysis.picture import Picture
 from analysis.table import Tables
+from analysis.words import Said
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,18 +22,12 @@ class Findings:
 
     Attributes:
         tables: see `analysis.table.Tables`.
-        agreed: how its settings agree on models; None where there is nothing to compare.
-        designs: variance components of its fine-tuned scores.
-        drifts: what tuning changes, a sentence a model.
-        scales: what decoders of several levels gain over one, a sentence a setting.
+        said: its statistics in words.
         pictures: its figures.
     """
 
     tables: Tables
-    agreed: Agreements | None = None
-    designs: Sequence[Design] = ()
-    drifts: Sequence[str] = ()
-    scales: Sequence[str] = ()
+    said: Sequence[Said] = ()
     pictures: Sequence[Picture] = ()
 
     def of(self, task: str) -> list[Picture]:

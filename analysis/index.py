@@ -39,7 +39,7 @@ def index_page(
             {
                 **_summary(made),
                 "summary": depth_summary(made.layers),
-                "said": statistics(found.agreed, found.designs, found.drifts, found.scales),
+                "said": found.said,
                 "pictures": embedded(found.pictures, own, made.suite),
                 "cards": made.cards,
             }
@@ -59,7 +59,7 @@ def index_page(
             "labels": [text for text, _ in sorted({tuple(row[8]) for row in rows}, key=lambda pair: -pair[1])],
         },
         kinds=list(dict.fromkeys(one["kind"] for one in [*pictures, *shared])),
-        shared={"said": statistics(across.agreed, ()), "pictures": shared},
+        shared={"said": statistics(across.agreed), "pictures": shared},
         total=len(rows),
     )
 

@@ -27,7 +27,6 @@ from analysis.leaderboard import (
 from analysis.markdown import depth_summary
 from analysis.picture import Picture
 from analysis.table import as_rows
-from analysis.words import statistics
 from bench.core import labels_in_words
 
 
@@ -94,7 +93,7 @@ def suite_page(found: Findings, files: Mapping[str, bytes]) -> bytes:
         words={f"{value:g}": labels_in_words(value) for value in most_labels(frame)},
         start=_start(options, fractions),
         summary=depth_summary(made.layers),
-        said=statistics(found.agreed, found.designs, found.drifts, found.scales),
+        said=found.said,
         pictures=embedded(found.of(""), files),
         models=[row | {"from": origin(row), "size": count(row["parameters"])} for row in as_rows(made.models)],
         failures=[row | {"labels": labels_in_words(row["fraction"])} for row in as_rows(made.failures)],

@@ -13,6 +13,7 @@ from analysis.agreement import compare_settings
 from analysis.arms import designs
 from analysis.cells import RecordSource
 from analysis.drift import answer, drift_frame
+from analysis.efficiency import label_areas
 from analysis.findings import Findings, across_suites
 from analysis.gallery import pictures, profiles
 from analysis.index import index_page
@@ -23,6 +24,7 @@ from analysis.page import suite_page
 from analysis.picture import Picture
 from analysis.plots import saved, style
 from analysis.table import Tables, tables
+from analysis.words import statistics
 from bench.errors import MissingData
 from bench.store import write_atomic
 
@@ -109,9 +111,12 @@ def build(store: RecordSource, suite: str) -> Report:
     }
     for picture in drawn:
         files |= picture_files(picture)
+    areas = label_areas(made.leaderboard, made.drawn)
+    if len(areas):
+        files["label_efficiency.csv"] = csv(areas)
     drifts = answer(drift_frame(store, made.records.values()))
     scales = multi_scale(made.leaderboard, made.drawn)
-    found = Findings(tables=made, agreed=agreed, designs=taken_apart, drifts=drifts, scales=scales, pictures=drawn)
+    found = Findings(tables=made, said=statistics(agreed, taken_apart, drifts, scales, areas), pictures=drawn)
     files["leaderboard.md"] = markdown(found).encode()
     files["leaderboard.html"] = suite_page(found, files)
     return Report(tables=made, findings=found, files=files)

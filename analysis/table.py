@@ -34,7 +34,20 @@ LEADERBOARD = (
 LAYERS = (
     *("task", "model", "origin", "parent", "protocol", "fraction", "layer", "depth", "pool", "setting", "metric"),
     *("val", "test", "low", "high", "spread", "chosen", "chosen_share", "last", "final_layer_regret", "regret_low"),
-    *("regret_high", "regret_p", "regret_p_holm", "n_test", "subsets", "direction", "metric_label", "unit"),
+    *(
+        "regret_high",
+        "regret_p",
+        "regret_p_holm",
+        "peak_depth",
+        "peak_low",
+        "peak_high",
+        "peak_chance",
+        "n_test",
+        "subsets",
+        "direction",
+        "metric_label",
+        "unit",
+    ),
     *("generated", "variant", "record"),
 )
 CHOSEN, LAST = "best-on-val", "last"
@@ -54,6 +67,8 @@ class Tables:
             task, protocol, rule and fraction holds 0.
         layers: one row a (task, model, protocol, fraction, layer); see `LAYERS`. Positive ``final_layer_regret`` means
             that the last layer is worse than the one chosen on validation; ``regret_p_holm`` corrects over all cells.
+            ``peak_depth`` is where the test profile is highest, with its interval; ``peak_chance`` the share of
+            resamples in which this layer is the best.
         models: one row a model; see `analysis.sources.MODELS`.
         failures: one row a failed run; see `analysis.sources.FAILURES`.
         classes, regions, calibration: one row a class, region and bin of confidence of each leaderboard row at the most
@@ -266,6 +281,7 @@ def _layer_rows(cell: Cell, draws: Draws) -> list[dict[str, Any]]:
                 "regret_low": regret.low,
                 "regret_high": regret.high,
                 "regret_p": regret.p,
+                **_peak(draws, place),
             }
         )
     return rows
@@ -278,6 +294,14 @@ def _regret(cell: Cell, draws: Draws) -> Regret:
     both = (draws.rules[CHOSEN], draws.rules[LAST]) if draws.rules else None
     chosen, last = (float(np.mean(cell.values(rule))) for rule in (CHOSEN, LAST))
     return final_layer_regret(chosen, last, both, direction=cell.facts["direction"])
+
+
+def _peak(draws: Draws, place: int) -> dict[str, float]:
+    peak = draws.peak
+    if peak is None:
+        return {}
+    bounds = {"peak_depth": peak.depth, "peak_low": peak.low, "peak_high": peak.high}
+    return bounds | {"peak_chance": float(peak.chance[place])}
 
 
 def _spread(values: Sequence[float]) -> float:

@@ -6,9 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from analysis.agreement import Agreements
 from analysis.arms import Design
+from analysis.efficiency import WAY
+from analysis.leaderboard import HEADLINE, digits, interval, label, number
+from analysis.table import as_rows
 from analysis.variance import RESIDUAL
 
 MOST_IN_TEXT = 8  # settings; a larger matrix is left to the figure and its file
@@ -25,12 +29,26 @@ class Said:
 
 
 def statistics(
-    agreed: Agreements | None, designs: Sequence[Design], drifts: Sequence[str] = (), scales: Sequence[str] = ()
+    agreed: Agreements | None,
+    designs: Sequence[Design] = (),
+    drifts: Sequence[str] = (),
+    scales: Sequence[str] = (),
+    areas: pd.DataFrame | None = None,
 ) -> list[Said]:
-    """Return the parts of the Statistics section; empty where there is nothing to say."""
+    """Return the parts of the Statistics section; empty where there is nothing to say.
+
+    Args:
+        agreed: how settings agree on models; None where there is nothing to compare.
+        designs: variance components of fine-tuned scores.
+        drifts: what tuning changes, a sentence a model.
+        scales: what decoders of several levels gain over one, a sentence a setting.
+        areas: see `analysis.efficiency.label_areas`.
+    """
     found = []
     if agreed is not None:
         found.append(_agreement(agreed))
+    if areas is not None:
+        found += [_efficiency(str(task), rows) for task, rows in areas.groupby("task", sort=True)]
     found += [_variance(one) for one in designs]
     if scales:
         told = "Of each side the arm that validation prefers; 95 % interval of the paired difference over test samples."
@@ -66,6 +84,27 @@ def _agreement(agreed: Agreements) -> Said:
     )
     head = ["setting", *(str(place + 1) for place in range(len(names)))]
     return Said(heading=heading, sentences=[*agreed.sentences(), told], head=head, rows=rows)
+
+
+def _efficiency(task: str, rows: pd.DataFrame) -> Said:
+    """Return the areas of a task under the way of reading that most models went, the headline's where there is one."""
+    ways = list(rows.groupby(list(WAY), sort=True))
+    name, mine = max(ways, key=lambda pair: ((pair[0][0], pair[0][3]) == HEADLINE, len(pair[1])))
+    decimals, first = digits(mine["area"]), mine.iloc[0]
+    table = [
+        [
+            row["model"] + (f" ({row['variant']})" if row["variant"] else ""),
+            number(row["area"], decimals),
+            interval(row, decimals),
+        ]
+        for row in as_rows(mine)
+    ]
+    told = (
+        f"Mean {label(mine)} over the logarithm of the label fraction ({first['fractions'].replace(' ', ', ')}; "
+        f"{', '.join(str(part) for part in name if part)}), so that each doubling of the labels weighs the same; 95 % "
+        "interval over test samples. Every way of reading is in label_efficiency.csv."
+    )
+    return Said(heading=f"label efficiency: {task}", sentences=[told], head=["model", "area", "95 %"], rows=table)
 
 
 def _variance(design: Design) -> Said:

@@ -285,3 +285,16 @@ def test_a_suite_without_records_gives_empty_tables_with_their_columns():
     assert list(empty.leaderboard.columns) == list(LEADERBOARD)
     assert isinstance(empty.failures, pd.DataFrame)
     assert not len(empty.layers)
+
+
+def test_the_peak_of_a_profile_is_where_it_was_planted(made):
+    """The fixtures' models are best at a depth of their own; their random twins near the first layer."""
+    rows = where(made.layers, task=LANDCOVER.name, protocol="probe", fraction=1.0)
+    for model in (ALDER, BIRCH):
+        own = where(rows, model=model.name)
+        assert own["peak_depth"].nunique() == own["peak_low"].nunique() == 1
+        assert own["peak_chance"].sum() == pytest.approx(1)
+        assert own["peak_depth"].iloc[0] == own["depth"][own["test"].idxmax()]
+        assert own["peak_low"].iloc[0] <= own["peak_depth"].iloc[0] <= own["peak_high"].iloc[0]
+        assert own["peak_low"].iloc[0] - 0.1 <= model.peak <= own["peak_high"].iloc[0] + 0.1
+    assert where(made.layers, model="image_stats")["peak_depth"].isna().all()
