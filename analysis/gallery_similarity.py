@@ -65,7 +65,7 @@ def _part_pictures(suite: str, models: Sequence[Embedded], generated: bool) -> I
     """Yield a figure a model, and a pair of models, of each sub-module of its blocks over depth."""
     kept = [one for one in models if one.parts]
     for one, other in [*((one, one) for one in kept), *_pairs(kept)[:MOST_PARTS]]:
-        shared = [part for part in one.parts if part in other.parts]
+        shared = sorted(set(one.parts) & set(other.parts), key=lambda part: ([*PARTS, part].index(part), part))
         if not shared:
             continue
         maps = [_part_map(one, other, part) for part in shared]

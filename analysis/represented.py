@@ -64,7 +64,8 @@ class Embedded:
 def embedded(source: RecordSource, records: Iterable[Record]) -> list[Embedded]:
     """Return the stored activations of a suite by model, rows matched by id to those of the first.
 
-    Images that not all of them have are left out. Of records of one model and seed the one with most images counts.
+    Images that not all of them have are left out. Of records of one model and seed the one with most images counts,
+    then the one with most sub-modules.
 
     Args:
         source: where their arrays are.
@@ -79,7 +80,8 @@ def embedded(source: RecordSource, records: Iterable[Record]) -> list[Embedded]:
         names = [str(row["layer"]) for row in record.curves]
         ids = arrays["ids"]
         name = f"{record.key.model}{seed}"
-        if name in best and len(best[name].ids) >= len(ids):
+        known = best.get(name)
+        if known is not None and (len(known.ids), len(known.values)) >= (len(ids), len(arrays) - 2):
             continue
         best[name] = Embedded(
             model=name,

@@ -15,6 +15,7 @@ from analysis.leaderboard import HEADLINE, digits, interval, label, number
 from analysis.table import as_rows
 from analysis.variance import RESIDUAL
 
+DRIFT = "what tuning changes"
 MOST_IN_TEXT = 8  # settings; a larger matrix is left to the figure and its file
 
 
@@ -54,7 +55,7 @@ def statistics(
         told = "Of each side the arm that validation prefers; 95 % interval of the paired difference over test samples."
         found.append(Said(heading="several levels against one", sentences=[*scales, told]))
     if drifts:
-        found.append(Said(heading="what tuning changes", sentences=drifts))
+        found.append(Said(heading=DRIFT, sentences=drifts))
     return found
 
 

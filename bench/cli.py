@@ -26,13 +26,18 @@ SHOW = ("data", "bands", "results", "split")  # words of geobench-list suite=NAM
 def _report(done: Sweep, out: Console) -> None:
     from analysis.leaderboard import terminal_table
     from analysis.report import build, put
+    from analysis.words import DRIFT
 
     suite, results = done.request.suite, done.request.config.results
     report = build(done.request.store, suite.name)
     paths = put(report, results)
     board = report.tables.leaderboard
     shown = board[board["model"].isin({run.entry.name for run in done.plan.runs})]
-    out.print(terminal_table(shown, title=f"{suite.name}: {suite.title}"))
+    if len(shown):
+        out.print(terminal_table(shown, title=f"{suite.name}: {suite.title}"))
+    if any(run.key.protocol == "drift" for run in done.plan.runs):
+        said = [sentence for part in report.findings.said if part.heading == DRIFT for sentence in part.sentences]
+        out.print("\n".join(said), highlight=False)
     if suite.generated:
         out.print("[bold yellow]generated data[/]: these scores say nothing about satellite images")
     folder = results / suite.name

@@ -92,6 +92,15 @@ def test_a_report_is_rebuilt_byte_for_byte(finished):
     assert {path.name: path.read_bytes() for path in suite.iterdir() if path.is_file()} == before
 
 
+def test_what_has_no_row_is_said_in_words(images, tmp_path):
+    words = ["suite=eurosat_rgb", "models=galileo_nano.random", "protocols=drift", "seeds=0", f"data={images}"]
+    small = ["drift.steps=2", "drift.samples=8", "drift.batch=4", "drift.evaluations=1", "drift.rewind=false"]
+    done = call("geobench-run", *words, *small, f"results={tmp_path}", "download=false", cache=tmp_path / "cache")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "the largest local drift is in" in done.stdout and "task" not in done.stdout.split("masked")[1]
+    assert (tmp_path / "eurosat_rgb" / "drift_landuse_galileo_nano.random.pdf").exists()
+
+
 def test_the_cache_is_listed_verified_and_damage_is_found(finished):
     folder, _, _ = finished
     rows = json.loads(call("geobench-cache", "ls", "--json", cache=folder / "cache").stdout)

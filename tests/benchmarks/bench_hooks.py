@@ -1,0 +1,101 @@
+"""Activations of 96 sub-modules of a ViT-B/16 by hooks in one pass, against the bare pass over the same images; ratios.
+
+python tests/benchmarks/bench_hooks.py [--images 32] [--rounds 3]
+
+In the pass before tuning every part's tuned copy answers to the same input (local drift). A block and its attention are
+parts that hold others, so the copy's work is done up to three times; the pass after tuning is a plain one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from bench.activations import activations, parts_of
+from bench.bands import match
+from bench.core import Band, Normalise, Sample, Task
+from bench.examples import ImageExamples
+from bench.forward import whole_taps
+from bench.timm_networks import load_vit
+from tests.toy import toy_entry, toy_suite
+
+BANDS = tuple(Band(name=f"rgb.{name}", unit="uint8") for name in ("red", "green", "blue"))
+TASK = Task(name="kind", kind="classification", classes=("off", "on"), metric="accuracy")
+SIDE, BATCH = 224, 8
+ENTRY = toy_entry(
+    name="vit_base",
+    bands=BANDS,
+    normalise=Normalise(kind="affine", shift=(128.0,) * 3, scale=(64.0,) * 3),
+    image_size=SIDE,
+    patch=16,
+    depth=12,
+    width=768,
+    load=partial(load_vit, name="vit_base_patch16_224", pool="mean"),
+)
+SUITE = toy_suite(bands=BANDS, image_size=(SIDE, SIDE), tasks=(TASK,))
+
+
+def noise(row: int) -> Sample:
+    values = np.random.default_rng(row).uniform(0, 255, (1, 3, SIDE, SIDE))
+    return Sample(images={"rgb": values.astype(np.float32)}, target=0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--images", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    recipe = match(ENTRY, SUITE, TASK, BANDS)
+    torch.manual_seed(0)
+    network: Any = ENTRY.load(ENTRY, None, 0, recipe.bands)
+    tuned = copy.deepcopy(network)
+    parts = parts_of(network, ["*"])
+    count = options.images
+    examples = ImageExamples(
+        sample=noise, positions=list(range(count)), ids=[str(i) for i in range(count)], blocks=[""] * count,
+        task=TASK, recipe=recipe, statistics={}, device="cpu",
+    )  # fmt: skip
+    layers = range(len(network.layers))
+
+    def bare() -> None:
+        network.eval()
+        with torch.no_grad():
+            for start in range(0, count, BATCH):
+                for part in examples.read(range(start, min(start + BATCH, count))):
+                    whole_taps(recipe, network, part.given, layers)
+
+    def hooked(other: Any = None) -> object:
+        return activations(network, examples, recipe, parts, batch=BATCH, other=other)
+
+    runs: dict[str, Callable[[], object]] = {
+        "bare pass": bare,
+        "hooked pass": hooked,
+        "hooked pass with local answers": lambda: hooked(tuned),
+    }
+    spent: dict[str, list[float]] = {name: [] for name in runs}
+    for turn in range(options.rounds + 1):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            if turn:
+                spent[name].append(time.perf_counter() - start)
+    print(f"{len(parts)} sub-modules and {len(layers)} layers of {count} images; seconds over the bare pass")
+    for name, seconds in spent.items():
+        ratio = statistics.median(one / two for one, two in zip(seconds, spent["bare pass"], strict=True))
+        print(f"  {name}: {statistics.median(seconds):.2f} s, {ratio:.3f}")
+
+
+if __name__ == "__main__":
+    main()
