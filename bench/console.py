@@ -22,6 +22,7 @@ from rich.table import Table
 from bench.core import Record, labels_in_words
 from bench.plan import TO_BE_FETCHED, Plan, Run
 
+NAMED = 4  # refused models of one reason that a run names
 RATES = {"cpu": 4e10, "mps": 5e11, "cuda": 1e13}  # multiply-adds a second, where no stored run says better
 
 
@@ -71,6 +72,7 @@ def show_plan(
     rate: float,
     images: int,
     note: str = "",
+    whole: bool = True,
 ) -> None:
     """Print what will be done, what is stored, what is refused and why, what is unavailable and how to get it.
 
@@ -82,6 +84,7 @@ def show_plan(
         rate: multiply-adds a second to expect.
         images: images of all splits.
         note: printed beneath, e.g. that data are missing.
+        whole: name every refused model; else the first few of each reason.
     """
     done = [run for run in plan.runs if stored.get(run.key.digest) == "ok"]
     failed = sum(stored.get(run.key.digest) == "failed" for run in plan.runs)
@@ -100,7 +103,11 @@ def show_plan(
         )
     _runs_table(out, plan.runs, stored)
     for reason, models in _reasons(plan).items():
-        out.print(f"  [yellow]refused[/] {with_twins(models)}: {escape(reason)}", highlight=False)
+        parents = [name for name in models if not (name.endswith(".random") and name.removesuffix(".random") in models)]
+        most = len(parents) if whole or len(parents) <= NAMED + 1 else NAMED
+        shown = [name for name in models if name.removesuffix(".random") in parents[:most] or name in parents[:most]]
+        more = f" and {len(parents) - most} more (--dry names them)" if most < len(parents) else ""
+        out.print(f"  [yellow]refused[/] {with_twins(shown)}{more}: {escape(reason)}", highlight=False)
     fetched = dict.fromkeys(run.entry.name for run in plan.runs if run.key.weights.startswith(TO_BE_FETCHED))
     if fetched:
         out.print(f"  [yellow]to be fetched[/] {' '.join(fetched)}", highlight=False)

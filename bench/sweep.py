@@ -122,7 +122,7 @@ def _plan(request: Request, data: Data | None, *, fetch_weights: bool) -> tuple[
     return plan, images, "; ".join(dict.fromkeys(missing))
 
 
-def _show(request: Request, plan: Plan, images: int, note: str, out: Console) -> dict[str, str]:
+def _show(request: Request, plan: Plan, images: int, note: str, out: Console, *, whole: bool) -> dict[str, str]:
     stored: dict[str, str] = {}
     rates = []
     for run in plan.runs:
@@ -138,7 +138,8 @@ def _show(request: Request, plan: Plan, images: int, note: str, out: Console) ->
     kind = request.config.device.partition(":")[0].replace("auto", "cpu")
     rate = sorted(rates)[len(rates) // 2] if rates else RATES[kind]
     todo = [run for run in plan.runs if stored.get(run.key.digest) != "ok"]
-    show_plan(out, plan, stored, costs=passes(request.suite, todo, images), rate=rate, images=images, note=note)
+    costs = passes(request.suite, todo, images)
+    show_plan(out, plan, stored, costs=costs, rate=rate, images=images, note=note, whole=whole)
     return stored
 
 
@@ -174,7 +175,7 @@ def sweep(config: RunConfig, out: Console, *, dry: bool = False) -> Sweep:
             raise
         note = str(error)
     plan, images, missing = _plan(request, data, fetch_weights=not dry)
-    stored = _show(request, plan, images, note or missing, out)
+    stored = _show(request, plan, images, note or missing, out, whole=dry)
     if dry or data is None:
         return Sweep(request=request, plan=plan)
     if not plan.runs:
