@@ -7,7 +7,6 @@ weather, once for the location. All visible tokens attend to each other.
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -17,6 +16,7 @@ from torch.nn import functional
 
 from bench.core import Band, Images, Layer, Tap
 from bench.errors import Incompatible
+from bench.masked_blocks import Block
 
 KERNEL = 8
 DATES = 24
@@ -98,7 +98,7 @@ class GalileoNetwork(nn.Module):
             for name, members in groups.items()
             if (source := _source(members, bands, absent))
         }
-        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
+        self.blocks = nn.ModuleList(Block(width, heads, joint=False) for _ in range(depth))
         self.register_buffer("pos_embed", sinusoid(quarter, torch.arange(DATES)))
         self.register_buffer("month_embed", month_table(quarter))
         self.s_t_channel_embed = nn.Parameter(torch.zeros(len(SPACE_TIME), quarter))
@@ -241,57 +241,6 @@ class GalileoNetwork(nn.Module):
         channel = self.st_channel_embed[list(STATIC).index("location")]
         token: Tensor = self.static_embed["location"](point)
         return token + functional.pad(channel, (0, 3 * len(channel)))
-
-
-class Attention(nn.Module):
-    """Self-attention with separate projections.
-
-    Args:
-        width: channels of a token.
-        heads: number of heads.
-    """
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.q = nn.Linear(width, width)
-        self.k = nn.Linear(width, width)
-        self.v = nn.Linear(width, width)
-        self.proj = nn.Linear(width, width)
-
-    def forward(self, tokens: Tensor, visible: Tensor | None) -> Tensor:
-        """Return (B, N, D) -> (B, N, D); `visible` (B, N) says which tokens are attended to."""
-        query, key, value = (
-            project(tokens).unflatten(2, (self.heads, -1)).transpose(1, 2) for project in (self.q, self.k, self.v)
-        )
-        mask = None if visible is None else visible[:, None, None]
-        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        out: Tensor = self.proj(mixed.transpose(1, 2).flatten(2))
-        return out
-
-
-class Block(nn.Module):
-    """A pre-norm transformer block with an MLP four times as wide.
-
-    Args:
-        width: channels of a token.
-        heads: number of heads.
-    """
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.norm1 = nn.LayerNorm(width)
-        self.attn = Attention(width, heads)
-        self.norm2 = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(
-            OrderedDict(fc1=nn.Linear(width, 4 * width), act=nn.GELU(), fc2=nn.Linear(4 * width, width))
-        )
-
-    def forward(self, tokens: Tensor, visible: Tensor | None) -> Tensor:
-        """Return (B, N, D) -> (B, N, D)."""
-        tokens = tokens + self.attn(self.norm1(tokens), visible)
-        out: Tensor = tokens + self.mlp(self.norm2(tokens))
-        return out
 
 
 def sinusoid(size: int, position: Tensor) -> Tensor:

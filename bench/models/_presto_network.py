@@ -7,7 +7,7 @@ visible tokens attend to each other.
 from __future__ import annotations
 
 import math
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from bench.core import Band, Images, Layer, Tap
 from bench.errors import Incompatible
+from bench.masked_blocks import Block
 
 COVERS = 9  # Dynamic World's classes 0..8; this code itself says that none is known
 GROUPS = {
@@ -60,7 +61,7 @@ class PrestoNetwork(nn.Module):
         self.eo_patch_embed = nn.ModuleDict({name: nn.Linear(len(group), width) for name, group in GROUPS.items()})
         self.dw_embed = nn.Embedding(COVERS + 1, width)
         self.latlon_embed = nn.Linear(3, width)
-        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
+        self.blocks = nn.ModuleList(Block(width, heads, joint=True) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
         self.modules_map = {
             f"block_{i + 1}": {name: f"blocks.{i}.{path}".rstrip(".") for name, path in PARTS.items()}
@@ -132,53 +133,6 @@ class PrestoNetwork(nn.Module):
             return table[counted][None]
         month = when[..., 1].long()
         return table[torch.where(month > 0, month - 1, counted)].repeat_interleave(pixels // len(when), 0)
-
-
-class Attention(nn.Module):
-    """Self-attention with one joint projection.
-
-    Args:
-        width: channels of a token.
-        heads: number of heads.
-    """
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.qkv = nn.Linear(width, 3 * width)
-        self.proj = nn.Linear(width, width)
-
-    def forward(self, tokens: Tensor, seen: Tensor | None) -> Tensor:
-        """Return (P, N, D) -> (P, N, D); `seen` (P, N) says which tokens are attended to."""
-        query, key, value = self.qkv(tokens).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        mask = None if seen is None else seen[:, None, None]
-        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        out: Tensor = self.proj(mixed.transpose(1, 2).flatten(2))
-        return out
-
-
-class Block(nn.Module):
-    """A pre-norm transformer block with an MLP four times as wide.
-
-    Args:
-        width: channels of a token.
-        heads: number of heads.
-    """
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.norm1 = nn.LayerNorm(width)
-        self.attn = Attention(width, heads)
-        self.norm2 = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(
-            OrderedDict(fc1=nn.Linear(width, 4 * width), act=nn.GELU(), fc2=nn.Linear(4 * width, width))
-        )
-
-    def forward(self, tokens: Tensor, seen: Tensor | None) -> Tensor:
-        """Return (P, N, D) -> (P, N, D)."""
-        tokens = tokens + self.attn(self.norm1(tokens), seen)
-        out: Tensor = tokens + self.mlp(self.norm2(tokens))
-        return out
 
 
 def sinusoid(size: int, dates: int) -> Tensor:
