@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from itertools import combinations
 
@@ -22,7 +22,7 @@ FEWEST = 8  # images below which nothing is compared
 MOST_PARTS = 6  # pairs of models whose sub-modules are drawn
 
 
-def similarity_pictures(suite: str, source: RecordSource, records: Iterable[Record]) -> Iterator[Picture]:
+def similarity_pictures(suite: str, source: RecordSource, records: Collection[Record]) -> Iterator[Picture]:
     """Yield the maps of layers, the matrix of models and the dimensions, from records of protocol ``embed``."""
     models = embedded(source, records)
     if not models or len(models[0].ids) < FEWEST:
@@ -38,7 +38,7 @@ def similarity_pictures(suite: str, source: RecordSource, records: Iterable[Reco
         numbers=_flat(maps),
         draw=partial(maps_figure, maps, title=f"{suite}: layers alike, {count} images", generated=generated),
     )
-    yield from _part_pictures(suite, models, generated)
+    yield from _part_pictures(suite, embedded(source, records, parts=True), generated)
     if len(models) > 1:
         frame = model_matrix(models)
         yield Picture(
@@ -76,7 +76,9 @@ def _part_pictures(suite: str, models: Sequence[Embedded], generated: bool) -> I
             kind="similarity of sub-modules",
             caption=f"Debiased linear CKA{who} between the same sub-module of every two blocks; {len(one.ids)} images.",
             numbers=_flat(maps),
-            draw=partial(maps_figure, maps, title=f"{suite}: sub-modules alike", generated=generated),
+            draw=partial(
+                maps_figure, maps, title=f"{suite}: sub-modules alike, {len(one.ids)} images", generated=generated
+            ),
         )
 
 

@@ -61,7 +61,7 @@ class Embedded:
         return [np.asarray(self.values[name], np.float32) for name in parts or self.layers]
 
 
-def embedded(source: RecordSource, records: Iterable[Record]) -> list[Embedded]:
+def embedded(source: RecordSource, records: Iterable[Record], *, parts: bool = False) -> list[Embedded]:
     """Return the stored activations of a suite by model, rows matched by id to those of the first.
 
     Images that not all of them have are left out. Of records of one model and seed the one with most images counts,
@@ -70,12 +70,15 @@ def embedded(source: RecordSource, records: Iterable[Record]) -> list[Embedded]:
     Args:
         source: where their arrays are.
         records: of a suite; those of other protocols are passed over.
+        parts: of records with sub-modules only, which are often of fewer images.
     """
     best: dict[str, Embedded] = {}
     for record in records:
         if record.key.protocol != "embed" or record.status != "ok":
             continue
         arrays = source.arrays(record)
+        if parts and not any("." in name for name in arrays):
+            continue
         seed = f" (seed {record.key.seed})" if record.key.weights == "random" and record.key.seed else ""
         names = [str(row["layer"]) for row in record.curves]
         ids = arrays["ids"]

@@ -111,8 +111,16 @@ def test_sub_modules_are_compared_with_their_like_in_other_blocks(tmp_path):
     assert len(frame) == 2 * (2 * 3)
     assert (frame[frame["part"] == "fc1"]["cka"] > 0.999).all() and (frame[frame["part"] == "qkv"]["cka"] < 0.3).all()
     figure = pictures["cka_parts_one_two"].draw()
-    assert [axes.get_title(loc="left") for axes in figure.axes[:2]] == ["fc1", "qkv"]
+    assert [axes.get_title(loc="left") for axes in figure.axes[:2]] == ["qkv", "fc1"]
     assert figure.axes[0].images[0].get_array().shape == (2, 3)
+    # More images without sub-modules are for the layers alone.
+    more = np.array([f"image {i}" for i in range(90)])
+    for model in ("one", "two"):
+        layers = {"embedding": rng.normal(size=(90, 4)), "block_0": rng.normal(size=(90, 4))}
+        embed_record(made, model, layers, ids=more, seed=1)
+    again = {one.stem: one for one in similarity_pictures("toy", made, list(made.records("toy")))}
+    assert "90 images" in again["cka_layers"].caption and "60 images" in again["cka_parts_one_two"].caption
+    assert again["cka_parts_one_two"].numbers.equals(frame)
 
 
 def drift_record(store, seed, *, strongest="fc1"):
