@@ -118,7 +118,7 @@ def compare_settings(board: pd.DataFrame, drawn: Mapping[tuple[Any, ...], Drawn]
         drawn: `Tables.drawn`, for intervals and ceilings.
     """
     by_setting, left_out = _settings(board)
-    chosen, models = _shared(by_setting)
+    chosen, models = largest_table(by_setting, fewest=FEWEST_MODELS)
     if not chosen:
         return None
     lost = [name for name in by_setting if name not in chosen]
@@ -155,14 +155,17 @@ def _settings(board: pd.DataFrame) -> tuple[dict[str, dict[str, dict[str, Any]]]
     return {name: found[name] for name in sorted(kept, key=lambda name: order[name])}, told
 
 
-def _shared(by_setting: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[str]]:
-    """Return the settings and models, every model in every setting, that make the largest table."""
+def largest_table(by_setting: Mapping[str, Mapping[str, Any]], *, fewest: int) -> tuple[list[str], list[str]]:
+    """Return the settings and models, every model in every setting, that make the largest table.
+
+    Of two settings and `fewest` models at least, else nothing.
+    """
     fullest = sorted(by_setting, key=lambda name: -len(by_setting[name]))
     best: tuple[int, list[str], list[str]] = (0, [], [])
     models: set[str] = set()
     for count, name in enumerate(fullest, start=1):
         models = set(by_setting[name]) if count == 1 else models & set(by_setting[name])
-        if count > 1 and len(models) >= FEWEST_MODELS and count * len(models) > best[0]:
+        if count > 1 and len(models) >= fewest and count * len(models) > best[0]:
             best = (count * len(models), fullest[:count], sorted(models))
     return [name for name in by_setting if name in best[1]], best[2]
 

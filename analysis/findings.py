@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -11,9 +11,10 @@ import pandas as pd
 from analysis.agreement import Agreements, compare_settings
 from analysis.behind import Drawn
 from analysis.gallery import settings_pictures
+from analysis.overall import Overall, overall
 from analysis.picture import Picture
 from analysis.table import Tables
-from analysis.words import Said
+from analysis.words import Said, statistics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,14 +38,16 @@ class Findings:
 
 @dataclass(frozen=True, kw_only=True)
 class Across:
-    """What all suites say together."""
+    """What all suites say together: how their settings agree, and models over all their tasks."""
 
     agreed: Agreements | None = None
-    pictures: Sequence[Picture] = field(default=())
+    whole: Overall | None = None
+    said: Sequence[Said] = ()
+    pictures: Sequence[Picture] = ()
 
 
 def across_suites(every: Sequence[Tables]) -> Across:
-    """Return how settings of several suites agree on the models they share; nothing for a single suite."""
+    """Return what settings of several suites say of the models they share; nothing for a single suite."""
     if len(every) < 2:
         return Across()
     board = pd.concat([made.leaderboard for made in every], ignore_index=True)
@@ -53,7 +56,9 @@ def across_suites(every: Sequence[Tables]) -> Across:
     for made in every:
         drawn |= {(made.suite, *name): value for name, value in made.drawn.items()}
     agreed = compare_settings(board, drawn)
-    if agreed is None or len({name.split()[0] for name in agreed.settings}) < 2:
-        return Across()
+    if agreed is not None and len({name.split()[0] for name in agreed.settings}) < 2:
+        agreed = None
+    whole = overall(every)
     generated = any(made.generated for made in every)
-    return Across(agreed=agreed, pictures=settings_pictures(agreed, "all suites", generated=generated))
+    pictures = settings_pictures(agreed, "all suites", generated=generated) if agreed else ()
+    return Across(agreed=agreed, whole=whole, said=statistics(agreed, whole=whole), pictures=pictures)

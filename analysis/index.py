@@ -12,7 +12,6 @@ from analysis.leaderboard import boards, count, digits, interval, label, layer_t
 from analysis.markdown import depth_summary
 from analysis.page import embedded, rendered
 from analysis.table import Tables, as_rows
-from analysis.words import statistics
 from bench.core import labels_in_words
 
 COLUMNS = (
@@ -59,7 +58,7 @@ def index_page(
             "labels": [text for text, _ in sorted({tuple(row[8]) for row in rows}, key=lambda pair: -pair[1])],
         },
         kinds=list(dict.fromkeys(one["kind"] for one in [*pictures, *shared])),
-        shared={"said": statistics(across.agreed), "pictures": shared},
+        shared={"said": across.said, "pictures": shared},
         total=len(rows),
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,7 @@ class Normaliser:
         about: what the ranges are.
         source: where they come from.
         digest: hash of the ranges.
+        suites: suite -> (task of the ranges, metric): our suites whose score is in the same metric.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Normaliser:
     about: str = ""
     source: str = ""
     digest: str = ""
+    suites: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.name} v{self.version}"
@@ -108,4 +110,5 @@ def read_normaliser(path: Path) -> Normaliser:
         about=stored["about"],
         source=stored["source"],
         digest=digest,
+        suites={suite: (task, metric) for suite, (task, metric) in stored.get("suites", {}).items()},
     )

@@ -20,6 +20,7 @@ from analysis.index import index_page
 from analysis.leaderboard import latex
 from analysis.markdown import markdown
 from analysis.multiscale import multi_scale
+from analysis.overall import overall
 from analysis.page import suite_page
 from analysis.picture import Picture
 from analysis.plots import saved, style
@@ -72,6 +73,8 @@ def write_index(reports: Sequence[Report], out: Path) -> list[Path]:
     every = across_suites([report.tables for report in reports])
     for picture in every.pictures:
         files |= picture_files(picture)
+    if every.whole is not None:
+        files["overall.csv"] = csv(every.whole.table)
     page = index_page([(report.findings, report.files) for report in reports], every, files)
     return put_files({**files, "index.html": page}, out)
 
@@ -114,9 +117,11 @@ def build(store: RecordSource, suite: str) -> Report:
     areas = label_areas(made.leaderboard, made.drawn)
     if len(areas):
         files["label_efficiency.csv"] = csv(areas)
+    if (whole := overall([made])) is not None:
+        files["overall.csv"] = csv(whole.table)
     drifts = answer(drift_frame(store, made.records.values()))
     scales = multi_scale(made.leaderboard, made.drawn)
-    found = Findings(tables=made, said=statistics(agreed, taken_apart, drifts, scales, areas), pictures=drawn)
+    found = Findings(tables=made, said=statistics(agreed, taken_apart, drifts, scales, areas, whole), pictures=drawn)
     files["leaderboard.md"] = markdown(found).encode()
     files["leaderboard.html"] = suite_page(found, files)
     return Report(tables=made, findings=found, files=files)

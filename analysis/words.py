@@ -10,8 +10,11 @@ import pandas as pd
 
 from analysis.agreement import Agreements
 from analysis.arms import Design
+from analysis.behind import label_amount
 from analysis.efficiency import WAY
-from analysis.leaderboard import HEADLINE, digits, interval, label, number
+from analysis.leaderboard import HEADLINE, digits, interval, label, labels_of, number
+from analysis.overall import WAY as OVERALL_WAY
+from analysis.overall import Overall
 from analysis.table import as_rows
 from analysis.variance import RESIDUAL
 
@@ -35,6 +38,7 @@ def statistics(
     drifts: Sequence[str] = (),
     scales: Sequence[str] = (),
     areas: pd.DataFrame | None = None,
+    whole: Overall | None = None,
 ) -> list[Said]:
     """Return the parts of the Statistics section; empty where there is nothing to say.
 
@@ -44,10 +48,13 @@ def statistics(
         drifts: what tuning changes, a sentence a model.
         scales: what decoders of several levels gain over one, a sentence a setting.
         areas: see `analysis.efficiency.label_areas`.
+        whole: models over several tasks.
     """
     found = []
     if agreed is not None:
         found.append(_agreement(agreed))
+    if whole is not None:
+        found.append(_overall(whole))
     if areas is not None:
         found += [_efficiency(str(task), rows) for task, rows in areas.groupby("task", sort=True)]
     found += [_variance(one) for one in designs]
@@ -85,6 +92,37 @@ def _agreement(agreed: Agreements) -> Said:
     )
     head = ["setting", *(str(place + 1) for place in range(len(names)))]
     return Said(heading=heading, sentences=[*agreed.sentences(), told], head=head, rows=rows)
+
+
+def _overall(whole: Overall) -> Said:
+    """Return the table of the way of reading that most models and tasks went, the headline's where there is one."""
+    ways = [(way, rows) for way, rows in whole.table.groupby(list(OVERALL_WAY), sort=True)]
+    way, mine = max(
+        ways,
+        key=lambda pair: ((pair[0][0], pair[0][3]) == HEADLINE, label_amount(float(str(pair[0][4]))), len(pair[1])),
+    )
+    first = mine.iloc[0]
+    pooled = first["iqm_tasks"] > 0
+    rows = [
+        [row["model"], f"{row['mean_rank']:.2f}", interval({"low": row["rank_low"], "high": row["rank_high"]}, 2)]
+        + ([number(row["iqm"], 3), interval({"low": row["iqm_low"], "high": row["iqm_high"]}, 3)] if pooled else [])
+        for row in as_rows(mine)
+    ]
+    how = ", ".join(str(part) for part in way[:4] if part)
+    told = [
+        f"Mean rank over {first['tasks']} tasks ({how}, {labels_of(float(str(way[4])))}), 1 the best, "
+        f"among the {len(mine)} models that all of them have, controls too; 95 % of resamples of the test sets. "
+        "A rank tells who is ahead, not by how much. Every way of reading is in overall.csv."
+    ]
+    if pooled:
+        told.append(
+            f"IQM: interquartile mean over {first['iqm_tasks']} of the tasks of scores on the frozen ranges "
+            f"{first['normaliser']}, in which 0 and 1 are the worst and best run its authors had."
+        )
+    if whole.left_out.get(tuple(way)):
+        told.append(f"Left out: {whole.left_out[tuple(way)]}.")
+    head = ["model", "mean rank", "95 %", *(("IQM", "95 %") if pooled else ())]
+    return Said(heading="over all tasks", sentences=told, head=head, rows=rows)
 
 
 def _efficiency(task: str, rows: pd.DataFrame) -> Said:
