@@ -97,13 +97,14 @@ def panel_pictures(made: Tables, source: RecordSource) -> Iterator[dict[str, Any
             record, arrays = found
             how = f"{row['model']}, {row['decoder']}, {row['tuning']}"
             kind, classes = str(record.facts["kind"]), list(record.facts["classes"])
+            every = len(arrays["panel.rows"]) >= row["n_test"]
+            some = "" if every else " (two each from either end and the middle)"
             numbers = pd.DataFrame({"sample": arrays["panel.rows"], "error": arrays["panel.error"]})
             yield {
                 "stem": f"panels_{task}",
                 "task": task,
                 "kind": "images",
-                "caption": f"Test images with what was said of them, the worst two, two from the middle and the best "
-                f"two: {how}, the arm that does best on test.",
+                "caption": f"Test images with what was said of them, worst first{some}: {how}, the arm that does best.",
                 "numbers": numbers.assign(record=record.digest),
                 "draw": partial(
                     panel_figure,
