@@ -25,7 +25,6 @@ class LayerMap:
         rows, columns: the models' names.
         rows_depth, columns_depth: relative depth of each layer.
         values: (Lx, Ly).
-        part: the sub-module of every block that is compared; empty for layers.
     """
 
     rows: str
@@ -33,7 +32,6 @@ class LayerMap:
     rows_depth: np.ndarray
     columns_depth: np.ndarray
     values: np.ndarray
-    part: str = ""
 
 
 def maps_figure(maps: Sequence[LayerMap], *, title: str, generated: bool) -> Figure:
@@ -49,7 +47,6 @@ def maps_figure(maps: Sequence[LayerMap], *, title: str, generated: bool) -> Fig
             _depth_ticks(axes, one)
             axes.set_xlabel(one.columns, fontsize=6.5)
             axes.set_ylabel(one.rows, fontsize=6.5)
-            axes.set_title(one.part)
             axes.grid(visible=False)
         for axes in list(grid.flat)[len(maps) :]:
             axes.set_axis_off()

@@ -19,7 +19,6 @@ from bench.core import Record
 from bench.metrics import METRICS
 
 FEWEST = 8  # images below which nothing is compared
-MOST_PARTS = 6  # pairs of models whose sub-modules are drawn
 
 
 def similarity_pictures(suite: str, source: RecordSource, records: Collection[Record]) -> Iterator[Picture]:
@@ -62,23 +61,20 @@ def similarity_pictures(suite: str, source: RecordSource, records: Collection[Re
 
 
 def _part_pictures(suite: str, models: Sequence[Embedded], generated: bool) -> Iterator[Picture]:
-    """Yield a figure a model, and a pair of models, of each sub-module of its blocks over depth."""
-    kept = [one for one in models if one.parts]
-    for one, other in [*((one, one) for one in kept), *_pairs(kept)[:MOST_PARTS]]:
-        shared = sorted(set(one.parts) & set(other.parts), key=lambda part: ([*PARTS, part].index(part), part))
-        if not shared:
-            continue
-        maps = [_part_map(one, other, part) for part in shared]
-        name, who = (one.model, "") if one is other else (f"{one.model}_{other.model}", " of two models")
+    """Yield a figure a sub-module: between its blocks within each model, and between models."""
+    parts = {part for one in models for part in one.parts}
+    for part in sorted(parts, key=lambda part: ([*PARTS, part].index(part), part)):
+        kept = [one for one in models if part in one.parts]
+        pairs = [*((one, one) for one in kept), *_pairs(kept)[:MOST_PAIRS]]
+        maps = [_part_map(one, other, part) for one, other in pairs]
+        count = len(kept[0].ids)
         yield Picture(
-            stem=f"cka_parts_{file_name(name)}",
+            stem=f"cka_{part}",
             task="",
             kind="similarity of sub-modules",
-            caption=f"Debiased linear CKA{who} between the same sub-module of every two blocks; {len(one.ids)} images.",
+            caption=f"Debiased linear CKA of {part} between blocks, within and between models; {count} images.",
             numbers=_flat(maps),
-            draw=partial(
-                maps_figure, maps, title=f"{suite}: sub-modules alike, {len(one.ids)} images", generated=generated
-            ),
+            draw=partial(maps_figure, maps, title=f"{suite}: {part} alike, {count} images", generated=generated),
         )
 
 
@@ -112,7 +108,6 @@ def _part_map(one: Embedded, other: Embedded, part: str) -> LayerMap:
         rows_depth=one.depths(first),
         columns_depth=other.depths(second),
         values=values,
-        part=part,
     )
 
 
@@ -121,8 +116,7 @@ def _flat(maps: Sequence[LayerMap]) -> pd.DataFrame:
     for one in maps:
         for (y, x), value in np.ndenumerate(one.values):
             depths = {"depth": float(one.rows_depth[y]), "other_depth": float(one.columns_depth[x])}
-            named = {"model": one.rows, "other": one.columns} | ({"part": one.part} if one.part else {})
-            rows.append({**named, **depths, "cka": float(value)})
+            rows.append({"model": one.rows, "other": one.columns, **depths, "cka": float(value)})
     return pd.DataFrame(rows)
 
 

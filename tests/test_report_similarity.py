@@ -106,21 +106,22 @@ def test_sub_modules_are_compared_with_their_like_in_other_blocks(tmp_path):
     models = embedded(made, made.records("toy"))
     assert models[1].parts == {name: tuple(f"block_{i}.{name}" for i in range(3)) for name in ("fc1", "qkv")}
     pictures = {one.stem: one for one in similarity_pictures("toy", made, list(made.records("toy")))}
-    assert {"cka_parts_one", "cka_parts_two", "cka_parts_one_two"} <= set(pictures)
-    frame = pictures["cka_parts_one_two"].numbers
-    assert len(frame) == 2 * (2 * 3)
-    assert (frame[frame["part"] == "fc1"]["cka"] > 0.999).all() and (frame[frame["part"] == "qkv"]["cka"] < 0.3).all()
-    figure = pictures["cka_parts_one_two"].draw()
-    assert [axes.get_title(loc="left") for axes in figure.axes[:2]] == ["qkv", "fc1"]
-    assert figure.axes[0].images[0].get_array().shape == (2, 3)
+    assert {"cka_fc1", "cka_qkv"} <= set(pictures) and "cka_norm2" not in pictures
+    for part, alike in (("fc1", True), ("qkv", False)):
+        frame = pictures[f"cka_{part}"].numbers
+        assert len(frame) == 2 * 2 + 3 * 3 + 2 * 3
+        cross = frame[frame["model"] != frame["other"]]["cka"]
+        assert (cross > 0.999).all() if alike else (cross < 0.3).all()
+    figure = pictures["cka_qkv"].draw()
+    assert [axes.images[0].get_array().shape for axes in figure.axes[:3]] == [(2, 2), (3, 3), (2, 3)]
     # More images without sub-modules are for the layers alone.
     more = np.array([f"image {i}" for i in range(90)])
     for model in ("one", "two"):
         layers = {"embedding": rng.normal(size=(90, 4)), "block_0": rng.normal(size=(90, 4))}
         embed_record(made, model, layers, ids=more, seed=1)
     again = {one.stem: one for one in similarity_pictures("toy", made, list(made.records("toy")))}
-    assert "90 images" in again["cka_layers"].caption and "60 images" in again["cka_parts_one_two"].caption
-    assert again["cka_parts_one_two"].numbers.equals(frame)
+    assert "90 images" in again["cka_layers"].caption and "60 images" in again["cka_qkv"].caption
+    assert again["cka_qkv"].numbers.equals(frame)
 
 
 def drift_record(store, seed, *, strongest="fc1"):
