@@ -23,6 +23,10 @@ Group = TypeVar("Group", bound=Hashable)
 class RecordSource(Protocol):
     """What a report reads: `bench.store.Store`, or anything else that gives records and their arrays."""
 
+    def suites(self) -> list[str]:
+        """Return the names of the suites with records, sorted."""
+        ...
+
     def records(self, suite: str | None = None) -> Iterator[Record]:
         """Yield the records of one suite, or of all, in a fixed order."""
         ...

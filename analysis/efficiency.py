@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,29 +41,31 @@ def label_areas(board: pd.DataFrame, drawn: Mapping[tuple[Any, ...], Drawn]) -> 
         board: see `analysis.table.Tables.leaderboard`.
         drawn: its draws by row.
     """
-    rows: list[dict[str, Any]] = []
-    whole = board[(board["fraction"] > 0) & board["score"].notna()]
-    for _, group in whole.groupby(["task", *WAY], sort=True):
-        models = {name: part for name, part in group.groupby(["model", "variant"], sort=True) if len(part) > 1}
-        shared = sorted(set.intersection(*(set(part["fraction"]) for part in models.values()))) if models else []
+    groups: dict[tuple[Any, ...], dict[tuple[str, str], dict[float, dict[str, Any]]]] = {}
+    for row in as_rows(board[(board["fraction"] > 0) & board["score"].notna()]):
+        models = groups.setdefault(tuple(row[name] for name in ("task", *WAY)), {})
+        models.setdefault((row["model"], row["variant"]), {})[row["fraction"]] = row
+    found: list[dict[str, Any]] = []
+    for name in sorted(groups):
+        curves = [groups[name][model] for model in sorted(groups[name]) if len(groups[name][model]) > 1]
+        shared = sorted(set.intersection(*(set(curve) for curve in curves))) if curves else []
         if len(shared) < 2:
             continue
-        sign = -1.0 if group["direction"].iloc[0] == "min" else 1.0
-        found = [_area(part.set_index("fraction").loc[shared].reset_index(), drawn) for part in models.values()]
-        rows += sorted(found, key=lambda row: (-sign * row["area"], row["model"], row["variant"]))
-    return pd.DataFrame(rows, columns=list(AREAS))
+        areas = [_area([curve[fraction] for fraction in shared], drawn) for curve in curves]
+        sign = -1.0 if areas[0]["direction"] == "min" else 1.0
+        found += sorted(areas, key=lambda row: (-sign * row["area"], row["model"], row["variant"]))
+    return pd.DataFrame(found, columns=list(AREAS))
 
 
-def _area(rows: pd.DataFrame, drawn: Mapping[tuple[Any, ...], Drawn]) -> dict[str, Any]:
+def _area(rows: Sequence[Mapping[str, Any]], drawn: Mapping[tuple[Any, ...], Drawn]) -> dict[str, Any]:
     """Return the area of one model, whose rows are at one fraction each, fewest labels first."""
-    at, scores = rows["fraction"].to_numpy(float), rows["score"].to_numpy(float)
-    draws = [drawn[row_name(row)].scores for row in as_rows(rows) if row_name(row) in drawn]
+    at, scores = (np.array([row[name] for row in rows], dtype=np.float64) for name in ("fraction", "score"))
+    draws = [drawn[row_name(row)].scores for row in rows if row_name(row) in drawn]
     low, high = np.nan, np.nan
     if len(draws) == len(rows) and len({len(one) for one in draws}) == 1:
         estimate = label_efficiency_interval(at, scores, np.stack(draws, axis=1).astype(np.float64))
         low, high = estimate.low, estimate.high
-    first = as_rows(rows.iloc[:1])[0]
-    return {name: first[name] for name in AREAS if name in first and name not in ("low", "high")} | {
+    return {name: rows[0][name] for name in AREAS if name in rows[0] and name not in ("low", "high")} | {
         "fractions": " ".join(f"{one:g}" for one in at),
         "area": float(label_efficiency(at, scores)),
         "low": low,

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from analysis.agreement import compare_settings
 from analysis.arms import designs
+from analysis.beside import Beside, spare_processes
 from analysis.cells import RecordSource
 from analysis.drift import answer, drift_frame
 from analysis.efficiency import label_areas
@@ -25,7 +26,7 @@ from analysis.page import suite_page
 from analysis.picture import Picture
 from analysis.plots import saved, style
 from analysis.table import Tables, tables
-from analysis.words import statistics
+from analysis.words import Said, statistics
 from bench.errors import MissingData
 from bench.store import write_atomic
 
@@ -50,7 +51,7 @@ def write_report(store: RecordSource, out: Path, suite: str) -> list[Path]:
     Raises:
         MissingData: the suite has no records.
     """
-    return put(build(store, suite), out)
+    return put(begin(store, suite, processes=spare_processes()).finish(), out)
 
 
 def write_reports(store: RecordSource, out: Path) -> list[Path]:
@@ -59,10 +60,12 @@ def write_reports(store: RecordSource, out: Path) -> list[Path]:
     Raises:
         MissingData: there are no records at all.
     """
-    suites = sorted({record.key.suite for record in store.records()})
+    suites = store.suites()
     if not suites:
         raise MissingData(f"no records below {out}; run geobench-run suite=demo, or set results= to where they are")
-    reports = [build(store, suite) for suite in suites]
+    processes = spare_processes()
+    begun = [begin(store, suite, processes=processes) for suite in suites]
+    reports = [one.finish() for one in begun]
     paths = [path for report in reports for path in put(report, out)]
     return [*paths, *write_index(reports, out)]
 
@@ -95,25 +98,49 @@ def _put(path: Path, content: bytes) -> Path:
     return path
 
 
-def build(store: RecordSource, suite: str) -> Report:
-    """Return the report of a suite.
+@dataclass(frozen=True, kw_only=True)
+class Begun:
+    """A suite's report whose figures are being drawn."""
+
+    tables: Tables
+    said: Sequence[Said]
+    files: Mapping[str, bytes]
+    drawing: Beside[Picture, dict[str, bytes]]
+
+    def finish(self) -> Report:
+        """Return the whole report: the pages hold the figures."""
+        files = dict(self.files)
+        for drawn in self.drawing.results():
+            files |= drawn
+        found = Findings(tables=self.tables, said=self.said, pictures=self.drawing.items)
+        files["leaderboard.md"] = markdown(found).encode()
+        files["leaderboard.html"] = suite_page(found, files)
+        return Report(tables=self.tables, findings=found, files=files)
+
+
+def begin(store: RecordSource, suite: str, *, processes: int = 0) -> Begun:
+    """Return the report of a suite with all but its figures, which are under way.
+
+    Args:
+        store: where the records are.
+        suite: its name.
+        processes: that draw beside this one, see `analysis.beside.spare_processes`.
 
     Raises:
         MissingData: the suite has no records.
     """
-    made = tables(store, suite)
+    made = tables(store, suite, processes=processes)
     agreed = compare_settings(made.leaderboard, made.drawn)
     taken_apart = designs(made.arms, made.each)
     drawn = pictures(made, store, agreed, taken_apart)
     if made.leaderboard.empty and made.failures.empty and not drawn:
         raise MissingData(f"no records of suite {suite}; make some with geobench-run suite={suite}, or set results=")
+    drawing = Beside(picture_files, drawn, processes)
     files: dict[str, bytes] = {
         "leaderboard.csv": csv(made.leaderboard),
         "leaderboard.tex": latex(made).encode(),
         "layers.csv": csv(made.layers),
     }
-    for picture in drawn:
-        files |= picture_files(picture)
     areas = label_areas(made.leaderboard, made.drawn)
     if len(areas):
         files["label_efficiency.csv"] = csv(areas)
@@ -121,10 +148,22 @@ def build(store: RecordSource, suite: str) -> Report:
         files["overall.csv"] = csv(whole.table)
     drifts = answer(drift_frame(store, made.records.values()))
     scales = multi_scale(made.leaderboard, made.drawn)
-    found = Findings(tables=made, said=statistics(agreed, taken_apart, drifts, scales, areas, whole), pictures=drawn)
-    files["leaderboard.md"] = markdown(found).encode()
-    files["leaderboard.html"] = suite_page(found, files)
-    return Report(tables=made, findings=found, files=files)
+    said = statistics(agreed, taken_apart, drifts, scales, areas, whole)
+    return Begun(tables=made, said=said, files=files, drawing=drawing)
+
+
+def build(store: RecordSource, suite: str) -> Report:
+    """Return the report of a suite.
+
+    Raises:
+        MissingData: the suite has no records.
+    """
+    return begin(store, suite).finish()
+
+
+def figures(made: Tables) -> dict[str, Figure]:
+    """Return the layer-profile figure of each task with something to draw: a model of more than one layer."""
+    return {picture.task: picture.draw() for picture in profiles(made)}
 
 
 def picture_files(picture: Picture) -> dict[str, bytes]:
@@ -136,11 +175,6 @@ def picture_files(picture: Picture) -> dict[str, bytes]:
             f"{picture.stem}.png": saved(figure, "png"),
             f"{picture.stem}.pdf": saved(figure, "pdf"),
         }
-
-
-def figures(made: Tables) -> dict[str, Figure]:
-    """Return the layer-profile figure of each task with something to draw: a model of more than one layer."""
-    return {picture.task: picture.draw() for picture in profiles(made)}
 
 
 def csv(frame: pd.DataFrame) -> bytes:

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from analysis.behind import ARMS, CALIBRATION, CLASSES, REGIONS, Behind, Drawn, shared_columns
+from analysis.beside import Beside
 from analysis.cards import Card, cards
 from analysis.cells import Cell, RecordSource, cells, grouped, position
 from analysis.draws import Draws, draw
@@ -52,6 +54,7 @@ LAYERS = (
 )
 CHOSEN, LAST = "best-on-val", "last"
 FEW_BLOCKS = 10
+MOST_DRAWING = 4  # processes: each holds the outcomes of a test set
 NOTE_BREAK = " · "
 
 
@@ -103,21 +106,24 @@ class Tables:
     records: Mapping[str, Record] = field(repr=False)
 
 
-def tables(source: RecordSource, suite: str, *, resamples: int = RESAMPLES) -> Tables:
+def tables(source: RecordSource, suite: str, *, resamples: int = RESAMPLES, processes: int = 0) -> Tables:
     """Return the tables of a suite, from its records alone; equal records give equal tables.
 
     Args:
         source: where the records are.
         suite: its name.
         resamples: bootstrap resamples of each test set.
+        processes: that draw beside this one, see `analysis.beside.spare_processes`.
     """
     named = {record.digest: record for record in source.records(suite)}
     records = list(named.values())
     board: list[dict[str, Any]] = []
     profiles: list[list[dict[str, Any]]] = []
     more = Behind()
-    for group in grouped(cells(named), lambda cell: cell.test_set).values():
-        drawn = list(zip(group, draw(source, group, resamples), strict=True))
+    groups = list(grouped(cells(named), lambda cell: cell.test_set).values())
+    every = Beside(partial(_draw, source, resamples), groups, min(processes, MOST_DRAWING)).results()
+    for group, draws_of in zip(groups, every, strict=True):
+        drawn = list(zip(group, draws_of, strict=True))
         most = max(draws.samples for _, draws in drawn)
         ranked = [(_row(cell, rule, one, most), one.rules.get(rule)) for cell, one in drawn for rule in cell.rules]
         _rank(ranked)
@@ -149,6 +155,10 @@ def tables(source: RecordSource, suite: str, *, resamples: int = RESAMPLES) -> T
         each=more.each,
         records=named,
     )
+
+
+def _draw(source: RecordSource, resamples: int, group: Sequence[Cell]) -> list[Draws]:
+    return draw(source, group, resamples)
 
 
 def as_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:

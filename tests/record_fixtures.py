@@ -23,6 +23,9 @@ class MemorySource:
     def put(self, record: Record, arrays: dict[str, np.ndarray]) -> None:
         self.held[record.digest] = (replace(record, arrays=tuple(sorted(arrays))), arrays)
 
+    def suites(self) -> list[str]:
+        return sorted({record.key.suite for record, _ in self.held.values()})
+
     def records(self, suite: str | None = None) -> Iterator[Record]:
         for digest in sorted(self.held):
             record = self.held[digest][0]
