@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from typing import Generic, TypeVar
 
 I = TypeVar("I")  # noqa: E741
@@ -37,7 +38,7 @@ class Beside(Generic[I, O]):
 
     def __init__(self, work: Callable[[I], O], items: Sequence[I], processes: int) -> None:
         self.items, self._work = items, work
-        self._shares: list[tuple[Sequence[int], Connection]] = []
+        self._shares: list[tuple[Sequence[int], Connection, BaseProcess]] = []
         if min(processes, len(items)) < 2:
             return
         context = get_context("fork")
@@ -48,20 +49,22 @@ class Beside(Generic[I, O]):
                 # Python 3.12 warns of threads, BLAS's among them, which look after themselves.
                 warnings.simplefilter("ignore", DeprecationWarning)
                 mine = [items[place] for place in places]
-                context.Process(target=_worked, args=(there, work, mine), daemon=True).start()
+                process = context.Process(target=_worked, args=(there, work, mine), daemon=True)
+                process.start()
             there.close()
-            self._shares.append((places, here))
+            self._shares.append((places, here, process))
 
     def results(self) -> list[O]:
         """Return what came of each item, in order. What a process failed at is done again here, and says why."""
         done: dict[int, O] = {}
-        for places, source in self._shares:
+        for places, source, process in self._shares:
             try:
                 done |= zip(places, source.recv(), strict=True)
             except EOFError:
                 continue
             finally:
                 source.close()
+                process.join()
         self._shares = []
         return [done[place] if place in done else self._work(item) for place, item in enumerate(self.items)]
 

@@ -11,9 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures_matrix import SEQUENTIAL, matrix
-from analysis.plots import COLOURS, GREY, MARKERS, NARROW, WIDE, canvas, headed, style
+from analysis.plots import COLOURS, GREY, MARKERS, NARROW, WIDE, canvas, headed, places, style
 
 ACROSS = 3  # maps side by side
+MANY = 9  # maps; of more `ACROSS_MANY` smaller ones stand side by side
+ACROSS_MANY = 5
 MEASURES = {"rankme": "RankMe", "participation_ratio": "participation ratio", "twonn": "TwoNN dimension"}
 
 
@@ -36,17 +38,18 @@ class LayerMap:
 
 def maps_figure(maps: Sequence[LayerMap], *, title: str, generated: bool) -> Figure:
     """Return layer x layer maps of debiased CKA, all on the scale 0 to 1, depth rising to the right and upwards."""
-    across = min(ACROSS, len(maps))
+    small = len(maps) > MANY
+    across = ACROSS_MANY if small else min(ACROSS, len(maps))
     down = -(-len(maps) // across)
     with style():
-        figure = canvas(WIDE if across > 1 else NARROW, 0.45 + 2.05 * down)
+        figure = canvas(WIDE if across > 1 else NARROW, 0.45 + (1.35 if small else 2.05) * down)
         grid = figure.subplots(down, across, squeeze=False)
         image = None
         for axes, one in zip(grid.flat, maps, strict=False):
             image = axes.imshow(one.values, origin="lower", cmap=SEQUENTIAL, vmin=0, vmax=1, aspect="auto")
             _depth_ticks(axes, one)
-            axes.set_xlabel(one.columns, fontsize=6.5)
-            axes.set_ylabel(one.rows, fontsize=6.5)
+            axes.set_xlabel(one.columns, fontsize=5.5 if small else 6.5)
+            axes.set_ylabel(one.rows, fontsize=5.5 if small else 6.5)
             axes.grid(visible=False)
         for axes in list(grid.flat)[len(maps) :]:
             axes.set_axis_off()
@@ -103,23 +106,26 @@ def dimensions_figure(frame: pd.DataFrame, *, title: str, generated: bool) -> Fi
         generated: see `headed`.
     """
     names = sorted(frame["model"].unique())
+    trained = [name for name in names if ".random" not in name]
+    normed = bool(frame.duplicated(["model", "depth"]).any())
     with style():
         figure = canvas(WIDE, 2.5)
         for axes, (column, label) in zip(figure.subplots(1, len(MEASURES)), MEASURES.items(), strict=True):
-            for place, name in enumerate(names):
+            for name in names:
                 rows = frame[frame["model"] == name]
-                twin = ".random" in name
+                parent = name.partition(".random")[0]
+                place = trained.index(parent) if parent in trained else len(COLOURS)
                 axes.plot(
-                    rows["depth"],
+                    places(rows["depth"].to_numpy(float)),
                     rows[column],
-                    color=GREY if twin or place >= len(COLOURS) else COLOURS[place],
+                    color=COLOURS[place] if place < len(COLOURS) else GREY,
                     marker=MARKERS[place % len(MARKERS)],
                     markersize=2.5,
-                    linestyle="--" if twin else "-",
+                    linestyle="-" if name in trained else "--",
                     label=name,
                 )
             axes.set_title(label)
-            axes.set_xlabel("relative depth")
+            axes.set_xlabel("relative depth (beyond 1: norm)" if normed else "relative depth")
         handles, labels = axes.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncol=min(4, len(names)), fontsize=6)
         headed(figure, title, generated=generated)

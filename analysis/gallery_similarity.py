@@ -88,8 +88,8 @@ def _cross_maps(models: Sequence[Embedded]) -> list[LayerMap]:
 
 
 def _pairs(models: Sequence[Embedded]) -> list[tuple[Embedded, Embedded]]:
-    """Return all pairs: a model and its own random twin first, then trained ones among themselves."""
-    pairs = list(combinations(models, 2))
+    """Return all pairs but of two random twins: a model and its own first, then trained ones among themselves."""
+    pairs = [pair for pair in combinations(models, 2) if not all(".random" in one.model for one in pair)]
     pairs.sort(key=lambda pair: (not pair[1].model.startswith(f"{pair[0].model}.random"), ".random" in pair[1].model))
     return pairs
 

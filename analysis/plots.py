@@ -78,9 +78,13 @@ class Curve:
 
     @property
     def x(self) -> np.ndarray:
-        """Where its layers are drawn: the relative depth, the final norm moved a little beyond 1."""
-        repeats = np.append(False, np.diff(self.depth) == 0)
-        return np.asarray(self.depth + NORM_OFFSET * repeats)
+        """Where its layers are drawn, see `places`."""
+        return places(self.depth)
+
+
+def places(depth: np.ndarray) -> np.ndarray:
+    """Return where layers are drawn: at their relative depth, the final norm moved a little beyond 1."""
+    return np.asarray(depth + NORM_OFFSET * np.append(False, np.diff(depth) == 0))
 
 
 @dataclass(frozen=True, kw_only=True)
