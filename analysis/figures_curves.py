@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.plots import COLOURS, GREY, MARKERS, NARROW, WIDE, canvas, headed, style
+from analysis.plots import COLOURS, GREY, MARKERS, NARROW, WIDE, canvas, headed, in_sight, style
 
 TWIN = (0, (3, 1.5))
 
@@ -145,6 +145,11 @@ def label_figure(charts: Sequence[Chart], *, title: str, label: str, direction: 
             lines(axes, chart, inks, log=True)
             axes.set_title(chart.title)
             axes.set_xlabel("samples a class" if chart.shots else "% of training labels")
+        y, low, high = (
+            np.concatenate([getattr(line, name) for chart in charts for line in chart.lines])
+            for name in ("y", "low", "high")
+        )
+        every[0].set_ylim(*in_sight(y, low, high))
         every[0].set_ylabel(f"{label}  ({'↓' if direction == 'min' else '↑'} better)")
         headed(figure, title, generated=generated)
         figure.legend(handles=entries, loc="outside lower center", ncols=columns, handlelength=2.4)

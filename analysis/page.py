@@ -26,7 +26,8 @@ from analysis.leaderboard import (
 )
 from analysis.markdown import depth_summary
 from analysis.picture import Picture
-from analysis.table import as_rows
+from analysis.plots import in_sight
+from analysis.table import NOTE_BREAK, as_rows
 from bench.core import labels_in_words
 
 
@@ -76,8 +77,8 @@ def suite_page(found: Findings, files: Mapping[str, bytes]) -> bytes:
                 "about": " · ".join(
                     [str(rows["kind"].iloc[0]), f"{rows['n_test'].max()} test samples in {rows['blocks'].max()} blocks"]
                 ),
-                "noted": bool((rows["notes"] != "").any()),
-                "rows": _html_rows(rows),
+                "notes": (notes := _notes(rows)),
+                "rows": _html_rows(rows, notes),
                 "pictures": embedded(found.of(task), files),
             }
         )
@@ -108,14 +109,18 @@ def _start(options: Mapping[str, Sequence[str]], fractions: Sequence[str]) -> di
     return start | {"fraction": fractions[0] if fractions else ""}
 
 
-def _html_rows(rows: pd.DataFrame) -> list[dict[str, Any]]:
+def _notes(rows: pd.DataFrame) -> list[str]:
+    """Return what is noted of any row, each once."""
+    return list(dict.fromkeys(note for text in rows["notes"] if text for note in str(text).split(NOTE_BREAK)))
+
+
+def _html_rows(rows: pd.DataFrame, notes: Sequence[str]) -> list[dict[str, Any]]:
     """Return leaderboard rows with their printed forms, and where dot and interval lie on a shared scale of 0..150."""
     decimals = digits(rows["score"])
-    ends = rows[["score", "low", "high"]].to_numpy(float)
-    low, high = (np.nanmin(ends), np.nanmax(ends)) if np.isfinite(ends).any() else (0.0, 1.0)
+    low, high = in_sight(*rows[["score", "low", "high"]].to_numpy(float).T)
 
     def place(value: float) -> float:
-        return round(4 + 142 * float((value - low) / (high - low)), 1) if high > low else 75.0
+        return round(4 + 142 * min(1.0, max(0.0, float((value - low) / (high - low)))), 1)
 
     found = []
     for row in as_rows(rows):
@@ -132,6 +137,7 @@ def _html_rows(rows: pd.DataFrame) -> list[dict[str, Any]]:
             "at": None if np.isnan(row["score"]) else place(row["score"]),
             "band": None if np.isnan(row["low"]) else (place(row["low"]), place(row["high"])),
             "records": str(row["record"]).split(),
+            "noted": [notes.index(note) + 1 for note in str(row["notes"]).split(NOTE_BREAK) if note],
         }
         found.append(row | shown)
     return found

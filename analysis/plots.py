@@ -183,22 +183,37 @@ def _legend(curves: Sequence[Curve], ink: Inks) -> list[Line2D]:
     return entries
 
 
-def limits(curves: Sequence[Curve]) -> tuple[float, float]:
-    """Return the vertical range to draw: all scores and bands, but for layers far off every model's chosen one.
+def in_sight(
+    scores: np.ndarray, low: np.ndarray, high: np.ndarray, more: np.ndarray | None = None
+) -> tuple[float, float]:
+    """Return the vertical range of scores and their bands, but for what is far off the middle of the scores.
 
-    A layer with an R² of -50 would flatten everything else; its line leaves the axes instead.
+    An R² of -50 would flatten everything else; its line leaves the axes instead. Far is further from the median than
+    0 is, than thrice the interquartile range, and than thrice half a median band.
+
+    Args:
+        scores: (N,); NaN for none.
+        low: (N,) 95 % bounds, NaN for none.
+        high: likewise.
+        more: (M,) further values that should be seen if they are not far off.
     """
-    every = np.concatenate([part for curve in curves for part in (curve.score, curve.low, curve.high)])
-    every = every[~np.isnan(every)]
-    chosen = np.array([curve.score[curve.chosen] for curve in curves])
-    chosen = chosen[~np.isnan(chosen)]
-    if not len(chosen):
+    every = np.concatenate([np.ravel(part) for part in (scores, low, high, more) if part is not None])
+    every, known = every[np.isfinite(every)], scores[np.isfinite(scores)]
+    if not len(known):
         return 0.0, 1.0
-    reach = max(float(np.ptp(chosen)), float(np.abs(chosen).max()))
-    low = max(float(every.min()), float(chosen.min()) - reach)
-    high = min(float(every.max()), float(chosen.max()) + reach)
-    margin = 0.04 * (high - low) or 0.05
-    return low - margin, high + margin
+    first, middle, third = np.percentile(known, [25, 50, 75])
+    halves = (high - low)[np.isfinite(high - low)] / 2
+    reach = max(abs(middle), 3 * (third - first), 3 * float(np.median(halves)) if len(halves) else 0.0)
+    bottom, top = max(every.min(), middle - reach), min(every.max(), middle + reach)
+    margin = 0.04 * (top - bottom) or 0.05
+    return float(bottom - margin), float(top + margin)
+
+
+def limits(curves: Sequence[Curve]) -> tuple[float, float]:
+    """Return the vertical range to draw: all layers, but for those far off the models' chosen ones."""
+    chosen = [np.array([getattr(curve, name)[curve.chosen] for curve in curves]) for name in ("score", "low", "high")]
+    more = np.concatenate([part for curve in curves for part in (curve.score, curve.low, curve.high)])
+    return in_sight(chosen[0], chosen[1], chosen[2], more)
 
 
 def profile_figure(panels: Sequence[Panel], *, title: str, label: str, direction: str, generated: bool) -> Figure:

@@ -18,7 +18,7 @@ from matplotlib.colors import to_hex
 from rich.console import Console
 
 from analysis.leaderboard import boards, count, escaped, number, terminal_table
-from analysis.plots import COLOURS, NORM_OFFSET, Curve, Panel, inks, limits, profile_figure, saved
+from analysis.plots import COLOURS, NORM_OFFSET, Curve, Panel, in_sight, inks, limits, profile_figure, saved
 from analysis.report import build, write_report, write_reports
 from bench.errors import MissingData
 from bench.store import Store
@@ -261,6 +261,18 @@ def test_one_collapsed_layer_does_not_flatten_the_figure():
     assert 0.7 < high < 0.9
     low, high = limits([curve("oak", [0.5, 0.8, 0.7, 0.6])])
     assert low < 0.4 and high > 0.9
+
+
+def test_one_collapsed_model_does_not_flatten_the_figure_nor_the_table():
+    scores = np.array([0.42, 0.5, 0.55, 0.4, -3.7])
+    low, high = in_sight(scores, scores - 0.1, scores + 0.1)
+    assert -0.2 < low < 0.2 and 0.65 < high < 0.75
+    errors = np.array([24.0, 25.0, 26.0, 27.0, 400.0])
+    low, high = in_sight(errors, np.full(5, np.nan), np.full(5, np.nan))
+    assert 20 < low < 24 and 27 < high < 60
+    near = np.array([0.01, -0.01, 0.02])
+    assert in_sight(near, near - 0.1, near + 0.1)[0] < -0.11
+    assert in_sight(np.array([np.nan]), np.array([np.nan]), np.array([np.nan])) == (0.0, 1.0)
 
 
 @pytest.mark.parametrize("panels", [1, 2, 3, 4, 5])
