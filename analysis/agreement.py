@@ -158,16 +158,19 @@ def _settings(board: pd.DataFrame) -> tuple[dict[str, dict[str, dict[str, Any]]]
 def largest_table(by_setting: Mapping[str, Mapping[str, Any]], *, fewest: int) -> tuple[list[str], list[str]]:
     """Return the settings and models, every model in every setting, that make the largest table.
 
-    Of two settings and `fewest` models at least, else nothing.
+    Of two settings and `fewest` models at least, else nothing. Looked for among the models of every setting and what
+    every two share; of tables of one size the one of more settings.
     """
-    fullest = sorted(by_setting, key=lambda name: -len(by_setting[name]))
-    best: tuple[int, list[str], list[str]] = (0, [], [])
-    models: set[str] = set()
-    for count, name in enumerate(fullest, start=1):
-        models = set(by_setting[name]) if count == 1 else models & set(by_setting[name])
-        if count > 1 and len(models) >= fewest and count * len(models) > best[0]:
-            best = (count * len(models), fullest[:count], sorted(models))
-    return [name for name in by_setting if name in best[1]], best[2]
+    sets = {name: frozenset(models) for name, models in by_setting.items()}
+    own = list(dict.fromkeys(sets.values()))
+    best: tuple[int, int, list[str], list[str]] = (0, 0, [], [])
+    for models in dict.fromkeys(one & other for one in own for other in own):
+        names = [name for name, there in sets.items() if models <= there]
+        shared = sorted(frozenset.intersection(*(sets[name] for name in names))) if names else []
+        size = (len(names) * len(shared), len(names))
+        if len(names) > 1 and len(shared) >= fewest and size > best[:2]:
+            best = (*size, names, shared)
+    return best[2], best[3]
 
 
 def _few(names: Sequence[str], most: int = 6) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.agreement import largest_table
 from analysis.behind import Drawn, row_name
 from analysis.normalise import normaliser
 from analysis.overall import OVERALL, overall
@@ -90,6 +91,17 @@ def test_what_not_all_share_is_left_out_by_name():
     assert found.left_out[way] == "tasks not shared: a z; models not shared: three"
     assert overall([suite("a", {"x": {"one": 0.9, "two": 0.5}})]) is None
     assert overall([suite("a", {"x": {"one": 0.9}, "y": {"one": 0.9}})]) is None
+
+
+def test_the_largest_table_is_found_whichever_setting_has_most_models():
+    """Two suites with many models of their own share two with the rest, which share four among themselves."""
+    common = {"a", "b"}
+    settings = {name: dict.fromkeys({"one", "two", *common}) for name in ("x", "y", "z")}
+    settings |= {name: dict.fromkeys({*common, *(f"{name}{i}" for i in range(5))}) for name in ("p", "q")}
+    assert largest_table(settings, fewest=2) == (["x", "y", "z"], ["a", "b", "one", "two"])
+    assert largest_table(settings, fewest=5) == ([], [])
+    del settings["y"], settings["z"]
+    assert largest_table(settings, fewest=2) == (["x", "p", "q"], ["a", "b"])
 
 
 def test_generated_data_are_never_pooled_with_real_ones():
