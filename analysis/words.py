@@ -119,6 +119,8 @@ def _overall(whole: Overall) -> Said:
             f"IQM: interquartile mean over {first['iqm_tasks']} of the tasks of scores on the frozen ranges "
             f"{first['normaliser']}, in which 0 and 1 are the worst and best run its authors had."
         )
+    if mine["rank_low"].isna().all():
+        told.append("No interval: one of the test sets has none.")
     if whole.left_out.get(tuple(way)):
         told.append(f"Left out: {whole.left_out[tuple(way)]}.")
     head = ["model", "mean rank", "95 %", *(("IQM", "95 %") if pooled else ())]
