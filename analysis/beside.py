@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Generic, TypeVar
 
+MOST = 8  # processes: each takes some hundred megabytes
 I = TypeVar("I")  # noqa: E741
 O = TypeVar("O")  # noqa: E741
 
@@ -23,7 +24,7 @@ def spare_processes() -> int:
     """
     if sys.platform != "linux" or "torch" in sys.modules or threading.active_count() > 1:
         return 0
-    cores = len(os.sched_getaffinity(0))
+    cores = min(len(os.sched_getaffinity(0)), MOST)
     return cores if cores > 1 else 0
 
 
