@@ -69,7 +69,8 @@ def refuses(entry: ModelEntry, suite: Suite, task: Task, settings: Settings) -> 
         return (
             f"tuning={settings.tuning[0]} has no weights before and after to compare; use full, or one type of module"
         )
-    return "" if settings.split in suite.splits else f"{suite.name} has no split {settings.split}"
+    known = ", ".join(suite.splits)
+    return "" if settings.split in suite.splits else f"{suite.name} has no split {settings.split}; known: {known}"
 
 
 def run(context: Context) -> Outcome:

@@ -39,7 +39,8 @@ def refuses(entry: ModelEntry, suite: Suite, task: Task, settings: Settings) -> 
         return "ready-made embeddings have one layer; there is nothing to tap"
     if task.name != suite.tasks[0].name:
         return f"the images are those of {suite.tasks[0].name}: they are embedded once"
-    return "" if settings.split in suite.splits else f"{suite.name} has no split {settings.split}"
+    known = ", ".join(suite.splits)
+    return "" if settings.split in suite.splits else f"{suite.name} has no split {settings.split}; known: {known}"
 
 
 def run(context: Context) -> Outcome:
