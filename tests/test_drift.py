@@ -216,4 +216,4 @@ def test_what_has_no_weights_before_and_after_is_refused():
 
     assert "use full, or one type of module" in reason(tuning="lora")
     assert not reason(tuning="fc1")
-    assert reason(split="moon") == "toy has no split moon"
+    assert reason(split="moon") == "toy has no split moon; known: train, val, test"
