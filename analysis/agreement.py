@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.behind import Drawn, label_amount, row_name
+from analysis.behind import Drawn, label_amount, row_name, unit
 from analysis.ceiling import Ceiling, shared_ceiling, split_half
 from analysis.leaderboard import way
 from analysis.power import RankPower, what_ranks_can_show
@@ -145,8 +145,7 @@ def _settings(board: pd.DataFrame) -> tuple[dict[str, dict[str, dict[str, Any]]]
         task = f"{row['suite']} {row['task']}" if several else str(row["task"])
         how = f"{way(row)}, {row['layer']}" if row["protocol"] not in chosen_on_val else way(row)
         name = "\n".join((task, how, labels_in_words(row["fraction"])))
-        unit = f"{row['model']} ({row['variant']})" if row["variant"] else str(row["model"])
-        found.setdefault(name, {})[unit] = row
+        found.setdefault(name, {})[unit(row)] = row
         order[name] = (task, how, -label_amount(row["fraction"]))
     kept = sorted(found, key=lambda name: (order[name][2], order[name][:2]))[:MOST_SETTINGS]
     told = []

@@ -34,6 +34,11 @@ def row_name(row: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(row[name] for name in ROW)
 
 
+def unit(row: Mapping[str, Any]) -> str:
+    """Return the model of a row with what sets it apart."""
+    return f"{row['model']} ({row['variant']})" if row["variant"] else str(row["model"])
+
+
 def label_amount(fraction: float) -> float:
     """Return a sort key that puts fractions after few-shot subsets, and more labels after fewer."""
     return fraction if fraction > 0 else -fraction / 1e6

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.agreement import CONTROLS
-from analysis.behind import label_amount
+from analysis.behind import label_amount, unit
 from analysis.figures_cost import Costs, Point
 from analysis.figures_curves import Chart, Line
 from analysis.leaderboard import HEADLINE, labels_of, most_labels, way
@@ -24,11 +24,6 @@ COSTS = {
     "image_seconds": "seconds an image, encoder",
     "step_seconds": "seconds a training step",
 }
-
-
-def unit(row: dict[str, Any]) -> str:
-    """Return the model of a row with what sets it apart."""
-    return f"{row['model']} ({row['variant']})" if row["variant"] else str(row["model"])
 
 
 def profile_panels(rows: pd.DataFrame) -> list[Panel]:

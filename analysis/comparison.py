@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.behind import unit
 from analysis.cells import RecordSource
 from analysis.leaderboard import number
 from analysis.markdown import table_lines
@@ -88,9 +89,8 @@ def _pair(row: Mapping[str, Any]) -> list[str]:
     bounds = f" [{number(row['low'], decimals)}, {number(row['high'], decimals)}]" if np.isfinite(row["low"]) else ""
     inside = " ✓" if row["within"] is True or row["within"] == 1 else ""
     sign = "+" if row["difference"] > 0 else ""
-    model = f"{row['model']} ({row['variant']})" if row["variant"] else row["model"]
     return [
-        *(row["suite"], row["task"], model, METRICS[row["metric"]].label),
+        *(row["suite"], row["task"], unit(row), METRICS[row["metric"]].label),
         f"{number(row['ours'], decimals)}{bounds}",
         _published(row, decimals),
         f"{sign}{number(row['difference'], decimals)}{inside}",

@@ -7,6 +7,7 @@ from functools import partial
 
 import pandas as pd
 
+from analysis.behind import unit
 from analysis.figures_matrix import scores_figure
 from analysis.leaderboard import HEADLINE, label, way
 from analysis.picture import Picture, base, file_name, headline_rows
@@ -18,8 +19,7 @@ WORDS = {"iou": "IoU", "f1": "F1"}
 
 def _units(rows: pd.DataFrame) -> pd.Series:
     """Return the model of each row with what sets it apart."""
-    names = [row["model"] + (f" ({row['variant']})" if row["variant"] else "") for row in as_rows(rows)]
-    return pd.Series(names, index=rows.index)
+    return pd.Series([unit(row) for row in as_rows(rows)], index=rows.index)
 
 
 def _one_way(rows: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.behind import label_amount
+from analysis.behind import label_amount, unit
 from analysis.findings import Findings
 from analysis.leaderboard import Board, boards, count, interval, layer_text, name_text, number, origin, way
 from analysis.picture import Picture
@@ -86,10 +86,9 @@ def _markdown_depth(layers: pd.DataFrame, task: str, decimals: int) -> list[str]
     rows = []
     for row in as_rows(here):
         bounds = interval({"low": row["regret_low"], "high": row["regret_high"]}, decimals)
-        name = f"{row['model']} ({row['variant']})" if row["variant"] else row["model"]
         regret = f"{number(row['final_layer_regret'], decimals)} {bounds}".strip()
         p = "< 0.001" if row["regret_p_holm"] < 0.001 else number(row["regret_p_holm"], 3)
-        rows.append([name, row["protocol"], row["layer"], f"{row['depth']:.2f}", regret, p, _peak(row)])
+        rows.append([unit(row), row["protocol"], row["layer"], f"{row['depth']:.2f}", regret, p, _peak(row)])
     head = ["model", "protocol", "chosen layer", "relative depth", "final-layer regret", "p (Holm)", "peak on test"]
     text = (
         "Regret: how much better the layer chosen on validation does on test than the last layer. Peak: relative depth "

@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.aggregate import iqm
 from analysis.agreement import largest_table
-from analysis.behind import Drawn, row_name
+from analysis.behind import Drawn, row_name, unit
 from analysis.intervals import percentile
 from analysis.normalise import Normaliser, normaliser, normalisers
 from analysis.pool import Axes, pool
@@ -64,8 +64,7 @@ def overall(every: Sequence[Tables]) -> Overall | None:
             if "@" in str(row["task"]) or np.isnan(row["score"]):
                 continue
             task = f"{made.suite} {row['task']}" if several else str(row["task"])
-            unit = str(row["model"]) + (f" ({row['variant']})" if row["variant"] else "")
-            ways.setdefault(tuple(row[name] for name in WAY), {}).setdefault(task, {})[unit] = row
+            ways.setdefault(tuple(row[name] for name in WAY), {}).setdefault(task, {})[unit(row)] = row
             if (found := made.drawn.get(row_name(row))) is not None:
                 drawn[id(row)] = found
     tables, tasks, left_out = [], {}, {}

@@ -61,7 +61,9 @@ def read_published(path: Path) -> pd.DataFrame:
         BadSetting: names the first row that is not as `check_published` wants it.
     """
     if not path.is_file():
-        raise MissingData(f"no published numbers at {path}")
+        raise MissingData(
+            f"no published numbers at {path}; they come with the source, in results/published: copy that folder there"
+        )
     frame = pd.read_csv(path, dtype=str, keep_default_na=False)
     if tuple(frame.columns) != PUBLISHED:
         wrong = sorted(set(frame.columns) ^ set(PUBLISHED))

@@ -60,14 +60,23 @@ def write_reports(store: RecordSource, out: Path) -> list[Path]:
     Raises:
         MissingData: there are no records at all.
     """
-    suites = store.suites()
-    if not suites:
-        raise MissingData(f"no records below {out}; run geobench-run suite=demo, or set results= to where they are")
+    suites = known_suites(store, out)
     processes = spare_processes()
     begun = [begin(store, suite, processes=processes) for suite in suites]
     reports = [one.finish() for one in begun]
     paths = [path for report in reports for path in put(report, out)]
     return [*paths, *write_index(reports, out)]
+
+
+def known_suites(store: RecordSource, out: Path) -> list[str]:
+    """Return the suites there are records of.
+
+    Raises:
+        MissingData: there are none.
+    """
+    if not (suites := store.suites()):
+        raise MissingData(f"no records below {out}; run geobench-run suite=demo, or set results= to where they are")
+    return suites
 
 
 def write_index(reports: Sequence[Report], out: Path) -> list[Path]:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.agreement import Agreements
 from analysis.arms import Design
-from analysis.behind import label_amount
+from analysis.behind import label_amount, unit
 from analysis.efficiency import WAY
 from analysis.leaderboard import HEADLINE, digits, interval, label, labels_of, number
 from analysis.overall import WAY as OVERALL_WAY
@@ -134,7 +134,7 @@ def _efficiency(task: str, rows: pd.DataFrame) -> Said:
     decimals, first = digits(mine["area"]), mine.iloc[0]
     table = [
         [
-            row["model"] + (f" ({row['variant']})" if row["variant"] else ""),
+            unit(row),
             number(row["area"], decimals),
             interval(row, decimals),
         ]

@@ -172,15 +172,15 @@ def report() -> None:
     """``geobench-report``: tables and figures again, from records alone."""
 
     def body(words: list[str], flags: set[str]) -> int:
-        from analysis.report import write_report, write_reports
+        from analysis.report import known_suites, write_report, write_reports
 
         options = read_words(words, ("suite", "results", "compare"))
         results = Path(str(options.get("results", "results")))
         store = Store(results)
-        suites = _listed(options.get("suite")) or store.suites()
-        unknown = [name for name in suites if name not in store.suites()]
-        if unknown or not suites:
-            raise UnknownName("suite with records", unknown[0] if unknown else str(results), store.suites())
+        known = known_suites(store, results)
+        suites = _listed(options.get("suite")) or known
+        if unknown := [name for name in suites if name not in known]:
+            raise UnknownName("suite with records", unknown[0], known)
         if "compare" in options:
             from analysis.comparison import write_comparison
 

@@ -92,6 +92,12 @@ def test_a_report_is_rebuilt_byte_for_byte(finished):
     assert {path.name: path.read_bytes() for path in suite.iterdir() if path.is_file()} == before
 
 
+@pytest.mark.parametrize("more", [[], ["suite=demo"], ["compare=published"]])
+def test_a_report_without_records_says_where_it_looked(more, tmp_path):
+    done = call("geobench-report", f"results={tmp_path}", *more)
+    assert done.returncode == 2 and f"no records below {tmp_path}; run geobench-run" in done.stderr
+
+
 def test_what_has_no_row_is_said_in_words(images, tmp_path):
     words = ["suite=eurosat_rgb", "models=galileo_nano.random", "protocols=drift", "seeds=0", f"data={images}"]
     small = ["drift.steps=2", "drift.samples=8", "drift.batch=4", "drift.evaluations=1", "drift.rewind=false"]
