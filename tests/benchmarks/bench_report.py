@@ -1,4 +1,4 @@
-"""Seconds and peak memory of a whole report of 10,000 records, from a store on disk, in one process.
+"""Seconds and peak memory of a whole report of 10,000 records, from a store on disk, with its helping processes.
 
 The records are generated (`tests.record_fixtures`): suites x tasks x models x (probe and kNN at fractions and subsets,
 fine-tuned arms and seeds). They are made once and kept where asked.
@@ -91,8 +91,11 @@ def main() -> None:
             pstats.Stats(profile).sort_stats("cumulative").print_stats(60)
         seconds, processor = time.perf_counter() - start, time.process_time() - worked
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        beside = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
         print(f"{count} records, {len(paths)} files: {seconds:.1f} s, peak memory {peak:.2f} GiB")
-        print(f"{processor:.1f} s of processor time, all threads")
+        print(
+            f"{processor:.1f} s of processor time here; the largest process beside {beside:.2f} GiB, much of it shared"
+        )
     finally:
         if given.at is None:
             shutil.rmtree(root)
