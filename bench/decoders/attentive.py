@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bench.core import Kind, Layer, Task
-from bench.decoders._contract import accept
+from bench.core import Layer, Task
+from bench.decoders.parts.contract import POOLED, Decoder
 
 if TYPE_CHECKING:
     from torch import nn
-
-KINDS: tuple[Kind, ...] = ("classification", "multilabel", "regression")
-LEVELS = 1
-REFERENCE = "Chen et al. 2022, arXiv 2202.03026 (attentive probing); as in Bardes et al. 2024, arXiv 2404.08471"
 
 
 def build(layers: Sequence[Layer], task: Task, *, outputs: int, image: tuple[int, int]) -> nn.Module:
@@ -21,11 +17,19 @@ def build(layers: Sequence[Layer], task: Task, *, outputs: int, image: tuple[int
 
     Args:
         layers: the one it reads.
-        task: of a kind in `KINDS`.
+        task: of a kind that it serves.
         outputs: classes, or values.
         image: not used.
     """
-    from bench.decoders._pooled import Attentive
+    from bench.decoders.parts.pooled import Attentive
 
-    accept("attentive", layers, task, kinds=KINDS, levels=LEVELS)
+    DECODER.accept("attentive", layers, task)
     return Attentive(layers[0].channels, outputs)
+
+
+DECODER = Decoder(
+    kinds=POOLED,
+    layers_read=1,
+    reference="Chen et al. 2022, arXiv 2202.03026 (attentive probing); as in Bardes et al. 2024, arXiv 2404.08471",
+    build=build,
+)

@@ -8,15 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bench.core import Kind, Layer, Task
-from bench.decoders._contract import accept
+from bench.core import Layer, Task
+from bench.decoders.parts.contract import DENSE, Decoder
 
 if TYPE_CHECKING:
     from torch import nn
 
-KINDS: tuple[Kind, ...] = ("segmentation", "change", "dense_regression")
-LEVELS = 4
-REFERENCE = "Ranftl et al. 2021, arXiv 2103.13413, sec. 3"
 WIDTH = 256
 
 
@@ -27,14 +24,17 @@ def build(
 
     Args:
         layers: four, shallow to deep.
-        task: of a kind in `KINDS`.
+        task: of a kind that it serves.
         outputs: classes, or 1 for values.
         image: not used.
         width: channels inside.
     """
-    from bench.decoders._dense import Dense
-    from bench.decoders._dpt_network import DPT
-    from bench.decoders._pyramid import Standardised, finest_stride
+    from bench.decoders.parts.dense import Dense
+    from bench.decoders.parts.dpt import DPT
+    from bench.decoders.parts.pyramid import Standardised, finest_stride
 
-    accept("dpt", layers, task, kinds=KINDS, levels=LEVELS)
+    DECODER.accept("dpt", layers, task)
     return Dense(Standardised(layers), DPT(layers, finest_stride(layers), width), width=width, outputs=outputs)
+
+
+DECODER = Decoder(kinds=DENSE, layers_read=4, reference="Ranftl et al. 2021, arXiv 2103.13413, sec. 3", build=build)

@@ -1,6 +1,6 @@
 """Faster R-CNN: proposals from anchors on a feature pyramid, then classes and boxes of what is pooled from each.
 
-torchvision's proposal network and region heads over the pyramid of `bench.decoders._boxes`.
+torchvision's proposal network and region heads over the pyramid of `bench.decoders.parts.boxes`.
 """
 
 from __future__ import annotations
@@ -8,15 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bench.core import Kind, Layer, Task
-from bench.decoders._contract import accept
+from bench.core import Layer, Task
+from bench.decoders.parts.contract import Decoder
 
 if TYPE_CHECKING:
     from torch import nn
 
-KINDS: tuple[Kind, ...] = ("detection",)
-LEVELS = 4
-REFERENCE = "Ren et al. 2015, arXiv 1506.01497; pyramids of arXiv 2203.16527 (one stride) and 1612.03144 (several)"
 WIDTH = 128
 
 
@@ -27,15 +24,23 @@ def build(
 
     Args:
         layers: four, shallow to deep; of a network with one stride only the last is read.
-        task: of a kind in `KINDS`.
+        task: of a kind that it serves.
         outputs: classes.
         image: (H, W) of the network's input in pixels.
         width: channels inside.
     """
-    from bench.decoders._box_heads import TwoStage
-    from bench.decoders._boxes import Detector, Neck, finest_map, frame_of
+    from bench.decoders.parts.box_heads import TwoStage
+    from bench.decoders.parts.boxes import Detector, Neck, finest_map, frame_of
 
-    accept("faster_rcnn", layers, task, kinds=KINDS, levels=LEVELS)
+    DECODER.accept("faster_rcnn", layers, task)
     neck = Neck(layers, finest_map(layers, image), width)
     head = TwoStage(outputs, width, min(frame_of(layers, image)))
     return Detector(layers, image, neck, head, classes=outputs)
+
+
+DECODER = Decoder(
+    kinds=("detection",),
+    layers_read=4,
+    reference="Ren et al. 2015, arXiv 1506.01497; pyramids of arXiv 2203.16527 (one stride) and 1612.03144 (several)",
+    build=build,
+)

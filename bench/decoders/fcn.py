@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bench.core import Kind, Layer, Task
-from bench.decoders._contract import accept
+from bench.core import Layer, Task
+from bench.decoders.parts.contract import DENSE, Decoder
 
 if TYPE_CHECKING:
     from torch import nn
 
-KINDS: tuple[Kind, ...] = ("segmentation", "change", "dense_regression")
-LEVELS = 1
-REFERENCE = "Long et al. 2015, arXiv 1411.4038; two convolutions of 256 channels as the FCN head of MMSegmentation"
 WIDTH = 256
 
 
@@ -24,15 +21,23 @@ def build(
 
     Args:
         layers: the one it reads.
-        task: of a kind in `KINDS`.
+        task: of a kind that it serves.
         outputs: classes, or values.
         image: not used.
         width: channels inside.
     """
-    from bench.decoders._dense import Dense, One
-    from bench.decoders._norms import convolution
-    from bench.decoders._pyramid import Standardised
+    from bench.decoders.parts.dense import Dense, One
+    from bench.decoders.parts.norms import convolution
+    from bench.decoders.parts.pyramid import Standardised
 
-    accept("fcn", layers, task, kinds=KINDS, levels=LEVELS)
+    DECODER.accept("fcn", layers, task)
     body = One(convolution(layers[0].channels, width), convolution(width, width))
     return Dense(Standardised(layers), body, width=width, outputs=outputs)
+
+
+DECODER = Decoder(
+    kinds=DENSE,
+    layers_read=1,
+    reference="Long et al. 2015, arXiv 1411.4038; two convolutions of 256 channels as the FCN head of MMSegmentation",
+    build=build,
+)

@@ -9,15 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bench.core import Kind, Layer, Task
-from bench.decoders._contract import accept
+from bench.core import Layer, Task
+from bench.decoders.parts.contract import DENSE, Decoder
 
 if TYPE_CHECKING:
     from torch import nn
 
-KINDS: tuple[Kind, ...] = ("segmentation", "change", "dense_regression")
-LEVELS = 4
-REFERENCE = "Lin et al. 2017, arXiv 1612.03144; Kirillov et al. 2019, arXiv 1901.02446, sec. 3.1"
 WIDTH = 256
 
 
@@ -28,15 +25,23 @@ def build(
 
     Args:
         layers: four, shallow to deep.
-        task: of a kind in `KINDS`.
+        task: of a kind that it serves.
         outputs: classes, or 1 for values.
         image: not used.
         width: channels of the pyramid; the semantic branch has half.
     """
-    from bench.decoders._dense import Dense
-    from bench.decoders._fpn_network import FPN
-    from bench.decoders._pyramid import Pyramid
+    from bench.decoders.parts.dense import Dense
+    from bench.decoders.parts.fpn import FPN
+    from bench.decoders.parts.pyramid import Pyramid
 
-    accept("fpn", layers, task, kinds=KINDS, levels=LEVELS)
+    DECODER.accept("fpn", layers, task)
     neck = Pyramid(layers)
     return Dense(neck, FPN(neck.channels, width), width=width // 2, outputs=outputs)
+
+
+DECODER = Decoder(
+    kinds=DENSE,
+    layers_read=4,
+    reference="Lin et al. 2017, arXiv 1612.03144; Kirillov et al. 2019, arXiv 1901.02446, sec. 3.1",
+    build=build,
+)

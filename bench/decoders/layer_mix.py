@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bench.core import Kind, Layer, Task
-from bench.decoders._contract import accept
+from bench.core import Layer, Task
+from bench.decoders.parts.contract import POOLED, Decoder
 
 if TYPE_CHECKING:
     from torch import nn
 
-KINDS: tuple[Kind, ...] = ("classification", "multilabel", "regression")
-LEVELS = 0
-GRIDS = False  # it reads mean tokens
 """All layers, or as many as the caller gives."""
-REFERENCE = "Peters et al. 2018, arXiv 1802.05365, eq. 1"
 
 
 def build(layers: Sequence[Layer], task: Task, *, outputs: int, image: tuple[int, int]) -> nn.Module:
@@ -23,11 +19,16 @@ def build(layers: Sequence[Layer], task: Task, *, outputs: int, image: tuple[int
 
     Args:
         layers: any number, in order of depth.
-        task: of a kind in `KINDS`.
+        task: of a kind that it serves.
         outputs: classes, or values.
         image: not used.
     """
-    from bench.decoders._pooled import LayerMix
+    from bench.decoders.parts.pooled import LayerMix
 
-    accept("layer_mix", layers, task, kinds=KINDS, levels=LEVELS)
+    DECODER.accept("layer_mix", layers, task)
     return LayerMix(layers, outputs)
+
+
+DECODER = Decoder(
+    kinds=POOLED, layers_read=0, reference="Peters et al. 2018, arXiv 1802.05365, eq. 1", build=build, reads_grids=False
+)

@@ -9,15 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bench.core import Kind, Layer, Task
-from bench.decoders._contract import accept
+from bench.core import Layer, Task
+from bench.decoders.parts.contract import DENSE, Decoder
 
 if TYPE_CHECKING:
     from torch import nn
 
-KINDS: tuple[Kind, ...] = ("segmentation", "change", "dense_regression")
-LEVELS = 4
-REFERENCE = "after Oquab et al. 2023, arXiv 2304.07193 (linear head on four concatenated layers)"
 WIDTH = 256
 
 
@@ -28,14 +25,22 @@ def build(
 
     Args:
         layers: four, shallow to deep.
-        task: of a kind in `KINDS`.
+        task: of a kind that it serves.
         outputs: classes, or 1 for values.
         image: not used.
         width: channels inside.
     """
-    from bench.decoders._dense import Dense, SumFuse
-    from bench.decoders._pyramid import Standardised
+    from bench.decoders.parts.dense import Dense, SumFuse
+    from bench.decoders.parts.pyramid import Standardised
 
-    accept("light", layers, task, kinds=KINDS, levels=LEVELS)
+    DECODER.accept("light", layers, task)
     neck = Standardised(layers)
     return Dense(neck, SumFuse(neck.channels, width), width=width, outputs=outputs)
+
+
+DECODER = Decoder(
+    kinds=DENSE,
+    layers_read=4,
+    reference="after Oquab et al. 2023, arXiv 2304.07193 (linear head on four concatenated layers)",
+    build=build,
+)

@@ -1,7 +1,7 @@
 """SegFormer head: four maps each through a linear layer, brought to the finest, concatenated and fused by another.
 
 The network is that of segmentation-models-pytorch with group norm for batch norm. Of a plain ViT the four maps come
-from `bench.decoders._pyramid`.
+from `bench.decoders.parts.pyramid`.
 """
 
 from __future__ import annotations
@@ -9,15 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bench.core import Kind, Layer, Task
-from bench.decoders._contract import accept
+from bench.core import Layer, Task
+from bench.decoders.parts.contract import DENSE, Decoder
 
 if TYPE_CHECKING:
     from torch import nn
 
-KINDS: tuple[Kind, ...] = ("segmentation", "change", "dense_regression")
-LEVELS = 4
-REFERENCE = "Xie et al. 2021, arXiv 2105.15203, sec. 3.2"
 WIDTH = 256
 
 
@@ -28,15 +25,18 @@ def build(
 
     Args:
         layers: four, shallow to deep.
-        task: of a kind in `KINDS`.
+        task: of a kind that it serves.
         outputs: classes, or 1 for values.
         image: not used.
         width: channels inside.
     """
-    from bench.decoders._dense import Dense
-    from bench.decoders._pyramid import Pyramid
-    from bench.decoders._smp_networks import Segformer
+    from bench.decoders.parts.dense import Dense
+    from bench.decoders.parts.from_smp import Segformer
+    from bench.decoders.parts.pyramid import Pyramid
 
-    accept("segformer", layers, task, kinds=KINDS, levels=LEVELS)
+    DECODER.accept("segformer", layers, task)
     neck = Pyramid(layers)
     return Dense(neck, Segformer(neck.channels, width), width=width, outputs=outputs)
+
+
+DECODER = Decoder(kinds=DENSE, layers_read=4, reference="Xie et al. 2021, arXiv 2105.15203, sec. 3.2", build=build)

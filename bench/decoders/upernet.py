@@ -1,7 +1,7 @@
 """UPerNet: pyramid pooling on the coarsest map, a feature pyramid over the others, all fused at the finest.
 
 The network is that of segmentation-models-pytorch with group norm for batch norm. Of a plain ViT the four maps come
-from `bench.decoders._pyramid`.
+from `bench.decoders.parts.pyramid`.
 """
 
 from __future__ import annotations
@@ -9,15 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bench.core import Kind, Layer, Task
-from bench.decoders._contract import accept
+from bench.core import Layer, Task
+from bench.decoders.parts.contract import DENSE, Decoder
 
 if TYPE_CHECKING:
     from torch import nn
 
-KINDS: tuple[Kind, ...] = ("segmentation", "change", "dense_regression")
-LEVELS = 4
-REFERENCE = "Xiao et al. 2018, arXiv 1807.10221"
 WIDTH = 256
 
 
@@ -28,15 +25,18 @@ def build(
 
     Args:
         layers: four, shallow to deep.
-        task: of a kind in `KINDS`.
+        task: of a kind that it serves.
         outputs: classes, or 1 for values.
         image: not used.
         width: channels inside.
     """
-    from bench.decoders._dense import Dense
-    from bench.decoders._pyramid import Pyramid
-    from bench.decoders._smp_networks import UPerNet
+    from bench.decoders.parts.dense import Dense
+    from bench.decoders.parts.from_smp import UPerNet
+    from bench.decoders.parts.pyramid import Pyramid
 
-    accept("upernet", layers, task, kinds=KINDS, levels=LEVELS)
+    DECODER.accept("upernet", layers, task)
     neck = Pyramid(layers)
     return Dense(neck, UPerNet(neck.channels, width), width=width, outputs=outputs)
+
+
+DECODER = Decoder(kinds=DENSE, layers_read=4, reference="Xiao et al. 2018, arXiv 1807.10221", build=build)

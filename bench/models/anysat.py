@@ -18,7 +18,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
-from bench.sensors import sentinel1_bands, sentinel2_bands
+from bench.core.sensors import sentinel1_bands, sentinel2_bands
 
 BANDS = (*sentinel2_bands("b02 b03 b04 b05 b06 b07 b08 b8a b11 b12"), *sentinel1_bands())
 
@@ -33,10 +33,10 @@ def load_anysat(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple
         bands: all bands of s2, of s1, or of both, in the order of `BANDS`.
 
     Raises:
-        MissingWeights: see `bench.checkpoints.load_state`.
+        MissingWeights: see `bench.networks.checkpoints.load_state`.
     """
-    from bench.backbones import built
-    from bench.models._anysat_network import AnySatBackbone, AnySatNetwork
+    from bench.networks.anysat import AnySatBackbone, AnySatNetwork
+    from bench.networks.backbones import built
 
     network = built(
         lambda: AnySatNetwork(entry.width, depth=6, heads=12), weights, seed=seed, entry=entry.name, rename=_rename

@@ -84,10 +84,10 @@ def load_clay(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[B
         bands: any of the entry's, in any order.
 
     Raises:
-        MissingWeights: see `bench.checkpoints.load_state`.
+        MissingWeights: see `bench.networks.checkpoints.load_state`.
     """
-    from bench.backbones import built
-    from bench.models._clay_network import ClayBackbone, ClayEncoder
+    from bench.networks.backbones import built
+    from bench.networks.clay import ClayBackbone, ClayEncoder
 
     network = built(
         lambda: ClayEncoder(entry.width, entry.depth, HEADS[entry.width], entry.patch),

@@ -96,10 +96,10 @@ def load_copernicusfm(entry: ModelEntry, weights: Path | None, seed: int, bands:
             ground sampling distance, which is then that of the pixels as fed.
 
     Raises:
-        MissingWeights: see `bench.checkpoints.load_state`.
+        MissingWeights: see `bench.networks.checkpoints.load_state`.
     """
-    from bench.backbones import built
-    from bench.models._copernicusfm_network import CopernicusFMBackbone
+    from bench.networks.backbones import built
+    from bench.networks.copernicusfm import CopernicusFMBackbone
 
     network = built(
         _network,

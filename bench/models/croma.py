@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
-from bench.sensors import sentinel1_bands, sentinel2_bands
+from bench.core.sensors import sentinel1_bands, sentinel2_bands
 
 if TYPE_CHECKING:
     import torch
@@ -50,10 +50,10 @@ def load_croma(
         size: ``base`` or ``large``.
 
     Raises:
-        MissingWeights: see `bench.checkpoints.load_state`.
+        MissingWeights: see `bench.networks.checkpoints.load_state`.
     """
-    from bench.backbones import built
-    from bench.models._croma_network import CROMABackbone
+    from bench.networks.backbones import built
+    from bench.networks.croma import CROMABackbone
 
     parts = parts_for(bands)
     network = built(

@@ -26,7 +26,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
-from bench.sensors import rgb_bands
+from bench.core.sensors import rgb_bands
 
 BANDS = rgb_bands()
 MEAN = (0.485, 0.456, 0.406)
@@ -54,12 +54,12 @@ def load_dinov2(
         registers: has four register tokens.
 
     Raises:
-        MissingWeights: see `bench.checkpoints.load_state`.
+        MissingWeights: see `bench.networks.checkpoints.load_state`.
     """
     import timm
 
-    from bench.backbones import ViTBackbone, built
-    from bench.models._dinov2_network import DINOv2Backbone
+    from bench.networks.backbones import ViTBackbone, built
+    from bench.networks.dinov2 import DINOv2Backbone
 
     network = built(
         lambda: timm.create_model(

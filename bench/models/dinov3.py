@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
-from bench.sensors import rgb_bands
+from bench.core.sensors import rgb_bands
 
 if TYPE_CHECKING:
     import torch
@@ -59,10 +59,10 @@ def load_dinov3(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple
         size: ``small``, ``base`` or ``large``.
 
     Raises:
-        MissingWeights: see `bench.checkpoints.load_state`.
+        MissingWeights: see `bench.networks.checkpoints.load_state`.
     """
-    from bench.backbones import built
-    from bench.models._dinov3_network import DINOv3Backbone
+    from bench.networks.backbones import built
+    from bench.networks.dinov3 import DINOv3Backbone
 
     network = built(lambda: _network(size), weights, seed=seed, entry=entry.name)
     return DINOv3Backbone(network, bands, pool="cls")

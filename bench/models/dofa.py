@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
-from bench.errors import Incompatible
-from bench.sensors import rgb_bands, sentinel1_bands, sentinel2_bands
+from bench.core.errors import Incompatible
+from bench.core.sensors import rgb_bands, sentinel1_bands, sentinel2_bands
 
 if TYPE_CHECKING:
     import torch
@@ -74,10 +74,10 @@ def load_dofa(
 
     Raises:
         Incompatible: a band has no wavelength.
-        MissingWeights: see `bench.checkpoints.load_state`.
+        MissingWeights: see `bench.networks.checkpoints.load_state`.
     """
-    from bench.backbones import built
-    from bench.models._dofa_network import DOFABackbone
+    from bench.networks.backbones import built
+    from bench.networks.dofa import DOFABackbone
 
     wavelengths = wavelengths_of(bands)
     network = built(lambda: _network(size), weights, seed=seed, entry=entry.name)

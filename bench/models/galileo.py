@@ -24,8 +24,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
-from bench.errors import Incompatible
-from bench.sensors import SENTINEL2A, sentinel1_bands, sentinel2_bands
+from bench.core.errors import Incompatible
+from bench.core.sensors import SENTINEL2A, sentinel1_bands, sentinel2_bands
 
 REFERENCE = (
     "Tseng et al. 2025, Galileo: Learning Global and Local Features in Pretrained Remote Sensing Models, "
@@ -86,12 +86,12 @@ def load_galileo(entry: ModelEntry, weights: Path | None, seed: int, bands: tupl
 
     Raises:
         Incompatible: no channel group that has a place is among the bands.
-        MissingWeights: see `bench.checkpoints.load_state`.
+        MissingWeights: see `bench.networks.checkpoints.load_state`.
     """
     import torch
 
-    from bench.checkpoints import load_state
-    from bench.models._galileo_network import SPACE, SPACE_TIME, GalileoNetwork
+    from bench.networks.checkpoints import load_state
+    from bench.networks.galileo import SPACE, SPACE_TIME, GalileoNetwork
 
     facts = zip(entry.bands, entry.normalise.shift, entry.normalise.scale, strict=True)
     with torch.random.fork_rng(devices=[]):

@@ -10,8 +10,8 @@ from __future__ import annotations
 from functools import partial
 
 from bench.core import ModelEntry, Normalise, Weights
-from bench.sensors import rgb_bands
-from bench.timm_networks import load_resnet
+from bench.core.sensors import rgb_bands
+from bench.networks.from_timm import load_resnet
 
 BANDS = rgb_bands()
 

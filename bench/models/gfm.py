@@ -20,7 +20,7 @@ import re
 from pathlib import Path
 
 from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
-from bench.sensors import rgb_bands
+from bench.core.sensors import rgb_bands
 
 BANDS = rgb_bands()
 MEAN = (0.485, 0.456, 0.406)
@@ -57,11 +57,11 @@ def load_gfm(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Ba
         bands: `BANDS`, in that order.
 
     Raises:
-        MissingWeights: see `bench.checkpoints.load_state`.
+        MissingWeights: see `bench.networks.checkpoints.load_state`.
     """
     from timm.models.swin_transformer import SwinTransformer
 
-    from bench.backbones import TIMM_BLOCK, PyramidBackbone, built
+    from bench.networks.backbones import TIMM_BLOCK, PyramidBackbone, built
 
     width = entry.width // 2 ** (STAGES - 1)
     depths = (2, 2, entry.depth - 6, 2)

@@ -21,8 +21,8 @@ def load_image_stats(entry: ModelEntry, weights: Path | None, seed: int, bands: 
         seed: not used.
         bands: any, in any order.
     """
-    from bench.backbones import frozen
-    from bench.models._image_stats_network import ImageStatistics
+    from bench.networks.backbones import frozen
+    from bench.networks.image_stats import ImageStatistics
 
     return frozen(ImageStatistics(bands, entry.patch))
 

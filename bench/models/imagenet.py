@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
-from bench.sensors import rgb_bands
-from bench.timm_networks import load_resnet, load_vit
+from bench.core.sensors import rgb_bands
+from bench.networks.from_timm import load_resnet, load_vit
 
 BANDS = rgb_bands()
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
@@ -33,12 +33,12 @@ def load_staged(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple
         name: of the architecture in timm.
 
     Raises:
-        MissingWeights: see `bench.checkpoints.load_state`.
+        MissingWeights: see `bench.networks.checkpoints.load_state`.
     """
     import timm
     from torch import nn
 
-    from bench.backbones import TIMM_BLOCK, PyramidBackbone, built
+    from bench.networks.backbones import TIMM_BLOCK, PyramidBackbone, built
 
     family = name.partition("_")[0]
     dropped = {"swin": ("head",), "convnext": ("head",), "mobilenetv3": ("conv_head", "norm_head", "classifier")}[

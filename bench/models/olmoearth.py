@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.core import Absent, Backbone, Band, ModelEntry, Normalise, Weights
-from bench.sensors import sentinel1_bands, sentinel2_bands
+from bench.core.sensors import sentinel1_bands, sentinel2_bands
 
 # Mean and standard deviation of pretraining (the package's norm_configs/computed.json).
 STATISTICS = {
@@ -67,14 +67,14 @@ def load_olmoearth(
         version: ``v1`` or ``v1.2``.
 
     Raises:
-        MissingWeights: see `bench.checkpoints.load_state`.
+        MissingWeights: see `bench.networks.checkpoints.load_state`.
     """
     import torch
 
-    from bench.backbones import built
+    from bench.networks.backbones import built
 
     with torch.device("cpu"):  # the package makes a table where it is first imported
-        from bench.models._olmoearth_network import OlmoEarthBackbone, encoder
+        from bench.networks.olmoearth import OlmoEarthBackbone, encoder
 
     network = built(lambda: encoder(size, version), weights, seed=seed, entry=entry.name, rename=_rename)
     return OlmoEarthBackbone(network, bands, patch=entry.patch)

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
-from bench.errors import Incompatible
+from bench.core.errors import Incompatible
 
 if TYPE_CHECKING:
     import torch
@@ -103,10 +103,10 @@ def load_panopticon(entry: ModelEntry, weights: Path | None, seed: int, bands: t
 
     Raises:
         Incompatible: a band has no wavelength.
-        MissingWeights: see `bench.checkpoints.load_state`.
+        MissingWeights: see `bench.networks.checkpoints.load_state`.
     """
-    from bench.backbones import built
-    from bench.models._panopticon_network import PanopticonBackbone
+    from bench.networks.backbones import built
+    from bench.networks.panopticon import PanopticonBackbone
 
     channels = channels_of(bands)
     network = built(

@@ -27,8 +27,8 @@ from functools import partial
 from pathlib import Path
 
 from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
-from bench.errors import Incompatible
-from bench.sensors import SENTINEL2A, sentinel1_bands, sentinel2_bands
+from bench.core.errors import Incompatible
+from bench.core.sensors import SENTINEL2A, sentinel1_bands, sentinel2_bands
 
 REPOSITORY = "https://github.com/nasaharvest/presto"
 COMMIT = "13173d028f035abcbcc3b13829314323a5c15d02"
@@ -61,12 +61,12 @@ def load_presto(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple
 
     Raises:
         Incompatible: no band group is complete.
-        MissingWeights: see `bench.checkpoints.load_state`.
+        MissingWeights: see `bench.networks.checkpoints.load_state`.
     """
     import torch
 
-    from bench.checkpoints import load_state
-    from bench.models._presto_network import GROUPS, PrestoNetwork
+    from bench.networks.checkpoints import load_state
+    from bench.networks.presto import GROUPS, PrestoNetwork
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

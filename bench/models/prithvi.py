@@ -28,7 +28,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
-from bench.sensors import hls_bands
+from bench.core.sensors import hls_bands
 
 BANDS = hls_bands()
 V1 = Normalise(
@@ -62,11 +62,11 @@ def load_prithvi(entry: ModelEntry, weights: Path | None, seed: int, bands: tupl
         bands: `BANDS`, in that order.
 
     Raises:
-        MissingWeights: see `bench.checkpoints.load_state`.
+        MissingWeights: see `bench.networks.checkpoints.load_state`.
         ModuleNotFoundError: terratorch is not installed.
     """
-    from bench.backbones import built
-    from bench.models._prithvi_network import PrithviBackbone, prithvi_encoder
+    from bench.networks.backbones import built
+    from bench.networks.prithvi import PrithviBackbone, prithvi_encoder
 
     network = built(
         lambda: prithvi_encoder(

@@ -29,8 +29,8 @@ def load_rcf(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Ba
         seed: of the filters.
         bands: any, in any order; the order decides which filter meets which band.
     """
-    from bench.backbones import frozen
-    from bench.models._rcf_network import RandomFeatures
+    from bench.networks.backbones import frozen
+    from bench.networks.rcf import RandomFeatures
 
     return frozen(RandomFeatures(bands, features=FEATURES, kernel=KERNEL, bias=BIAS, cell=entry.patch, seed=seed))
 

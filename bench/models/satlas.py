@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
-from bench.sensors import rgb_bands, sentinel2_bands
-from bench.timm_networks import load_resnet
+from bench.core.sensors import rgb_bands, sentinel2_bands
+from bench.networks.from_timm import load_resnet
 
 FOLDER = "https://huggingface.co/torchgeo/satlas/resolve/081d6607431bf36bdb59c223777cbb267131b8f2"
 PICTURE = 3558.0  # reflectance x 10000 at the white of ESA's true-colour picture
@@ -57,12 +57,12 @@ def load_swin(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[B
         name: of the architecture in torchvision.
 
     Raises:
-        MissingWeights: see `bench.checkpoints.load_state`.
+        MissingWeights: see `bench.networks.checkpoints.load_state`.
     """
     import torch
     import torchvision
 
-    from bench.backbones import PyramidBackbone, built
+    from bench.networks.backbones import PyramidBackbone, built
 
     def build() -> Any:
         network = getattr(torchvision.models, name)(weights=None)

@@ -30,7 +30,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.core import Backbone, Band, Load, ModelEntry, Normalise, Weights
-from bench.sensors import rgb_bands, sentinel2_bands
+from bench.core.sensors import rgb_bands, sentinel2_bands
 
 RGB = rgb_bands()
 RGB_MEAN = (0.4182007312774658, 0.4214799106121063, 0.3991275727748871)
@@ -81,13 +81,13 @@ def load_rgb(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Ba
         bands: `RGB`, in that order.
 
     Raises:
-        MissingWeights: see `bench.checkpoints.load_state`.
+        MissingWeights: see `bench.networks.checkpoints.load_state`.
     """
     import torch
     from timm.models.vision_transformer import VisionTransformer
 
-    from bench.backbones import ViTBackbone, built
-    from bench.models._satmae_network import initialise, sincos_2d
+    from bench.networks.backbones import ViTBackbone, built
+    from bench.networks.satmae import initialise, sincos_2d
 
     def build() -> VisionTransformer:
         network = VisionTransformer(
@@ -118,11 +118,11 @@ def load_group_channel(entry: ModelEntry, weights: Path | None, seed: int, bands
         bands: `S2`, in that order.
 
     Raises:
-        MissingWeights: see `bench.checkpoints.load_state`.
+        MissingWeights: see `bench.networks.checkpoints.load_state`.
     """
-    from bench.backbones import built
-    from bench.checkpoints import read_state
-    from bench.models._satmae_network import GroupChannelBackbone, GroupChannelViT
+    from bench.networks.backbones import built
+    from bench.networks.checkpoints import read_state
+    from bench.networks.satmae import GroupChannelBackbone, GroupChannelViT
 
     channel_cls = weights is not None and "channel_cls_embed" in read_state(weights)
     network = built(
@@ -151,10 +151,10 @@ def load_temporal(entry: ModelEntry, weights: Path | None, seed: int, bands: tup
         bands: `RGB`, in that order.
 
     Raises:
-        MissingWeights: see `bench.checkpoints.load_state`.
+        MissingWeights: see `bench.networks.checkpoints.load_state`.
     """
-    from bench.backbones import built
-    from bench.models._satmae_network import TemporalBackbone, TemporalViT
+    from bench.networks.backbones import built
+    from bench.networks.satmae import TemporalBackbone, TemporalViT
 
     network = built(
         lambda: TemporalViT(side=entry.image_size, patch=entry.patch, width=entry.width, depth=entry.depth),

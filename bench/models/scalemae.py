@@ -20,7 +20,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
-from bench.sensors import rgb_bands
+from bench.core.sensors import rgb_bands
 
 BANDS = rgb_bands()
 MEAN = (0.485, 0.456, 0.406)
@@ -40,11 +40,11 @@ def load_scalemae(entry: ModelEntry, weights: Path | None, seed: int, bands: tup
         bands: `BANDS`, in that order.
 
     Raises:
-        MissingWeights: see `bench.checkpoints.load_state`.
+        MissingWeights: see `bench.networks.checkpoints.load_state`.
     """
     from torchgeo.models import scalemae_large_patch16
 
-    from bench.backbones import ViTBackbone, built
+    from bench.networks.backbones import ViTBackbone, built
 
     network = built(
         lambda: scalemae_large_patch16(num_classes=0, res=RESOLUTION),

@@ -12,8 +12,8 @@ from __future__ import annotations
 from functools import partial
 
 from bench.core import ModelEntry, Normalise, Weights
-from bench.sensors import sentinel2_bands
-from bench.timm_networks import load_resnet
+from bench.core.sensors import sentinel2_bands
+from bench.networks.from_timm import load_resnet
 
 BANDS = sentinel2_bands("b04 b03 b02")
 DISPLAY = 255 / 10000  # 8-bit value of one step of reflectance x 10000

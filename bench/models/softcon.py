@@ -13,8 +13,8 @@ from __future__ import annotations
 from functools import partial
 
 from bench.core import ModelEntry, Normalise, Weights
-from bench.sensors import sentinel1_bands, sentinel2_bands
-from bench.timm_networks import load_resnet, load_vit
+from bench.core.sensors import sentinel1_bands, sentinel2_bands
+from bench.networks.from_timm import load_resnet, load_vit
 
 VITS = "https://huggingface.co/wangyi111/softcon/resolve/bae909781911f8ec034b4b959992fae17b973c0c"
 RESNETS = "https://huggingface.co/wangyi111/softcon/resolve/62ff465b2e7467dbfc70758ec1e9d08ab87fc46b"

@@ -23,7 +23,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
-from bench.sensors import sentinel2_bands
+from bench.core.sensors import sentinel2_bands
 
 BANDS = sentinel2_bands("b01 b02 b03 b04 b05 b06 b07 b08 b8a b09 b11 b12")
 
@@ -38,10 +38,10 @@ def load_spectralgpt(entry: ModelEntry, weights: Path | None, seed: int, bands: 
         bands: `BANDS`, in that order.
 
     Raises:
-        MissingWeights: see `bench.checkpoints.load_state`.
+        MissingWeights: see `bench.networks.checkpoints.load_state`.
     """
-    from bench.backbones import built
-    from bench.models._spectralgpt_network import SpectralBackbone, SpectralViT
+    from bench.networks.backbones import built
+    from bench.networks.spectralgpt import SpectralBackbone, SpectralViT
 
     network = built(
         lambda: SpectralViT(

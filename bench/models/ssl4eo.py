@@ -17,8 +17,8 @@ from __future__ import annotations
 from functools import partial
 
 from bench.core import Load, ModelEntry, Normalise, Objective, Weights
-from bench.sensors import sentinel1_bands, sentinel2_bands
-from bench.timm_networks import load_resnet, load_vit
+from bench.core.sensors import sentinel1_bands, sentinel2_bands
+from bench.networks.from_timm import load_resnet, load_vit
 
 HUB = "https://huggingface.co"
 PAPER = "Wang et al. 2023, SSL4EO-S12, arXiv:2211.07044"

@@ -12,8 +12,8 @@ from __future__ import annotations
 from functools import partial
 
 from bench.core import Band, ModelEntry, Normalise, Weights
-from bench.sensors import LANDSAT
-from bench.timm_networks import load_resnet, load_vit
+from bench.core.sensors import LANDSAT
+from bench.networks.from_timm import load_resnet, load_vit
 
 FOLDER = "https://huggingface.co/torchgeo/ssl4eo_landsat/resolve/1c88bb51b6e17a21dde5230738fa38b74bd74f76"
 FREEZING = 273.15

@@ -24,7 +24,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
-from bench.sensors import sentinel1_bands, sentinel2_bands
+from bench.core.sensors import sentinel1_bands, sentinel2_bands
 
 # Mean and standard deviation over the pretraining data.
 OPTICAL = {
@@ -61,11 +61,11 @@ def load_terramind(entry: ModelEntry, weights: Path | None, seed: int, bands: tu
         bands: all bands of s2, of s1, or of both, in the order of `BANDS`.
 
     Raises:
-        MissingWeights: see `bench.checkpoints.load_state`.
+        MissingWeights: see `bench.networks.checkpoints.load_state`.
         ModuleNotFoundError: terratorch is not installed.
     """
-    from bench.backbones import built
-    from bench.models._terramind_network import TerraMindBackbone, terramind_encoder
+    from bench.networks.backbones import built
+    from bench.networks.terramind import TerraMindBackbone, terramind_encoder
 
     sensors = dict.fromkeys(band.sensor for band in bands)
     modalities = {sensor: MODALITIES[sensor] for sensor in sensors}

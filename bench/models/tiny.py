@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from bench.core import Backbone, Band, ModelEntry, Normalise, Objective, Weights
-from bench.errors import Incompatible
-from bench.sensors import sentinel1_bands, sentinel2_bands
+from bench.core.errors import Incompatible
+from bench.core.sensors import sentinel1_bands, sentinel2_bands
+from bench.networks.tiny import network
 
 IMAGE_SIZE, PATCH = 64, 8
 # Mean and standard deviation over the unlabelled pool of the demo suite, in the bands' units.
@@ -42,24 +42,6 @@ S2 = tuple(replace(band, gsd_m=None) for band in sentinel2_bands("b01 b02 b03 b0
 S1 = tuple(replace(band, gsd_m=None) for band in sentinel1_bands())
 
 
-def network(entry: ModelEntry, bands: tuple[Band, ...]) -> Any:
-    """Return an entry's network for `bands`, at random init drawn from torch's default generator."""
-    from bench.models._tiny_network import croma, vision_transformer
-
-    if entry.objective == "multimodal":
-        # An entry counts the blocks of the longest way: the optical encoder's, then the joint one's, half as many.
-        sensors = {band.sensor for band in bands}
-        return croma(sensors, width=entry.width, depth=entry.depth * 2 // 3, heads=4, image_size=entry.image_size)
-    return vision_transformer(
-        channels=len(bands),
-        width=entry.width,
-        depth=entry.depth,
-        heads=3,
-        image_size=entry.image_size,
-        patch=entry.patch,
-    )
-
-
 def load_tiny(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Band, ...]) -> Backbone:
     """Return a network of the tiny zoo in evaluation mode.
 
@@ -71,11 +53,11 @@ def load_tiny(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[B
 
     Raises:
         Incompatible: bands of no sensor the network knows, or not all of a sensor.
-        MissingWeights: see `bench.checkpoints.load_state`.
+        MissingWeights: see `bench.networks.checkpoints.load_state`.
     """
-    from bench.backbones import ViTBackbone, seeded
-    from bench.checkpoints import load_state
-    from bench.models._croma_network import CROMABackbone
+    from bench.networks.backbones import ViTBackbone, seeded
+    from bench.networks.checkpoints import load_state
+    from bench.networks.croma import CROMABackbone
 
     sensors = {band.sensor for band in bands}
     if not bands or [band.name for band in bands] != [band.name for band in entry.bands if band.sensor in sensors]:

@@ -17,27 +17,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field, field_validator
 
-from bench.arm import Arm, scores
-from bench.arm_settings import ArmSettings, arms
 from bench.core import ModelEntry, Outcome, Suite, Task
-from bench.errors import Incompatible
-from bench.labelled import Context
+from bench.core.errors import Incompatible
+from bench.finetuning.arm import Arm, scores
+from bench.finetuning.settings import ArmSettings, arms
+from bench.protocols.contract.context import Context
+from bench.protocols.contract.protocol import Protocol
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from bench.examples import ImageExamples
+    from bench.input.batches import ImageExamples
 
-VERSION = 2
-SEEDS = (0, 1, 2)
-NETWORK = True  # it runs the network itself
-BOARD = False  # its scores explain; they are no row of a leaderboard
 PARTS = ("norm1", "qkv", "q", "k", "v", "proj", "norm2", "fc1", "fc2", "fc3")
-__all__ = ["BOARD", "NETWORK", "SEEDS", "VERSION", "Settings", "arms", "refuses", "run"]
 
 
 class Settings(ArmSettings):
-    """Settings of the drift study; those of training are `bench.arm_settings.ArmSettings`.
+    """Settings of the drift study; those of training are `bench.finetuning.settings.ArmSettings`.
 
     Attributes:
         samples: most images whose activations are kept, the same for all models.
@@ -77,19 +73,19 @@ def run(context: Context) -> Outcome:
     """Return activations before and after tuning, with controls.
 
     Arrays: ``ids`` (n,), ``blocks`` (n,); for each layer and each ``block.part`` (n, at most n), less their mean and
-    rotated (`bench.activations.relative`), under ``before/`` and ``after/``, and for parts ``local/``; of the controls
+    rotated (`bench.features.activations.relative`), under ``before/`` and ``after/``, and for parts ``local/``; of the controls
     ``shuffled/``, ``shuffled_local/`` and ``step_local/``. Curves: a row a part with its weights' change. Scores of
     each test split: ``tuned``, ``rewound <part>``, ``rewound all``.
     """
     import torch
 
-    from bench.activations import activations, parts_of, relative
-    from bench.weight_change import stepped, weight_change
+    from bench.features.activations import activations, parts_of, relative
+    from bench.finetuning.weight_change import stepped, weight_change
 
     network, settings = context.network, context.settings
     assert network is not None
     start = time.perf_counter()
-    arm = Arm(context, network)
+    arm = Arm(context.task, network, settings=settings, seed=context.seed, device=context.device)
     chosen = arm.best()
     assembly = arm.assemble()
     assembly.load_state_dict(chosen.trained.state, strict=False)
@@ -143,7 +139,7 @@ def _named(name: str) -> str:
 
 def _shuffled(arm: Arm, rate: float) -> nn.Module:
     """Return the backbone tuned in the same way on the same images with each other's labels."""
-    order = np.random.default_rng((arm.context.seed, 3)).permutation(len(arm.train))
+    order = np.random.default_rng((arm.seed, 3)).permutation(len(arm.train))
     given: Any = _permuted(arm.train, order)  # type: ignore[arg-type]
     _, assembly = arm.fit(len(arm.settings.learning_rates), rate, given)
     assert assembly.backbone is not None
@@ -163,7 +159,7 @@ def _scores(
     context: Context, arm: Arm, assembly: Any, before: nn.Module, parts: Mapping[str, str]
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Return the scores of the tuned network, and with one type of part, or all, put back to what it was."""
-    from bench.weight_change import put_back, rewind
+    from bench.finetuning.weight_change import put_back, rewind
 
     types: dict[str, dict[str, str]] = {}
     for name, path in parts.items():
@@ -177,3 +173,15 @@ def _scores(
             found[split][f"rewound {part}"] = scores(context.task, arm.outcome(assembly, examples))
             put_back(assembly.backbone, kept)
     return found
+
+
+PROTOCOL = Protocol(
+    version=2,
+    settings=Settings,
+    refuses=refuses,
+    run=run,
+    arms=arms,
+    runs_network=True,
+    on_board=False,
+    seeds=(0, 1, 2),
+)

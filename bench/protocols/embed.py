@@ -9,12 +9,8 @@ from pydantic import Field
 
 from bench.config import Settings as Root
 from bench.core import ModelEntry, Outcome, Suite, Task
-from bench.labelled import Context
-
-VERSION = 1
-NETWORK = True  # it runs the network itself
-BOARD = False  # it scores nothing
-LABELS = False  # it reads no labels, so there is one run whatever fractions and seeds
+from bench.protocols.contract.context import Context
+from bench.protocols.contract.protocol import Protocol
 
 
 class Settings(Root):
@@ -48,7 +44,7 @@ def run(context: Context) -> Outcome:
 
     Arrays: ``ids`` (n,), ``blocks`` (n,), and ``layer/<name>`` (n, D) float16 (float32 where values exceed it).
     """
-    from bench.activations import activations, half, parts_of
+    from bench.features.activations import activations, half, parts_of
 
     assert context.network is not None
     start = time.perf_counter()
@@ -61,3 +57,14 @@ def run(context: Context) -> Outcome:
     curves = [{"layer": layer.name, "depth": layer.depth} for layer in network.layers]
     cost = {"passes": float(len(examples)), "fit_seconds": time.perf_counter() - start}
     return Outcome(scores={}, choices={}, curves=curves, arrays=arrays, notes=examples.notes, cost=cost)
+
+
+PROTOCOL = Protocol(
+    version=1,
+    settings=Settings,
+    refuses=refuses,
+    run=run,
+    runs_network=True,
+    reads_labels=False,
+    on_board=False,
+)

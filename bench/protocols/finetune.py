@@ -12,42 +12,37 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.arm import Arm, decoder_of, scores
-from bench.arm_settings import USUAL, ArmSettings, arms, label
-from bench.augment import names_of
 from bench.core import ModelEntry, Outcome, Suite, Task
-from bench.labelled import Context
+from bench.finetuning.arm import Arm, decoder_of, scores
+from bench.finetuning.settings import ArmSettings, arms, label
+from bench.input.augment import names_of
 from bench.metrics import metric
+from bench.protocols.contract.context import Context
+from bench.protocols.contract.protocol import Protocol
 
 if TYPE_CHECKING:
-    from bench.assembly import Assembly
-
-__all__ = ["NETWORK", "SEEDS", "USUAL", "VERSION", "Settings", "arms", "label", "refuses", "run"]
-
-VERSION = 1
-SEEDS = (0, 1, 2)
-NETWORK = True  # it runs the network itself
+    from bench.finetuning.task_model import TaskModel
 
 
 class Settings(ArmSettings):
-    """Settings of fine-tuning; see `bench.arm_settings.ArmSettings`."""
+    """Settings of fine-tuning; see `bench.finetuning.settings.ArmSettings`."""
 
 
 def refuses(entry: ModelEntry, suite: Suite, task: Task, settings: Settings) -> str:
     """Return why an arm makes no sense for this entry and task, or ``""``."""
     decoder, tuning, taps = settings.decoders[0], settings.tuning[0], settings.taps[0]
-    module = decoder_of(decoder)
-    if task.kind not in module.KINDS:
-        return f"decoder {decoder} serves {', '.join(module.KINDS)}, not {task.kind}"
+    reader = decoder_of(decoder)
+    if task.kind not in reader.kinds:
+        return f"decoder {decoder} serves {', '.join(reader.kinds)}, not {task.kind}"
     if entry.vectors:
         return "ready-made embeddings cannot be tuned, and have no layers; probe them"
     if entry.origin == "baseline" and tuning != "frozen":
         return f"{entry.name} has no parameters to tune"
     if taps == "published" and not entry.taps:
         return f"its authors publish no taps for {entry.name}; use quarters"
-    if module.LEVELS == 1 and taps in ("quarters", "published"):
+    if reader.layers_read == 1 and taps in ("quarters", "published"):
         return f"decoder {decoder} reads one layer: taps={taps} would be its last; use last or profile"
-    if module.LEVELS == 0 and taps != "last":
+    if reader.layers_read == 0 and taps != "last":
         return f"decoder {decoder} reads every layer whatever the taps; use taps=last"
     names_of(task.kind, settings.augment)
     return ""
@@ -57,7 +52,7 @@ def run(context: Context) -> Outcome:
     """Return the outcome of one arm: trained at each learning rate, the best on validation scored on test.
 
     Arrays, with a leading axis of one layer: those of `bench.protocols.probe`; of boxes ``<split>.detected`` and
-    ``<split>.truth``, see `bench.boxes.matched`; ``history`` (rates, evaluations, 3) of step, training loss and
+    ``<split>.truth``, see `bench.metrics.boxes.matched`; ``history`` (rates, evaluations, 3) of step, training loss and
     validation score; ``panel.*`` of some images with predictions.
     """
     import torch
@@ -65,7 +60,7 @@ def run(context: Context) -> Outcome:
     assert context.network is not None
     start = time.perf_counter()
     settings: Settings = context.settings
-    arm = Arm(context, context.network)
+    arm = Arm(context.task, context.network, settings=settings, seed=context.seed, device=context.device)
     chosen = arm.best()
     trained = chosen.trained
     assembly = arm.assemble()
@@ -89,7 +84,7 @@ def run(context: Context) -> Outcome:
 def _report(
     context: Context,
     arm: Arm,
-    assembly: Assembly,
+    assembly: TaskModel,
     *,
     rate: float,
     val: float,
@@ -99,7 +94,7 @@ def _report(
     cost: Mapping[str, float],
 ) -> Outcome:
     """Return the outcome of the chosen state: only now are the test splits opened."""
-    from bench.panels import panel
+    from bench.finetuning.panels import kept_images
 
     settings, rule = arm.settings, arm.settings.taps[0]
     found: dict[str, dict[str, dict[str, float]]] = {}
@@ -117,7 +112,7 @@ def _report(
         if settings.write:
             all_notes += _written(assembly, examples, context, name)
         if name == "test":
-            arrays |= panel(assembly, examples, outcome, context.task, context.network)
+            arrays |= kept_images(assembly, examples, outcome, context.task, context.network)
     layers = list(dict.fromkeys(context.network.layers[index].name for index in arm.levels)) if context.network else []
     sign = 1.0 if metric(context.task.metric).direction == "max" else -1.0
     choice = {
@@ -139,9 +134,9 @@ def _report(
     )
 
 
-def _written(assembly: Assembly, examples: Any, context: Context, name: str) -> list[str]:
+def _written(assembly: TaskModel, examples: Any, context: Context, name: str) -> list[str]:
     """Write the predictions of a split as GeoTIFFs; return why some are not."""
-    from bench.assembly import predictions
+    from bench.finetuning.task_model import predictions
 
     assert context.network is not None
     if context.task.kind not in ("segmentation", "change", "dense_regression"):
@@ -161,3 +156,15 @@ def _padded(histories: Sequence[Sequence[tuple[int, float, float]]]) -> np.ndarr
     for row, one in zip(found, histories, strict=True):
         row[: len(one)] = np.asarray(one, np.float32).reshape(-1, 3)
     return found
+
+
+PROTOCOL = Protocol(
+    version=1,
+    settings=Settings,
+    refuses=refuses,
+    run=run,
+    arms=arms,
+    arm_facts=label,
+    runs_network=True,
+    seeds=(0, 1, 2),
+)

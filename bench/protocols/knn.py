@@ -8,14 +8,14 @@ from collections.abc import Mapping
 import numpy as np
 from pydantic import field_validator
 
-from bench.choice import Candidate, choose, report
 from bench.config import Settings as Root
 from bench.core import ModelEntry, Outcome, Suite, Task
-from bench.errors import Incompatible
-from bench.labelled import POOLS, Context, Labelled, pools_of
+from bench.core.errors import Incompatible
+from bench.features.labelled import POOLS, LabelledFeatures, pools_of
 from bench.metrics import METRICS, classification, multilabel, regression
-
-VERSION = 1
+from bench.protocols.contract.context import Context
+from bench.protocols.contract.protocol import Protocol
+from bench.protocols.contract.selection import Candidate, choose, report_choice
 
 
 class Settings(Root):
@@ -66,21 +66,21 @@ def run(context: Context) -> Outcome:
     choice = choose(candidates, len(context.layers))
     seconds = time.perf_counter() - start
 
-    def predict(split: Labelled, one: Candidate) -> Mapping[str, np.ndarray]:
+    def predict(split: LabelledFeatures, one: Candidate) -> Mapping[str, np.ndarray]:
         k = int(one.setting)
         name = context.layers[one.layer].name
         return {"prediction": _neighbours(context, train, split, name, one.pool, (k,))[k]}
 
-    return report(context, choice, predict, notes=[*train.notes, *val.notes], cost={"fit_seconds": seconds})
+    return report_choice(context, choice, predict, notes=[*train.notes, *val.notes], cost={"fit_seconds": seconds})
 
 
 def _neighbours(
-    context: Context, train: Labelled, query: Labelled, layer: str, pool: str, counts: tuple[int, ...]
+    context: Context, train: LabelledFeatures, query: LabelledFeatures, layer: str, pool: str, counts: tuple[int, ...]
 ) -> dict[int, np.ndarray]:
     """Return the prediction (n,) or (n, K) for each number of neighbours."""
     import torch
 
-    from bench.heads import knn
+    from bench.probes.pooled import knn
 
     assert train.target is not None
     x = torch.from_numpy(train.vectors(layer, pool)).to(context.device).unsqueeze(0)
@@ -93,7 +93,7 @@ def _neighbours(
     return {k: found[0, i].cpu().numpy().astype(kind) for i, k in enumerate(counts)}
 
 
-def _score(task: Task, said: np.ndarray, val: Labelled) -> float:
+def _score(task: Task, said: np.ndarray, val: LabelledFeatures) -> float:
     assert val.target is not None
     if task.kind == "regression":
         sign = 1.0 if METRICS[task.metric].direction == "max" else -1.0
@@ -101,3 +101,11 @@ def _score(task: Task, said: np.ndarray, val: Labelled) -> float:
     if task.kind == "multilabel":
         return multilabel(said, val.target)[task.metric]
     return classification(said, val.target, len(task.classes))[task.metric]
+
+
+PROTOCOL = Protocol(
+    version=1,
+    settings=Settings,
+    refuses=refuses,
+    run=run,
+)

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field, field_validator
 
-from bench.choice import Candidate, choose, report
 from bench.config import Settings as Root
 from bench.core import ModelEntry, Outcome, Suite, Task
-from bench.errors import Incompatible
-from bench.labelled import POOLS, Context, Labelled, pools_of
+from bench.core.errors import Incompatible
+from bench.features.labelled import POOLS, LabelledFeatures, pools_of
 from bench.metrics import (
     METRICS,
     auroc,
@@ -29,14 +28,16 @@ from bench.metrics import (
     regression,
     segmentation,
 )
+from bench.protocols.contract.context import Context
+from bench.protocols.contract.protocol import Protocol
+from bench.protocols.contract.selection import Candidate, choose, report_choice
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bench.dense import DenseFit
-    from bench.heads import LogisticPath, RidgePath
+    from bench.probes.dense import DenseFit
+    from bench.probes.pooled import LogisticPath, RidgePath
 
-VERSION = 2  # 2: learning rates of the dense probe from 0.01 to 0.3
 GROUP_BYTES = 1 << 30  # features of this size are fitted in one batch
 
 
@@ -90,7 +91,7 @@ def run(context: Context) -> Outcome:
     return _dense(context) if context.task.dense else _pooled(context)
 
 
-def _groups(context: Context, train: Labelled) -> Iterator[list[tuple[int, str]]]:
+def _groups(context: Context, train: LabelledFeatures) -> Iterator[list[tuple[int, str]]]:
     """Yield (layer, pool) pairs of one width, as many at a time as fit in memory."""
     pairs: dict[int, list[tuple[int, str]]] = {}
     for index, layer in enumerate(context.layers):
@@ -106,7 +107,7 @@ def _groups(context: Context, train: Labelled) -> Iterator[list[tuple[int, str]]
             yield members[start : start + most]
 
 
-def _stack(context: Context, split: Labelled, members: Sequence[tuple[int, str]]) -> Tensor:
+def _stack(context: Context, split: LabelledFeatures, members: Sequence[tuple[int, str]]) -> Tensor:
     import torch
 
     arrays = [split.vectors(context.layers[index].name, pool) for index, pool in members]
@@ -116,7 +117,7 @@ def _stack(context: Context, split: Labelled, members: Sequence[tuple[int, str]]
 def _pooled(context: Context) -> Outcome:
     import torch
 
-    from bench.heads import pick, predict, standardise
+    from bench.probes.pooled import pick, predict, standardise
 
     start = time.perf_counter()
     train, val = context.open("train"), context.open("val")
@@ -142,20 +143,20 @@ def _pooled(context: Context) -> Outcome:
     choice = choose(candidates, len(context.layers))
     seconds = time.perf_counter() - start
 
-    def said(split: Labelled, one: Candidate) -> np.ndarray:
+    def said(split: LabelledFeatures, one: Candidate) -> np.ndarray:
         mean, scale, fit = fits[one.layer, one.pool]
         values = torch.from_numpy(split.vectors(context.layers[one.layer].name, one.pool)).to(mean.device)
         found: np.ndarray = predict(fit, ((values - mean) / scale)[None])[0, 0].cpu().numpy()
         return found
 
-    def outcome(split: Labelled, one: Candidate) -> Mapping[str, np.ndarray]:
+    def outcome(split: LabelledFeatures, one: Candidate) -> Mapping[str, np.ndarray]:
         return _outcome(context.task, said(split, one))
 
-    def area(split: Labelled, one: Candidate) -> Mapping[str, float]:
+    def area(split: LabelledFeatures, one: Candidate) -> Mapping[str, float]:
         assert split.target is not None
         return {"auroc": auroc(np.exp(_log_softmax(said(split, one))), split.target)}
 
-    return report(
+    return report_choice(
         context,
         choice,
         outcome,
@@ -165,11 +166,11 @@ def _pooled(context: Context) -> Outcome:
     )
 
 
-def _fit(context: Context, x: Tensor, train: Labelled) -> tuple[LogisticPath | RidgePath, tuple[float, ...]]:
+def _fit(context: Context, x: Tensor, train: LabelledFeatures) -> tuple[LogisticPath | RidgePath, tuple[float, ...]]:
     """Return the fits of every problem (P, n, D) at every setting, and the grid of settings."""
     import torch
 
-    from bench.heads import fit_logistic, fit_ridge, fit_sigmoid
+    from bench.probes.pooled import fit_logistic, fit_ridge, fit_sigmoid
 
     settings: Settings = context.settings
     target = torch.as_tensor(train.target).to(context.device)
@@ -222,14 +223,14 @@ def _sigmoid(outputs: np.ndarray) -> np.ndarray:
     return result
 
 
-def _absent(task: Task, train: Labelled) -> list[str]:
+def _absent(task: Task, train: LabelledFeatures) -> list[str]:
     if task.kind != "classification" or train.target is None:
         return []
     missing = [task.classes[k] for k in range(len(task.classes)) if not (train.target == k).any()]
     return [f"train: no sample of {', '.join(missing)}"] if missing else []
 
 
-def _alike(context: Context, train: Labelled) -> Iterator[list[int]]:
+def _alike(context: Context, train: LabelledFeatures) -> Iterator[list[int]]:
     """Yield the layers of one grid shape, as many at a time as a step's tokens fit in memory."""
     shapes: dict[tuple[int, ...], list[int]] = {}
     for index, layer in enumerate(context.layers):
@@ -243,8 +244,8 @@ def _alike(context: Context, train: Labelled) -> Iterator[list[int]]:
 def _dense(context: Context) -> Outcome:
     import torch
 
-    from bench.boundaries import boundary_counts
-    from bench.dense import dense_confusion, dense_errors, fit_dense, predicted
+    from bench.metrics.boundaries import boundary_counts
+    from bench.probes.dense import dense_confusion, dense_errors, fit_dense, predicted
 
     settings: Settings = context.settings
     start = time.perf_counter()
@@ -281,20 +282,20 @@ def _dense(context: Context) -> Outcome:
     choice = choose(candidates, len(context.layers))
     seconds = time.perf_counter() - start
 
-    def predict(split: Labelled, one: Candidate) -> Mapping[str, np.ndarray]:
+    def predict(split: LabelledFeatures, one: Candidate) -> Mapping[str, np.ndarray]:
         fit = fits[one.layer].select(settings.learning_rates.index(one.setting))
         grids = split.features[f"{context.layers[one.layer].name}.grid"]
         outcomes = count(fit, grids, split.features["mask"], rows=split.rows, device=context.device)
         return {"errors" if valued else "confusion": outcomes[0]}
 
-    def edges(split: Labelled, one: Candidate) -> Mapping[str, float]:
+    def edges(split: LabelledFeatures, one: Candidate) -> Mapping[str, float]:
         fit = fits[one.layer].select(settings.learning_rates.index(one.setting))
         grids, masks = split.features[f"{context.layers[one.layer].name}.grid"], split.features["mask"]
         said = predicted(fit, grids, masks, rows=split.rows)
         counts = [boundary_counts(one, target, classes, ignore).numpy() for one, target in said]
         return {"boundary_f1": boundary_f1(np.concatenate(counts))}
 
-    return report(
+    return report_choice(
         context,
         choice,
         predict,
@@ -302,3 +303,11 @@ def _dense(context: Context) -> Outcome:
         notes=[*train.notes, *val.notes],
         cost={"fits": float(len(candidates)), "fit_seconds": seconds},
     )
+
+
+PROTOCOL = Protocol(
+    version=2,  # 2: learning rates of the dense probe from 0.01 to 0.3
+    settings=Settings,
+    refuses=refuses,
+    run=run,
+)

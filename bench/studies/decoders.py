@@ -7,32 +7,34 @@ level. The report answers with variance components of the score, their intervals
 
 from __future__ import annotations
 
-from typing import Any
+from bench.config import Study
 
-WORDS: dict[str, Any] = {
-    "protocols": ["probe", "finetune"],
-    "fractions": [0.1, 1.0],
-    "subsets": 1,
-    "seeds": [0, 1, 2],
-    "finetune": {
-        "decoders": ["fcn", "light", "upernet"],
-        "tuning": ["frozen", "full"],
-        "taps": ["last", "quarters"],
+STUDY = Study(
+    words={
+        "protocols": ["probe", "finetune"],
+        "fractions": [0.1, 1.0],
+        "subsets": 1,
+        "seeds": [0, 1, 2],
+        "finetune": {
+            "decoders": ["fcn", "light", "upernet"],
+            "tuning": ["frozen", "full"],
+            "taps": ["last", "quarters"],
+        },
     },
-}
-DEMO: dict[str, Any] = {
-    "models": ["tiny_mae", "tiny_croma"],
-    "tasks": ["flood"],
-    "protocols": ["finetune"],
-    "fractions": [0.1, 1.0],
-    "subsets": 1,
-    "seeds": [0, 1, 2],
-    "finetune": {
-        "decoders": ["fcn", "light"],
-        "tuning": ["frozen", "full"],
-        "steps": 40,
-        "batch": 8,
-        "evaluations": 2,
-        "learning_rates": [3e-3],
+    demo={
+        "models": ["tiny_mae", "tiny_croma"],
+        "tasks": ["flood"],
+        "protocols": ["finetune"],
+        "fractions": [0.1, 1.0],
+        "subsets": 1,
+        "seeds": [0, 1, 2],
+        "finetune": {
+            "decoders": ["fcn", "light"],
+            "tuning": ["frozen", "full"],
+            "steps": 40,
+            "batch": 8,
+            "evaluations": 2,
+            "learning_rates": [3e-3],
+        },
     },
-}
+)

@@ -20,20 +20,22 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from bench import catalogue, registry
-from bench.bands import match
-from bench.features import _read
-from bench.plan import select_bands
-from bench.prepare import prepare, window_grid
+from bench.catalogue import models as model_catalogue
+from bench.catalogue import suites as suite_catalogue
+from bench.catalogue.suites import select_bands
+from bench.features.extraction import _read
+from bench.input.prepare import prepare
+from bench.input.recipe import match
+from bench.input.windows import window_grid
 
 NETWORK = "imagenet_vit_small.random"
 
 
 def ratio(name: str, root: Path, images: int) -> None:
     """Print seconds of reading and preparing over seconds of the network, for one suite."""
-    suite = catalogue.load(name)
+    suite = suite_catalogue.load(name)
     task, bands = suite.tasks[0], select_bands(suite, ())
-    entry = registry.entries()["rcf" if "s2.b04" not in {band.name for band in bands} else NETWORK]
+    entry = model_catalogue.entries()["rcf" if "s2.b04" not in {band.name for band in bands} else NETWORK]
     recipe = match(entry, suite, task, bands)
     split = suite.open(root, task.name, "train", recipe.reads)
     count = min(images, len(split))
@@ -54,7 +56,7 @@ def ratio(name: str, root: Path, images: int) -> None:
 
     read()
     data = read()
-    vit = registry.entries()[NETWORK]
+    vit = model_catalogue.entries()[NETWORK]
     network = vit.load(vit, None, 0, vit.bands)
     pixels = {"rgb": torch.randn(32, 1, 3, 224, 224)}
     with torch.inference_mode():

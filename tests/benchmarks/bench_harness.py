@@ -19,17 +19,17 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from bench import plan as planning
-from bench import registry
-from bench.catalogue import load as load_suite
+from bench.catalogue import models as model_catalogue
+from bench.catalogue.suites import load as load_suite
+from bench.catalogue.suites import select_bands
 from bench.core import Layer, Record, Sample, Tap
-from bench.data import Data
-from bench.features import Pass, extract
-from bench.plan import select_bands
+from bench.features.extraction import Pass, extract
+from bench.input.splits import Splits
 from bench.protocols import knn, probe
+from bench.runs import plan as planning
 from bench.store import FeatureCache, Store
-from suites._read import Samples
-from tests.toy import BANDS, toy_entry, toy_suite
+from suites.reading.samples import Samples
+from tests.builders.suite_and_model import BANDS, toy_entry, toy_suite
 
 COMMAND = str(Path(sys.executable).with_name("geobench-run"))
 
@@ -65,14 +65,14 @@ def again() -> None:
 
         config = run_config(words, ["probe", "knn"])
         suite = load_suite("demo")
-        data = Data(suite=suite, root=Path())
-        entries = [registry.entries()[name] for name in ("image_stats", "rcf")]
+        data = Splits(suite=suite, root=Path())
+        entries = [model_catalogue.entries()[name] for name in ("image_stats", "rcf")]
         bands = select_bands(suite, ())
         made = planning.make(
             config,
             suite,
             entries,
-            {"probe": probe, "knn": knn},
+            {"probe": probe.PROTOCOL, "knn": knn.PROTOCOL},
             explicit=True,
             split_hash=lambda task: data.split_hash(task, bands),
             weights=lambda entry: "none",
@@ -85,8 +85,8 @@ def again() -> None:
         print(f"{len(made.runs)} finished cells: {first:.2f} s with the report drawn, {spent:.2f} s again (under 5 s)")
 
 
-def made_up(run, data: Data, rng: np.random.Generator) -> tuple[Record, dict[str, np.ndarray]]:
-    from bench.provenance import facts
+def made_up(run, data: Splits, rng: np.random.Generator) -> tuple[Record, dict[str, np.ndarray]]:
+    from bench.runs.provenance import facts
 
     split = data.split(run.task, "test", run.recipe.reads)
     target = split.targets()
@@ -146,7 +146,7 @@ def extraction(count: int) -> None:
         read=lambda i: Sample(images={"s2": image + i}, target=0),
         read_targets=lambda: np.zeros(count, int),
     )
-    from bench.bands import match
+    from bench.input.recipe import match
 
     suite = toy_suite()
     job = Pass(

@@ -29,7 +29,7 @@ from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from bench.heads import ALPHAS, LogisticPath, fit_logistic, fit_ridge, knn, predict, standardise
+from bench.probes.pooled import ALPHAS, LogisticPath, fit_logistic, fit_ridge, knn, predict, standardise
 
 C = tuple(float(c) for c in np.logspace(-6, 4, 21))
 FRACTIONS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0)

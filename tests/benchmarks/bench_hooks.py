@@ -23,13 +23,13 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from bench.activations import activations, parts_of
-from bench.bands import match
 from bench.core import Band, Normalise, Sample, Task
-from bench.examples import ImageExamples
-from bench.forward import whole_taps
-from bench.timm_networks import load_vit
-from tests.toy import toy_entry, toy_suite
+from bench.features.activations import activations, parts_of
+from bench.features.forward import whole_taps
+from bench.input.batches import ImageExamples
+from bench.input.recipe import match
+from bench.networks.from_timm import load_vit
+from tests.builders.suite_and_model import toy_entry, toy_suite
 
 BANDS = tuple(Band(name=f"rgb.{name}", unit="uint8") for name in ("red", "green", "blue"))
 TASK = Task(name="kind", kind="classification", classes=("off", "on"), metric="accuracy")

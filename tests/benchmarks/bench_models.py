@@ -20,8 +20,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from bench import registry
-from bench.backbones import stack_sensors
+from bench.catalogue import models as model_catalogue
+from bench.networks.backbones import stack_sensors
 
 # How the bare network is called, by the adapter: with the wrapped model and its images.
 BARE: dict[str, Callable[[Any, dict[str, torch.Tensor]], object]] = {
@@ -39,7 +39,7 @@ BARE: dict[str, Callable[[Any, dict[str, torch.Tensor]], object]] = {
 
 def ratio(name: str, batch: int, rounds: int) -> float:
     """Return the seconds of the wrapped model over those of the bare one."""
-    entry = registry.entries()[name]
+    entry = model_catalogue.entries()[name]
     bands = entry.bands[:3] if entry.any_bands else entry.bands
     backbone: Any = entry.load(entry, None, 0, bands)
     sensor = bands[0].sensor

@@ -1,6 +1,6 @@
 """Seconds and peak memory of a whole report of 10,000 records, from a store on disk, with its helping processes.
 
-The records are generated (`tests.record_fixtures`): suites x tasks x models x (probe and kNN at fractions and subsets,
+The records are generated (`tests.builders.records`): suites x tasks x models x (probe and kNN at fractions and subsets,
 fine-tuned arms and seeds). They are made once and kept where asked.
 
     python tests/benchmarks/bench_report.py [--records 10000] [--suites 1|3] [--at DIR] [--profile]
@@ -23,10 +23,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from analysis.report import write_reports
+from analysis.report.write import write_reports
 from bench.core import Record
 from bench.store import Store
-from tests.record_fixtures import MODELS, TASKS, Model, make, make_arm
+from tests.builders.records import MODELS, TASKS, Model, make, make_arm
 
 SUITES = ("orchard", "meadow", "heath")
 REPEATS = 3  # of 3,360 records each: as many suites, or as many seeds in one suite

@@ -23,10 +23,10 @@ from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from analysis.maps import cheaper_form, cka_jackknife, cka_map
-from analysis.resampling import row_blocks
-from analysis.similarity import linear_cka, mutual_knn, procrustes, rsa, svcca
-from analysis.streams import CkaStream
+from analysis.similarity.cka_maps import cheaper_form, cka_jackknife, cka_map
+from analysis.similarity.measures import linear_cka, mutual_knn, procrustes, rsa, svcca
+from analysis.similarity.resampling import row_blocks
+from analysis.similarity.streaming import CkaStream
 
 
 def layers(count: int, rows: int, width: int, seed: int) -> list[torch.Tensor]:

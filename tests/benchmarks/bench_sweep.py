@@ -23,20 +23,21 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from bench import plan as planning
-from bench import registry
-from bench.bands import match
-from bench.catalogue import load as load_suite
+from bench.catalogue import models as model_catalogue
+from bench.catalogue.suites import load as load_suite
+from bench.catalogue.suites import select_bands
+from bench.catalogue.weights import WeightSources
 from bench.config import RunConfig
 from bench.core import Suite
-from bench.data import Data
-from bench.plan import select_bands
-from bench.prepare import prepare
+from bench.executors.local import execute
+from bench.input.prepare import prepare
+from bench.input.recipe import match
+from bench.input.splits import Splits
 from bench.protocols import probe
-from bench.run import Session, execute
+from bench.runs import plan as planning
+from bench.runs.session import Session
 from bench.store import FeatureCache, Store
-from bench.weights import Shelf
-from suites._read import Samples
+from suites.reading.samples import Samples
 
 FRACTIONS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0)
 SHARES = {"train": 0.6, "val": 0.2, "test": 0.2}
@@ -72,10 +73,10 @@ def main() -> None:
     real = (shared / "data" / "eurosat_rgb").is_dir()
     suite = thinned(load_suite("eurosat_rgb" if real else "demo"), images)
     print(f"{images} images of {suite.name}{'' if real else ' (generated data)'}, {torch.get_num_threads()} threads")
-    entry = registry.entries()["imagenet_vit_small.random"]
+    entry = model_catalogue.entries()["imagenet_vit_small.random"]
     bands, task = select_bands(suite, ()), suite.tasks[0]
     recipe = match(entry, suite, task, bands)
-    data = Data(suite=suite, root=shared / "data")
+    data = Splits(suite=suite, root=shared / "data")
     splits = [data.split(task, name, recipe.reads) for name in ("train", "val", "test")]
     ready = torch.cat(
         [
@@ -110,7 +111,7 @@ def main() -> None:
                 config,
                 suite,
                 [entry],
-                {"probe": probe},
+                {"probe": probe.PROTOCOL},
                 explicit=True,
                 split_hash=lambda task: "x",
                 weights=lambda entry: "random",
@@ -120,7 +121,7 @@ def main() -> None:
                 data=data,
                 store=Store(Path(folder)),
                 cache=FeatureCache(Path(folder)),
-                shelf=Shelf(folder=None, cache=Path(folder)),
+                shelf=WeightSources(folder=None, cache=Path(folder)),
                 device="cpu",
             )
             start = time.perf_counter()

@@ -18,19 +18,20 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from bench.arm import Arm
-from bench.bands import match
+from bench.catalogue.weights import WeightSources
 from bench.core import Band, Normalise, RunKey, Sample, Task
-from bench.data import Data
-from bench.plan import Run
+from bench.finetuning.arm import Arm
+from bench.finetuning.loop import Trained, _step
+from bench.finetuning.tuning import parameter_groups
+from bench.input.recipe import match
+from bench.input.splits import Splits
+from bench.networks.from_timm import load_vit
 from bench.protocols import finetune
-from bench.run import Session, _context
+from bench.runs.context import open_context
+from bench.runs.plan import Run
+from bench.runs.session import Session
 from bench.store import FeatureCache, Store
-from bench.timm_networks import load_vit
-from bench.train import Trained, _step
-from bench.tuning import parameter_groups
-from bench.weights import Shelf
-from tests.toy import toy_entry, toy_suite
+from tests.builders.suite_and_model import toy_entry, toy_suite
 
 BANDS = tuple(Band(name=f"rgb.{name}", unit="uint8") for name in ("red", "green", "blue"))
 TASK = Task(name="mask", kind="segmentation", classes=("off", "on"), metric="miou")
@@ -79,10 +80,10 @@ def an_arm(folder: Path, **settings: object) -> Arm:
 
     session = Session(
         config=RunConfig(suite="toy"),
-        data=Data(suite=SUITE, root=folder),
+        data=Splits(suite=SUITE, root=folder),
         store=Store(folder / "results"),
         cache=FeatureCache(folder / "cache"),
-        shelf=Shelf(folder=None, cache=folder / "cache"),
+        shelf=WeightSources(folder=None, cache=folder / "cache"),
         device="cpu",
     )
     (made,) = finetune.arms(finetune.Settings(batch=BATCH, **settings), TASK)
@@ -91,8 +92,8 @@ def an_arm(folder: Path, **settings: object) -> Arm:
         suite="toy", suite_version=1, split_hash="x", task="mask", model="vit_small", model_version=1, weights="none",
         recipe=recipe.facts(), protocol="finetune", protocol_version=1, settings={}, fraction=1.0, subset=0, seed=0,
     )  # fmt: skip
-    run = Run(key=key, entry=ENTRY, task=TASK, recipe=recipe, protocol=finetune, settings=made, layers=())
-    context = _context(run, session, {"passes": 0.0, "extraction_seconds": 0.0}, {})
+    run = Run(key=key, entry=ENTRY, task=TASK, recipe=recipe, protocol=finetune.PROTOCOL, settings=made, layers=())
+    context = open_context(run, session, {"passes": 0.0, "extraction_seconds": 0.0}, {})
     assert context.network is not None
     return Arm(context, context.network)
 

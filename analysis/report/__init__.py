@@ -1,0 +1,1 @@
+"""What is written: boards, pages, statistics in words, comparisons."""

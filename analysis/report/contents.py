@@ -1,0 +1,64 @@
+"""Everything a report says of a suite, gathered; and of all suites together, how their settings agree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from analysis.findings.agreement import Agreements, compare_settings
+from analysis.findings.overall import Overall, overall
+from analysis.gallery.picture import FigureSpec
+from analysis.gallery.suite_gallery import settings_pictures
+from analysis.report.statistics_text import Section, statistics
+from analysis.tables.breakdowns import RowDraws
+from analysis.tables.build import Tables
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuiteContents:
+    """What a suite's pages are made of.
+
+    Attributes:
+        tables: see `analysis.tables.build.Tables`.
+        said: its statistics in words.
+        pictures: its figures.
+    """
+
+    tables: Tables
+    said: Sequence[Section] = ()
+    pictures: Sequence[FigureSpec] = ()
+
+    def of(self, task: str) -> list[FigureSpec]:
+        """Return the figures of a task; of the whole suite for ``""``."""
+        return [picture for picture in self.pictures if picture.task == task]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Across:
+    """What all suites say together: how their settings agree, and models over all their tasks."""
+
+    agreed: Agreements | None = None
+    whole: Overall | None = None
+    said: Sequence[Section] = ()
+    pictures: Sequence[FigureSpec] = ()
+
+
+def across_suites(every: Sequence[Tables]) -> Across:
+    """Return what settings of several suites say of the models they share; nothing for a single suite."""
+    if len(every) < 2:
+        return Across()
+    board = pd.concat([made.leaderboard for made in every], ignore_index=True)
+    board["suite"] = board["suite"].astype(str)
+    drawn: dict[tuple[Any, ...], RowDraws] = {}
+    for made in every:
+        drawn |= {(made.suite, *name): value for name, value in made.drawn.items()}
+    agreed = compare_settings(board, drawn)
+    if agreed is not None and len({name.split()[0] for name in agreed.settings}) < 2:
+        agreed = None
+    whole = overall(every)
+    generated = any(made.generated for made in every)
+    pictures = settings_pictures(agreed, "all suites", generated=generated) if agreed else ()
+    return Across(agreed=agreed, whole=whole, said=statistics(agreed, whole=whole), pictures=pictures)

@@ -1,0 +1,1 @@
+"""Numbers from arrays: intervals, ranks, power, variance components."""

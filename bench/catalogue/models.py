@@ -1,0 +1,95 @@
+"""Every entry there is: the families' facts, and the random twin of each entry that has weights. Imports no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+
+from bench.catalogue.user_models import OWN, local_entry, own_entries
+from bench.core import ModelEntry, lookup
+from bench.core.errors import BadSetting, UnknownName
+
+CATEGORIES = ("origin", "objective")
+LOCAL = ("path", "embeddings")
+
+
+def twin(entry: ModelEntry) -> ModelEntry:
+    """Return the control of an entry: its architecture at random init, its input contract unchanged."""
+    return dataclasses.replace(
+        entry,
+        name=f"{entry.name}.random",
+        origin="random",
+        objective="none",
+        parent=entry.name,
+        weights=None,
+        trained_on=(),
+    )
+
+
+def entries() -> dict[str, ModelEntry]:
+    """Return every entry by name: families in file order of their names, each followed by its random twin.
+
+    A file `OWN` in the working folder is one more family.
+
+    Raises:
+        BadSetting: two files claim one name, or `OWN` is no such file.
+    """
+    return _entries(Path.cwd())
+
+
+@lru_cache(maxsize=2)
+def _entries(folder: Path) -> dict[str, ModelEntry]:
+    families = {
+        f"bench/models/{family}.py": lookup.module("bench.models", family, kind="model family").ENTRIES
+        for family in lookup.names("bench.models")
+    }
+    found: dict[str, ModelEntry] = {}
+    for file, facts in (families | {str(folder / OWN): own_entries(folder)}).items():
+        for entry in facts:
+            for one in (entry, twin(entry)) if entry.weights else (entry,):
+                if one.name in found:
+                    raise BadSetting(f"{file}: the name {one.name} is taken by another file")
+                found[one.name] = one
+    return found
+
+
+def select(words: Iterable[str]) -> tuple[list[ModelEntry], bool]:
+    """Return the entries that words name, in registry order, and whether each was asked for by its full name.
+
+    Args:
+        words: names, globs, ``all``, ``origin:NAME``, ``objective:NAME``, and a user's own models (see
+            `bench.catalogue.user_models.local_entry`). A glob does not reach random twins unless it
+            names them (``tiny_*`` is the three models, ``tiny_*.random`` their twins).
+
+    Raises:
+        UnknownName: a word that names nothing.
+    """
+    known = dict(entries())
+    wanted: set[str] = set()
+    explicit: set[str] = set()
+    for word in words:
+        category, colon, value = word.partition(":")
+        if category in LOCAL and colon:
+            mine = local_entry(word, known)
+            known[mine.name] = mine
+            wanted.add(mine.name)
+            explicit.add(mine.name)
+            continue
+        if word == "all":
+            wanted.update(known)
+        elif colon:
+            if category not in CATEGORIES:
+                raise UnknownName("way to select models", category, (*CATEGORIES, *LOCAL), "Write origin:random, say")
+            values = {getattr(entry, category) for entry in known.values()}
+            if value not in values:
+                raise UnknownName(category, value, values)
+            wanted.update(name for name, entry in known.items() if getattr(entry, category) == value)
+        else:
+            twins = ".random" in word
+            reach = [name for name, entry in known.items() if twins or entry.origin != "random"]
+            hits = lookup.match([word], reach if "*" in word or "?" in word else list(known), kind="model")
+            wanted.update(hits)
+            explicit.update(hits)
+    return [entry for name, entry in known.items() if name in wanted], bool(wanted) and wanted <= explicit

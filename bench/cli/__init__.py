@@ -1,0 +1,1 @@
+"""The commands, one file each, with their help and the handling of arguments."""

@@ -1,0 +1,84 @@
+"""``geobench-run``: plan, run what is not stored, report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+
+from bench.catalogue import suites as suite_catalogue
+from bench.cli.command import run_command
+from bench.config import RunConfig, Study, run_configs
+from bench.core import lookup
+from bench.core.errors import BenchError
+from bench.sweeps.console import console
+from bench.sweeps.sweep import Sweep, sweep
+
+
+def print_report(done: Sweep, out: Console) -> None:
+    from analysis.report.boards import terminal_table
+    from analysis.report.statistics_text import DRIFT
+    from analysis.report.write import build, put
+
+    suite, results = done.request.suite, done.request.config.results
+    report = build(done.request.store, suite.name)
+    paths = put(report, results)
+    board = report.tables.leaderboard
+    shown = board[board["model"].isin({run.entry.name for run in done.plan.runs})]
+    if len(shown):
+        out.print(terminal_table(shown, title=f"{suite.name}: {suite.title}"))
+    if any(run.key.protocol == "drift" for run in done.plan.runs):
+        said = [sentence for part in report.findings.said if part.heading == DRIFT for sentence in part.sentences]
+        out.print("\n".join(said), highlight=False)
+    if suite.generated:
+        out.print("[bold yellow]generated data[/]: these scores say nothing about satellite images")
+    folder = results / suite.name
+    out.print(f"{len(paths)} files in {folder}; {folder / 'leaderboard.html'} opens in a browser", highlight=False)
+
+
+def run() -> None:
+    """``geobench-run``."""
+
+    def body(words: list[str], flags: set[str]) -> int:
+        configs = run_configs(words, lookup.names("bench.protocols"), suite_catalogue.expand, _study)
+        out = console()
+        code = 0
+        for config in configs:
+            if len(configs) > 1:
+                out.rule(config.suite)
+            try:
+                code = max(code, _one(config, out, dry="--dry" in flags))
+            except BenchError as error:
+                if len(configs) == 1:
+                    raise
+                # The other suites go on; this one is named, and counts.
+                out.print(f"{config.suite}: {error}", markup=False, style="red", highlight=False)
+                code = 0 if "--dry" in flags else 1
+        return code
+
+    run_command("geobench-run", body)
+
+
+def _study(name: str, suite: str) -> Mapping[str, Any]:
+    """Return the words a study brings for a suite."""
+    study = lookup.noun("bench.studies", name, Study)
+    return study.demo if suite and suite_catalogue.load(suite).generated else study.words
+
+
+def _one(config: RunConfig, out: Console, *, dry: bool) -> int:
+    """Run one suite; return the exit code."""
+    if config.devices > 1 and not dry:
+        from bench.finetuning import distributed
+
+        config = config.model_copy(update={"device": distributed.launch(config.devices, config.device)})
+        if distributed.rank():
+            sweep(config, console(quiet=True))
+            return 0
+    done = sweep(config, out, dry=dry)
+    if dry:
+        return 0
+    print_report(done, out)
+    if done.failed:
+        out.print(f"[red]{len(done.failed)} of {len(done.plan.runs)} runs failed[/]; run again to retry them")
+    return 1 if done.failed else 0

@@ -1,0 +1,18 @@
+"""Configurations: read from ``key=value`` words and YAML files, validated, replayable."""
+
+from bench.config.run_config import RunConfig, run_config, run_configs
+from bench.config.settings import S, Settings, as_tuple, validate
+from bench.config.study import Study
+from bench.config.words import read_words
+
+__all__ = [
+    "RunConfig",
+    "S",
+    "Settings",
+    "Study",
+    "as_tuple",
+    "read_words",
+    "run_config",
+    "run_configs",
+    "validate",
+]

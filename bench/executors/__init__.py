@@ -1,0 +1,1 @@
+"""Where runs happen, one file per executor."""

@@ -1,0 +1,1 @@
+"""One frozen pass of a backbone, and the features it leaves."""

@@ -1,0 +1,1 @@
+"""Fine-tuning: one arm (decoder, taps, tuning) from settings to a trained task model."""

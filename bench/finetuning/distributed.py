@@ -1,0 +1,102 @@
+"""Several processes, one a device, that train one model together: each takes its share of every step's images.
+
+Lightning Fabric starts them (``devices=N``) and connects them; what they exchange are gradients, buffers and decisions.
+Process 0 decides what is done, writes every record, and draws. All others follow.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from bench.core.errors import BadSetting
+
+
+def launch(devices: int, device: str) -> str:
+    """Start the other processes of this command and join them, once, and return the torch device of this one.
+
+    Args:
+        devices: how many processes.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        BadSetting: there are not so many GPUs.
+    """
+    import torch
+    from lightning.fabric import Fabric
+
+    kind = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    if kind not in ("cpu", "cuda"):
+        raise BadSetting(f"devices={devices} with device={device}: say device=cuda or device=cpu")
+    if kind == "cuda" and torch.cuda.device_count() < devices:
+        raise BadSetting(f"devices={devices}: torch sees {torch.cuda.device_count()} CUDA devices here")
+    if world() == 1:
+        Fabric(accelerator=kind, devices=devices, strategy="ddp").launch()
+    return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if kind == "cuda" else kind
+
+
+def _group() -> Any:
+    """Return torch.distributed where processes are connected, else None; imports torch only if it is there already."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.distributed.is_available() or not torch.distributed.is_initialized():
+        return None
+    return torch.distributed
+
+
+def rank() -> int:
+    """Return the number of this process, 0 where it is alone."""
+    group = _group()
+    return int(group.get_rank()) if group else 0
+
+
+def world() -> int:
+    """Return the number of processes, 1 where this one is alone."""
+    group = _group()
+    return int(group.get_world_size()) if group else 1
+
+
+def agreed(value: Any) -> Any:
+    """Return process 0's value in all of them."""
+    group = _group()
+    if group is None:
+        return value
+    box = [value]
+    group.broadcast_object_list(box, src=0)
+    return box[0]
+
+
+def sum_gradients(parameters: Iterable[Any]) -> None:
+    """Add up the gradients of all processes, in place; where one has none, others may still."""
+    import torch
+
+    group = _group()
+    if group is None:
+        return
+    for parameter in parameters:
+        if parameter.requires_grad:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            group.all_reduce(parameter.grad)
+
+
+def total(value: float, device: Any) -> float:
+    """Return the sum of a number over all processes."""
+    import torch
+
+    group = _group()
+    if group is None:
+        return value
+    one = torch.tensor(value, dtype=torch.float64, device=device)
+    group.all_reduce(one)
+    return float(one)
+
+
+def same_buffers(module: Any) -> None:
+    """Give every process process 0's buffers (running statistics), as DistributedDataParallel does before a pass."""
+    group = _group()
+    if group is None:
+        return
+    for buffer in module.buffers():
+        group.broadcast(buffer, src=0)

@@ -1,0 +1,268 @@
+"""One training loop: equal steps for every arm, the checkpoint chosen on validation, resumed where it was killed.
+
+It knows no suite and no model: it is given batches by step, a loss and a validation score.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.core.errors import BenchError
+from bench.finetuning import distributed
+from bench.input.batches import Batch
+from bench.store import write_atomic
+
+KEPT_SECONDS = 20.0  # between checkpoints on disk
+
+
+class Diverged(BenchError):
+    """The loss is no number, or has grown beyond reason."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What every arm gets alike.
+
+    Attributes:
+        steps: optimiser steps.
+        evaluations: how often validation is scored along the way, the last step included.
+        patience: evaluations without a better score after which training stops; 0 never stops early.
+        warmup: share of the steps over which the rate rises to its peak; it falls to 0 along a cosine after.
+        clip: largest norm of the gradient.
+        head_steps: first steps that train the head alone.
+    """
+
+    steps: int
+    evaluations: int = 10
+    patience: int = 4
+    warmup: float = 0.1
+    clip: float = 1.0
+    head_steps: int = 0
+
+    def rate(self, step: int) -> float:
+        """Return the share of the peak rate at a step, from 0."""
+        rising = max(1, round(self.warmup * self.steps))
+        if step < rising:
+            return (step + 1) / rising
+        return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, self.steps - rising)))
+
+    def scored(self, step: int) -> bool:
+        """Return whether validation is scored after a step, from 0."""
+        every = max(1, self.steps // self.evaluations)
+        return step + 1 == self.steps or (step + 1) % every == 0
+
+
+@dataclass
+class Trained:
+    """What came of training.
+
+    Attributes:
+        score: best validation score, higher is better.
+        step: the step after which it was reached.
+        history: (step, mean training loss since the last evaluation, validation score).
+        state: trained parameters and buffers at the best step, on the CPU.
+        micro: samples a forward pass at the end.
+        seconds: spent on steps, evaluations left out.
+        notes: what a reader must know.
+    """
+
+    score: float = -math.inf
+    step: int = 0
+    history: list[tuple[int, float, float]] = field(default_factory=list)
+    state: dict[str, Tensor] = field(default_factory=dict)
+    micro: int = 0
+    seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+
+def trained_names(module: nn.Module) -> set[str]:
+    """Return the names of what training changes: parameters with gradients, and every buffer."""
+    parameters = {name for name, value in module.named_parameters() if value.requires_grad}
+    return parameters | {name for name, _ in module.named_buffers()}
+
+
+def copied(module: nn.Module, names: set[str]) -> dict[str, Tensor]:
+    """Return copies, on the CPU, of the named parts of a state."""
+    return {name: value.detach().cpu().clone() for name, value in module.state_dict().items() if name in names}
+
+
+def restore(module: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Put a `copied` state back."""
+    module.load_state_dict(dict(state), strict=False)
+
+
+def train(
+    module: nn.Module,
+    groups: Sequence[dict[str, Any]],
+    budget: Budget,
+    *,
+    batches: Callable[[int], list[Batch]],
+    loss: Callable[[nn.Module, Batch], Tensor],
+    evaluate: Callable[[], float],
+    micro: int,
+    seed: int,
+    place: Path | None = None,
+    head_only: Callable[[bool], None] | None = None,
+) -> Trained:
+    """Return the best state along a run of AdamW.
+
+    Args:
+        module: trained in place, its best state restored at the end.
+        groups: see `bench.finetuning.tuning.parameter_groups`.
+        budget: steps and schedule.
+        batches: step -> the samples of that step, the same however often it is asked.
+        loss: of a part of a batch, a mean over its samples.
+        evaluate: validation score, higher is better; leaves the module in the mode it found it in.
+        micro: most samples a forward pass; gradients of a step's parts are added up to those of the whole.
+        seed: of what is random inside (dropout).
+        place: file of a checkpoint to continue from, kept up to date, removed at the end.
+        head_only: told whether the steps that follow train the head alone.
+
+    Raises:
+        Diverged: the loss is NaN or infinite.
+    """
+    optimiser = torch.optim.AdamW(list(groups), betas=(0.9, 0.999))
+    peaks = [float(group["lr"]) for group in optimiser.param_groups]
+    names = trained_names(module)  # before a first phase that trains the head alone
+    found = Trained(micro=micro)
+    # Of several processes each reads the checkpoint that the first one wrote; none starts before all have.
+    first = distributed.agreed(_resume(place, module, optimiser, found) if place else 0)
+    kept, since, losses = time.monotonic(), time.perf_counter(), list[float]()
+    for step in range(first, budget.steps):
+        if _stopped(found, budget):
+            break
+        if head_only and step in (first, budget.head_steps):
+            head_only(step < budget.head_steps)
+        for group, peak in zip(optimiser.param_groups, peaks, strict=True):
+            group["lr"] = peak * budget.rate(step)
+        # Each step has random numbers of its own, so that a resumed run draws what a whole one does.
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed * 1_000_003 + step)
+            distributed.same_buffers(module)
+            value = _step(module, optimiser, _share(batches(step)), loss, budget.clip, found)
+        if not math.isfinite(value):
+            raise Diverged(f"the loss is {value} at step {step + 1}")
+        losses.append(value)
+        if budget.scored(step):
+            found.seconds += time.perf_counter() - since
+            _score(module, names, found, step + 1, losses, distributed.agreed(evaluate()))
+            losses, since = [], time.perf_counter()
+            if place and distributed.rank() == 0 and time.monotonic() - kept > KEPT_SECONDS:
+                _keep(place, copied(module, names), optimiser, found, step + 1)
+                kept = time.monotonic()
+    if not found.state:
+        raise Diverged("no validation score is a number")
+    restore(module, found.state)
+    if place and distributed.rank() == 0:
+        place.unlink(missing_ok=True)
+    return found
+
+
+def _share(batches: list[Batch]) -> list[Batch]:
+    """Return this process's share of a step's samples; all of them where it is alone."""
+    count = distributed.world()
+    if count == 1:
+        return batches
+    own = [batch.part(slice(distributed.rank(), None, count)) for batch in batches]
+    return [batch for batch in own if batch.rows]
+
+
+def _stopped(found: Trained, budget: Budget) -> bool:
+    if not budget.patience:
+        return False
+    after = [step for step, _, _ in found.history if step > found.step]
+    return len(after) >= budget.patience and bool(found.state)
+
+
+def _score(
+    module: nn.Module, names: set[str], found: Trained, step: int, losses: Sequence[float], score: float
+) -> None:
+    found.history.append((step, sum(losses) / max(1, len(losses)), score))
+    if not math.isnan(score) and (score > found.score or not found.state):
+        found.score, found.step, found.state = score, step, copied(module, names)
+
+
+def _step(
+    module: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    batches: list[Batch],
+    loss: Callable[[nn.Module, Batch], Tensor],
+    clip: float,
+    found: Trained,
+) -> float:
+    """Take one optimiser step and return its loss; where memory runs out, once, with half the samples a pass."""
+    try:
+        value = _gradients(module, optimiser, batches, loss, found.micro)
+    except (torch.OutOfMemoryError, MemoryError):
+        if any("out of memory" in note for note in found.notes) or found.micro < 2:
+            raise
+        half = found.micro // 2
+        found.notes.append(f"out of memory at {found.micro} images a pass: {half} a pass since, the same a step")
+        found.micro = half
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        value = _gradients(module, optimiser, batches, loss, half)
+    if math.isfinite(value):
+        parameters = [one for group in optimiser.param_groups for one in group["params"]]
+        torch.nn.utils.clip_grad_norm_(parameters, clip)
+        optimiser.step()
+    return value
+
+
+def _gradients(
+    module: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    batches: list[Batch],
+    loss: Callable[[nn.Module, Batch], Tensor],
+    micro: int,
+) -> float:
+    """Fill the gradients with those of the mean over all samples of a step; return the mean loss."""
+    optimiser.zero_grad(set_to_none=True)
+    device = next(module.parameters()).device
+    count = round(distributed.total(sum(len(batch.rows) for batch in batches), device))
+    total = 0.0
+    for batch in batches:
+        for start in range(0, len(batch.rows), micro):
+            part = batch.part(slice(start, start + micro))
+            value = loss(module, part) * (len(part.rows) / count)
+            value.backward()  # type: ignore[no-untyped-call]
+            total += float(value.detach())
+    distributed.sum_gradients(one for group in optimiser.param_groups for one in group["params"])
+    return distributed.total(total, device)
+
+
+def _keep(place: Path, state: dict[str, Tensor], optimiser: torch.optim.Optimizer, found: Trained, step: int) -> None:
+    stream = io.BytesIO()
+    content = {
+        "step": step,
+        "module": state,
+        "optimiser": optimiser.state_dict(),
+        "found": {
+            name: getattr(found, name) for name in ("score", "step", "history", "state", "micro", "seconds", "notes")
+        },
+    }
+    torch.save(content, stream)
+    write_atomic(place, stream.getvalue())
+
+
+def _resume(place: Path, module: nn.Module, optimiser: torch.optim.Optimizer, found: Trained) -> int:
+    """Return the step to go on from: 0, or that of a checkpoint whose state is put in place."""
+    try:
+        content = torch.load(place, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError):
+        return 0  # none, or one that was cut short
+    restore(module, content["module"])
+    optimiser.load_state_dict(content["optimiser"])
+    for name, value in content["found"].items():
+        setattr(found, name, value)
+    found.history = [(int(step), float(mean), float(score)) for step, mean, score in found.history]
+    return int(content["step"])

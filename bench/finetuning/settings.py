@@ -1,0 +1,119 @@
+"""What decides how a decoder, and a backbone with it, is trained; one set of values is an arm of a comparison."""
+
+from __future__ import annotations
+
+from itertools import product
+
+from pydantic import Field, field_validator
+
+from bench.config import Settings as Root
+from bench.core import Kind, Task, lookup
+from bench.decoders.parts.contract import Decoder
+from bench.finetuning.taps import TAPS
+
+USUAL: dict[Kind, str] = {"detection": "faster_rcnn"}  # decoder of a kind of task where none is asked for, else linear
+
+
+class ArmSettings(Root):
+    """Settings of training.
+
+    Attributes:
+        decoders: file names in ``bench/decoders``; the usual one of the task's kind if not given.
+        tuning: ``frozen``, ``lora``, ``full``, ``head-then-full``; ``scratch``, the same architecture from random init
+            with one rate for all of it; or one type of module alone: ``norms``, ``attention``, ``mlp``, ``qkv``,
+            ``proj``, ``fc1``, ``fc2`` ...
+        taps: which layers a decoder reads: ``last``, the model's ``published`` ones, even ``quarters`` of its depth, or
+            ``profile``, those that the probe's validation scores prefer.
+        dates: how the features of several dates become one: ``mean``, ``max``, ``ltae``; models with their own way
+            with time keep it.
+        learning_rates: of decoder and LoRA; each gets the same steps.
+        backbone_rate: of a tuned backbone's last block, as a share of that.
+        layer_decay: factor a block below.
+        weight_decay: of matrices.
+        steps: optimiser steps of each learning rate.
+        batch: samples a step.
+        micro_batch: most samples a forward pass, 0 for the whole batch; gradients are accumulated.
+        evaluations: how often validation is scored on the way.
+        patience: evaluations without a gain after which an arm stops, 0 for never.
+        warmup: share of the steps over which the rate rises.
+        head_share: of the steps, before ``head-then-full`` tunes the backbone.
+        rank: of LoRA.
+        loss: by name, the usual one of the task's kind if not given.
+        augment: ``none``, ``flips``, ``crop``; ``auto`` is none for frozen backbones, else what is usual for the kind.
+        checkpointing: trade computation for memory in the backbone.
+        keep: keep the tuned weights in the cache.
+        write: write predicted masks and values of the test splits as GeoTIFFs, where the suite's images lie somewhere.
+    """
+
+    decoders: tuple[str, ...] = ()
+    tuning: tuple[str, ...] = ("frozen",)
+    taps: tuple[str, ...] = ("last",)
+    dates: str = "mean"
+    learning_rates: tuple[float, ...] = (3e-4, 1e-3, 3e-3, 1e-2)
+    backbone_rate: float = Field(0.1, gt=0)
+    layer_decay: float = Field(0.75, gt=0, le=1)
+    weight_decay: float = Field(0.05, ge=0)
+    steps: int = Field(400, ge=1)
+    batch: int = Field(16, ge=1)
+    micro_batch: int = Field(0, ge=0)
+    evaluations: int = Field(10, ge=1)
+    patience: int = Field(4, ge=0)
+    warmup: float = Field(0.1, ge=0, le=1)
+    head_share: float = Field(0.25, ge=0, le=1)
+    rank: int = Field(8, ge=1)
+    loss: str = ""
+    augment: tuple[str, ...] = ("auto",)
+    checkpointing: bool = False
+    keep: bool = False
+    write: bool = False
+
+    @field_validator("decoders")
+    @classmethod
+    def _decoders(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(lookup.match(value, lookup.names("bench.decoders"), kind="decoder")) if value else ()
+
+    @field_validator("taps")
+    @classmethod
+    def _taps(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(lookup.match(value, TAPS, kind="taps"))
+
+    @field_validator("learning_rates")
+    @classmethod
+    def _rates(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if not value or any(one <= 0 for one in value):
+            raise ValueError("needs one or more positive numbers")
+        return tuple(sorted(value))
+
+    @field_validator("tuning")
+    @classmethod
+    def _tunings(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        from bench.finetuning.tuning import check_tuning
+
+        return tuple(check_tuning(name) for name in value)
+
+    @field_validator("dates")
+    @classmethod
+    def _dates(cls, value: str) -> str:
+        return lookup.match([value], ("mean", "max", "ltae"), kind="fold over dates")[0]
+
+
+def arms(settings: ArmSettings, task: Task) -> list[ArmSettings]:
+    """Return one set of settings for each decoder, way of tuning and choice of taps; each is a run of its own.
+
+    Of decoders named by a glob, those for other kinds of task are left out.
+    """
+    decoders = settings.decoders or (USUAL.get(task.kind, "linear"),)
+    fit = [name for name in decoders if task.kind in _kinds(name)] or list(decoders)
+    return [
+        settings.model_copy(update={"decoders": (decoder,), "tuning": (tuning,), "taps": (taps,)})
+        for decoder, tuning, taps in product(fit, settings.tuning, settings.taps)
+    ]
+
+
+def label(settings: ArmSettings) -> dict[str, str]:
+    """Return what sets an arm apart, for tables."""
+    return {"decoder": settings.decoders[0], "tuning": settings.tuning[0], "taps": settings.taps[0]}
+
+
+def _kinds(decoder: str) -> tuple[Kind, ...]:
+    return lookup.noun("bench.decoders", decoder, Decoder).kinds

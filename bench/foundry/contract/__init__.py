@@ -1,0 +1,1 @@
+"""What every recipe of the foundry shares."""

@@ -1,0 +1,1 @@
+"""Losses and views of the pretraining recipe."""

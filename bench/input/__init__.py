@@ -1,0 +1,1 @@
+"""From a suite's samples to a model's input."""

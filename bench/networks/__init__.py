@@ -1,0 +1,1 @@
+"""Torch networks and the adapters that give them one interface."""

@@ -1,0 +1,154 @@
+"""terratorch's Prithvi encoder as a backbone that takes any number of dates and any whole number of patches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bench.core import Band, Images, Tap
+from bench.core.errors import Incompatible
+from bench.networks.backbones import TIMM_BLOCK, ModulesMap, frozen, tap_along, token_grid, transformer_layers
+from bench.networks.from_terratorch import terratorch_module
+
+DAYS_BEFORE = (0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334)
+MID_MONTH = 15
+
+
+def prithvi_module() -> ModuleType:
+    """Return terratorch's module of Prithvi networks."""
+    return terratorch_module("models.backbones.prithvi_mae")
+
+
+def prithvi_encoder(**settings: Any) -> nn.Module:
+    """Return terratorch's ``PrithviViT`` without its table of positions, which `PrithviBackbone` computes.
+
+    The table is fixed (sines and cosines), and made for one number of dates; a file's is for that of its pretraining.
+
+    Args:
+        settings: of the class.
+    """
+    network: nn.Module = prithvi_module().PrithviViT(**settings)
+    del network.pos_embed
+    return network
+
+
+@lru_cache(maxsize=16)
+def positions(width: int, base: tuple[int, int], grid: tuple[int, int, int]) -> Tensor:
+    """Return the position embedding (1, t h w, D) of patch tokens, as terratorch computes it.
+
+    Args:
+        width: D.
+        base: (h, w) of the grid at pretraining, between whose positions those of another grid are interpolated.
+        grid: (t, h, w) wanted; the dates' part is computed for any t.
+    """
+    dates, *size = grid
+    table = prithvi_module().get_3d_sincos_pos_embed(width, (dates, *base))
+    maps = torch.from_numpy(table).float().reshape(dates, *base, width).permute(0, 3, 1, 2)
+    if tuple(size) != base:
+        maps = functional.interpolate(maps, size=size, mode="bicubic", align_corners=True)
+    return maps.permute(0, 2, 3, 1).reshape(1, -1, width)
+
+
+class PrithviBackbone(nn.Module):
+    """A Prithvi encoder tapped at embedding, blocks and final norm.
+
+    Tokens of all dates attend to each other. A grid cell is the mean over the dates of the tokens at its place, the
+    vector the mean over all patch tokens.
+
+    Args:
+        network: see `prithvi_encoder`; its tubelets are one date long.
+        bands: as given at load, all of one sensor.
+
+    Attributes:
+        layers: see `bench.core.Layer`.
+        modules_map: see `bench.networks.backbones.ModulesMap`.
+    """
+
+    def __init__(self, network: Any, bands: Sequence[Band]) -> None:
+        super().__init__()
+        self.network = network
+        self.bands = tuple(bands)
+        self.patch = int(network.patch_embed.patch_size[-1])
+        _, tall, wide = network.patch_embed.grid_size
+        self.base = (int(tall), int(wide))
+        depth = len(network.blocks)
+        self.layers = transformer_layers(depth, int(network.embed_dim), self.patch, norm=True)
+        self.modules_map: ModulesMap = {
+            f"block_{i + 1}": {name: f"network.blocks.{i}.{path}".rstrip(".") for name, path in TIMM_BLOCK.items()}
+            for i in range(depth)
+        }
+        frozen(self)
+
+    def _pixels(self, images: Images) -> Tensor:
+        """Return the images as (B, C, T, H, W)."""
+        sensor = self.bands[0].sensor
+        if sensor not in images:
+            raise Incompatible(f"the backbone was loaded for {sensor}; the images have {' '.join(images) or 'none'}")
+        values = images[sensor]
+        whole = values.ndim == 5 and not any(side % self.patch for side in values.shape[-2:])
+        if not whole or values.shape[2] != len(self.bands):
+            wanted = f"(B, T, {len(self.bands)}, H, W) with sides that are multiples of {self.patch}"
+            raise Incompatible(f"{sensor}: images of shape {tuple(values.shape)}; wanted {wanted}")
+        return values.transpose(1, 2)
+
+    def embed(self, pixels: Tensor, when: Tensor | None, where: Tensor | None) -> Tensor:
+        """Return (B, 1 + t h w, D) tokens of (B, C, T, H, W) pixels, with positions, dates and places."""
+        network: Any = self.network
+        dates, tall, wide = pixels.shape[2], pixels.shape[3] // self.patch, pixels.shape[4] // self.patch
+        tokens = network.patch_embed(pixels)
+        tokens = tokens + positions(int(network.embed_dim), self.base, (dates, tall, wide)).to(tokens.device)
+        # Autocast would round the year to eight bits before its sine is taken.
+        with torch.autocast(tokens.device.type, enabled=False):
+            if network.temporal_encoding and when is not None:
+                coordinates, known = year_and_day(when.to(tokens.device))
+                tokens = tokens + known[:, None, None] * network.temporal_embed_enc(coordinates, tall * wide)
+            if network.location_encoding and where is not None:
+                place = where.to(tokens.device, torch.float32).flip(-1)
+                known = place.isfinite().all(-1)
+                tokens = tokens + known[:, None, None] * network.location_embed_enc(place.nan_to_num())
+        # The class token's position is zero.
+        return torch.cat([network.cls_token.expand(len(tokens), -1, -1), tokens], 1)
+
+    def states(self, pixels: Tensor, when: Tensor | None, where: Tensor | None) -> Iterator[Tensor]:
+        """Yield the tokens (B, 1 + t h w, D) at each layer in turn."""
+        network: Any = self.network
+        tokens = self.embed(pixels, when, where)
+        yield tokens
+        for step in (*network.blocks, network.norm):
+            tokens = step(tokens)
+            yield tokens
+
+    def forward(
+        self, images: Images, layers: Sequence[int], *, when: Tensor | None = None, where: Tensor | None = None
+    ) -> list[Tap]:
+        """Return one `Tap` a layer asked for; see `bench.core.Backbone`."""
+        pixels = self._pixels(images)
+        dates, size = pixels.shape[2], (pixels.shape[3] // self.patch, pixels.shape[4] // self.patch)
+
+        def tap(index: int, tokens: Tensor) -> Tap:
+            patches = tokens[:, 1:].reshape(len(tokens), dates, -1, tokens.shape[-1]).mean(1)
+            # Before the first block the class token is the same for every image: a constant, not a feature.
+            return Tap(token_grid(patches, size), patches.mean(1), tokens[:, 0] if index else None)
+
+        return tap_along(self.states(pixels, when, where), layers, self.layers, tap)
+
+
+def year_and_day(when: Tensor) -> tuple[Tensor, Tensor]:
+    """Return years and days of the year (B, T, 2) as float32, and which samples (B,) have all their dates known.
+
+    Args:
+        when: (B, T, 3) year, month, day, -1 where unknown. An unknown day is taken to be the middle of its month; with
+            an unknown year or month at any date the sample's dates count as unknown.
+    """
+    year, month, day = when.long().unbind(-1)
+    known = ((year > 0) & (month > 0)).all(-1)
+    before = torch.tensor(DAYS_BEFORE, device=when.device)[month.clamp(1, 12) - 1]
+    leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0)) & (month > 2)
+    day_of_year = before + torch.where(day > 0, day, MID_MONTH) + leap
+    return torch.stack([year.clamp_min(0), day_of_year], -1).float(), known

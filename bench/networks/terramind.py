@@ -1,0 +1,141 @@
+"""terratorch's TerraMind encoder as a backbone for the image modalities it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.core import Band, Images, Tap
+from bench.core.errors import Incompatible
+from bench.networks.backbones import (
+    TIMM_BLOCK,
+    ModulesMap,
+    frozen,
+    stack_sensors,
+    tap_along,
+    token_grid,
+    transformer_layers,
+)
+from bench.networks.from_terratorch import terratorch_module
+
+TERRAMIND = "models.backbones.terramind.model"
+
+
+def terramind_encoder(
+    modalities: Sequence[str], *, width: int, depth: int, heads: int, gated: bool, image_size: int, patch: int
+) -> nn.Module:
+    """Return terratorch's ``TerraMindViT``.
+
+    Args:
+        modalities: as terratorch calls them, e.g. ``"S2L2A"``.
+        width: of a token.
+        depth: number of blocks.
+        heads: of the attention.
+        gated: SwiGLU without biases (base and large); else GELU with biases (tiny and small).
+        image_size: at pretraining.
+        patch: its side in pixels.
+    """
+    parts = terratorch_module(f"{TERRAMIND}.tm_utils")
+    norm = partial(parts.LayerNorm, eps=1e-6, bias=False)
+    block = {
+        "num_heads": heads,
+        "mlp_ratio": 4.0,
+        "qkv_bias": not gated,
+        "proj_bias": not gated,
+        "mlp_bias": not gated,
+        "act_layer": nn.SiLU if gated else nn.GELU,
+        "norm_layer": norm,
+        "gated_mlp": gated,
+    }
+    network: Any = terratorch_module(f"{TERRAMIND}.terramind_vit").TerraMindViT(
+        img_size=image_size,
+        patch_size=patch,
+        modalities=list(modalities),
+        dim=width,
+        encoder_depth=0,
+        merge_method="mean",
+        **block,
+    )
+    # It reads its rates of stochastic depth, all zero, off a tensor, which has no values on the meta device: the blocks
+    # are added here instead.
+    network.encoder.extend(parts.Block(dim=width, **block) for _ in range(depth))
+    network.init_weights()
+    return network  # type: ignore[no-any-return]
+
+
+class TerraMindBackbone(nn.Module):
+    """A TerraMind encoder tapped at embedding, blocks and final norm.
+
+    Patches of all modalities are one sequence and attend to each other. A layer's grid is the mean over modalities at
+    each place, terratorch's default merge; the vector is its mean. There is no class token. Positions of other grids
+    than the one pretrained on are interpolated by the network.
+
+    Args:
+        network: see `terramind_encoder`.
+        bands: as given at load.
+        modalities: sensor -> modality, as terratorch calls it, of each sensor of `bands`.
+
+    Attributes:
+        layers: see `bench.core.Layer`.
+        modules_map: see `bench.networks.backbones.ModulesMap`; a gated feed-forward network has ``fc3`` besides.
+    """
+
+    def __init__(self, network: Any, bands: Sequence[Band], modalities: Mapping[str, str]) -> None:
+        super().__init__()
+        self.network = network
+        self.bands = tuple(bands)
+        self.modalities = dict(modalities)
+        embeddings = [network.encoder_embeddings[network.mod_name_mapping[name]] for name in modalities.values()]
+        self.patch = int(embeddings[0].patch_size[0])
+        depth = len(network.encoder)
+        self.layers = transformer_layers(depth, int(embeddings[0].dim_tokens), self.patch, norm=True)
+        paths = dict(TIMM_BLOCK)
+        if hasattr(network.encoder[0].mlp, "fc3"):
+            paths["fc3"] = "mlp.fc3"
+        self.modules_map: ModulesMap = {
+            f"block_{i + 1}": {name: f"network.encoder.{i}.{path}".rstrip(".") for name, path in paths.items()}
+            for i in range(depth)
+        }
+        frozen(self)
+
+    def _pixels(self, images: Images) -> dict[str, Tensor]:
+        """Return modality -> (B, C, H, W), all of one size in whole patches."""
+        pixels = {
+            name: stack_sensors(images, [band for band in self.bands if band.sensor == sensor])
+            for sensor, name in self.modalities.items()
+        }
+        sizes = {tuple(values.shape[-2:]) for values in pixels.values()}
+        if len(sizes) > 1 or any(side % self.patch for size in sizes for side in size):
+            raise Incompatible(f"images of {sizes} pixels; wanted one size, in multiples of {self.patch}")
+        return pixels
+
+    def states(self, pixels: Mapping[str, Tensor]) -> Iterator[Tensor]:
+        """Yield the tokens (B, modalities h w, D) at each layer in turn."""
+        network: Any = self.network
+        parts = []
+        for name, values in pixels.items():
+            embedded = network.encoder_embeddings[network.mod_name_mapping[name]](values)
+            parts.append(embedded["x"] + embedded["emb"])
+        tokens = torch.cat(parts, 1)
+        yield tokens
+        for step in (*network.encoder, network.encoder_norm):
+            tokens = step(tokens)
+            yield tokens
+
+    def forward(
+        self, images: Images, layers: Sequence[int], *, when: Tensor | None = None, where: Tensor | None = None
+    ) -> list[Tap]:
+        """Return one `Tap` a layer asked for; see `bench.core.Backbone`. Dates and places are not used."""
+        pixels = self._pixels(images)
+        tall, wide = next(iter(pixels.values())).shape[-2:]
+        size = (tall // self.patch, wide // self.patch)
+
+        def tap(index: int, tokens: Tensor) -> Tap:
+            merged = tokens.reshape(len(tokens), len(pixels), -1, tokens.shape[-1]).mean(1)
+            return Tap(token_grid(merged, size), merged.mean(1))
+
+        return tap_along(self.states(pixels), layers, self.layers, tap)

@@ -1,0 +1,1 @@
+"""Checks of data and input before anything is computed."""

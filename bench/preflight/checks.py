@@ -1,0 +1,202 @@
+"""Preflight: are a suite's units, scales and bands what they are declared to be, does a model see them sanely."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from bench.core import Band, ModelEntry, Sample, Suite
+from bench.input.prepare import Statistics, prepare
+from bench.input.recipe import Channel, InputRecipe
+from bench.input.splits import SAMPLES
+
+if TYPE_CHECKING:
+    from bench.core import Backbone
+
+
+from bench.core import UNITS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing the doctor saw.
+
+    Attributes:
+        level: ``ok`` states a fact, ``warning`` is worth a look, ``error`` must stop a run.
+        about: band, layer or sample.
+        text: what was seen.
+    """
+
+    level: Literal["ok", "warning", "error"]
+    about: str
+    text: str
+
+
+def examine_samples(samples: Sequence[Sample], bands: Sequence[Band]) -> list[Finding]:
+    """Return findings on raw values: one a band, against the unit it declares.
+
+    Args:
+        samples: a few, spread over the split.
+        bands: those they were opened with, in order.
+    """
+    findings = []
+    place: dict[str, int] = {}
+    for band in bands:
+        column = place.get(band.sensor, 0)
+        place[band.sensor] = column + 1
+        values = np.concatenate([sample.images[band.sensor][:, column].ravel() for sample in samples])
+        finite = values[np.isfinite(values)]
+        fault = check_units(band, [float(finite.min()), float(finite.max())] if finite.size else [])
+        if fault:
+            findings.append(Finding(level="error", about=band.name, text=fault))
+            continue
+        missing = 1 - finite.size / values.size
+        text = f"{band.unit}: {finite.min():.4g} .. {finite.max():.4g}, mean {finite.mean():.4g}"
+        text += f", {missing:.1%} no-data" if missing else ""
+        findings.append(Finding(level="warning" if missing > 0.5 else "ok", about=band.name, text=text))
+    return findings
+
+
+def examine_contract(entry: ModelEntry, suite: Suite, recipe: InputRecipe) -> list[Finding]:
+    """Return what a model was made for beside what a suite gives: size, resolution, dates, levels, absent bands."""
+    seen, fed = suite.image_size, recipe.size
+    how = "as they are" if seen == fed else "in overlapping windows" if recipe.windows else "resized as a whole"
+    text = f"{seen[0]}x{seen[1]} pixels, fed at {fed[0]}x{fed[1]} {how}; trained at {entry.image_size}"
+    text += f"; {recipe.gsd_m:.3g} m a pixel as fed" if recipe.gsd_m else ""
+    findings = [Finding(level="ok", about="size", text=text)]
+    if suite.dates != 1:
+        way = "encoded one by one, features averaged" if recipe.fold_dates else "taken together, the model's own way"
+        findings.append(Finding(level="ok", about="dates", text=f"{suite.dates or 'several'}, {way}"))
+    for sensor in dict.fromkeys(band.sensor for band in recipe.reads):
+        given, known = ([level for level in side.levels if level.startswith(f"{sensor}:")] for side in (suite, entry))
+        # A network for harmonised or photographic bands looks at a sensor it never saw under that name.
+        other = {band.sensor for band in recipe.bands} - {sensor}
+        known = known or [level for level in entry.levels if level.partition(":")[0] in other]
+        if given and known:
+            alike = bool(set(given) & set(known))
+            text = f"the suite gives {' '.join(given)}, the model was trained on {' '.join(known)}"
+            findings.append(Finding(level="ok" if alike else "warning", about=f"{sensor} level", text=text))
+    if recipe.masked:
+        lacking = f"the suite lacks {' '.join(recipe.masked)}; the network is told so"
+        findings.append(Finding(level="warning", about="absent", text=lacking))
+    if filled := [c.band.name for c in recipe.channels if c.stand_in or not c.source]:
+        text = f"the suite lacks {' '.join(filled)}: absent={recipe.absent} stands in"
+        findings.append(Finding(level="warning", about="absent", text=text))
+    return findings
+
+
+def examine_input(samples: Sequence[Sample], recipe: InputRecipe, statistics: Statistics) -> list[Finding]:
+    """Return findings on what the network is fed after conversion and normalisation, one a band.
+
+    A mean beyond 10 or a spread outside 0.001..30 after normalisation is what a unit mismatch looks like.
+    """
+    import torch
+
+    sound = [s for s in samples if all(np.isfinite(v).any((1, 2, 3)).all() for v in _channels_first(s))]
+    if not sound:
+        return [Finding(level="error", about="input", text="no sample without an empty band among those looked at")]
+    # One by one: series differ in length.
+    each = [prepare({k: torch.from_numpy(v[None]) for k, v in s.images.items()}, recipe, statistics) for s in sound]
+    place: dict[str, int] = {}
+    findings = []
+    for channel in recipe.channels:
+        sensor = channel.band.sensor
+        column = place.get(sensor, 0)
+        place[sensor] = column + 1
+        values = torch.cat([one[sensor][:, :, column].double().flatten() for one in each])
+        mean, spread = float(values.mean()), float(values.std())
+        text = f"{_normalised(recipe, channel)}: mean {mean:.3g}, sd {spread:.3g}"
+        sane = abs(mean) <= 10 and (0.001 <= spread <= 30 or not channel.source)
+        if values.numel() <= SAMPLES * 4 or recipe.normalise == "none":
+            sane = True  # single pixels, or values that stay raw on purpose, have no expected scale
+        findings.append(
+            Finding(
+                level="ok" if sane else "error",
+                about=channel.band.name,
+                text=text if sane else f"{text}: not the scale the network was trained on; is the unit right?",
+            )
+        )
+    return findings
+
+
+def _normalised(recipe: InputRecipe, channel: Channel) -> str:
+    """Return where one input band comes from and what is done to it, in words."""
+    if not channel.source:
+        return f"absent, {recipe.absent}"
+    source = "+".join(f"{band.name} [{band.unit}]" for band in channel.source)
+    to = f" to {channel.band.unit}" if channel.source[0].unit != channel.band.unit else ""
+    affine = f"(x {-channel.shift:+.4g}) / {channel.scale:.4g}" + (" clipped" if recipe.clip else "")
+    ways = {"dataset": "z-score of training", "image_2sd": "image mean -/+ 2 sd to 0..1", "none": "as it is"}
+    return f"from {source}{to}, {ways.get(recipe.normalise, affine)}"
+
+
+def _channels_first(sample: Sample) -> list[np.ndarray]:
+    return [np.swapaxes(values, 0, 1) for values in sample.images.values()]
+
+
+def examine_features(
+    backbone: Backbone, samples: Sequence[Sample], recipe: InputRecipe, statistics: Statistics
+) -> list[Finding]:
+    """Return findings on what every layer says of different images: NaN, or the same for all."""
+    import torch
+
+    from bench.features.forward import run_backbone
+
+    sound = [s for s in samples if all(np.isfinite(v).any((1, 2, 3)).all() for v in _channels_first(s))]
+    with torch.inference_mode():
+        taps = run_backbone(recipe, backbone, list(sound), statistics, "cpu")
+    findings = []
+    for layer, tap in zip(backbone.layers, taps, strict=True):
+        vector = tap.vector.double()
+        spread = float(vector.std(0).max()) if len(vector) > 1 else float("nan")
+        if not bool(torch.isfinite(tap.grid).all()):
+            findings.append(Finding(level="error", about=layer.name, text="gives NaN or infinity"))
+        elif spread == 0:
+            findings.append(Finding(level="error", about=layer.name, text="says the same of every image"))
+        else:
+            text = f"{layer.channels} channels, stride {layer.stride}, largest spread over images {spread:.3g}"
+            findings.append(Finding(level="ok", about=layer.name, text=text))
+    return findings
+
+
+def identical_models(fingerprints: Mapping[str, str]) -> list[Finding]:
+    """Return a finding for each group of models whose stored features are equal to the bit.
+
+    Args:
+        fingerprints: model -> checksum of its last layer's features of one split.
+    """
+    groups: dict[str, list[str]] = {}
+    for model, fingerprint in fingerprints.items():
+        groups.setdefault(fingerprint, []).append(model)
+    return [
+        Finding(level="error", about=" = ".join(sorted(models)), text="give bit-identical features: one is not loaded")
+        for models in groups.values()
+        if len(models) > 1
+    ]
+
+
+def check_units(band: Band, values: Sequence[float]) -> str:
+    """Return what is wrong with raw values for the unit declared, or ``""``.
+
+    Args:
+        band: its unit declares the bounds.
+        values: finite raw values of some samples.
+    """
+    unit = UNITS[band.unit]
+    if not values:
+        return f"{band.name}: no finite value"
+    low, high = min(values), max(values)
+    if low < unit.low or high > unit.high:
+        return f"{band.name}: values {low:g}..{high:g} lie outside {band.unit} ({unit.low:g}..{unit.high:g})"
+    if band.unit == "dn" and 0 < high <= 3:
+        return f"{band.name}: values {low:g}..{high:g} look like reflectance, not dn (reflectance x 10000)"
+    if band.unit in ("dn", "reflectance", "uint8") and high == low:
+        return f"{band.name}: constant at {low:g}"
+    if band.unit == "uint8" and high <= 1.0:
+        return f"{band.name}: values {low:g}..{high:g} look like 0..1, not uint8"
+    if band.unit == "db" and low >= 0:
+        return f"{band.name}: values {low:g}..{high:g} look like linear power, not dB"
+    return ""

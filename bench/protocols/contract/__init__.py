@@ -1,0 +1,1 @@
+"""What every protocol shares: its context and the selection on validation."""

@@ -1,0 +1,50 @@
+"""Protocol: the typed noun that each file of `bench.protocols` exports as ``PROTOCOL``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.config import Settings
+from bench.core import ModelEntry, Outcome, Suite, Task
+from bench.protocols.contract.context import Context
+
+
+def single_arm(settings: Any, task: Task) -> Sequence[Any]:
+    """Return the settings alone: a protocol that makes one run of them."""
+    return (settings,)
+
+
+def no_facts(settings: Any) -> dict[str, str]:
+    """Return nothing: a protocol whose runs no table column tells apart."""
+    return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """A way to adapt a model to a task and to score it.
+
+    Attributes:
+        version: raised when the same settings give other numbers; part of a run's identity.
+        settings: its settings, all with defaults; what differs from the defaults is part of a run's identity.
+        refuses: ``(entry, suite, task, settings)`` -> why the pair makes no sense, or ``""``.
+        run: carries out one run. It chooses on validation before it opens a test split.
+        arms: ``(settings, task)`` -> the settings of each run that they stand for.
+        arm_facts: ``(settings)`` -> what tells one arm from another, by the columns of tables.
+        runs_network: it runs the network itself, through `Context.network`; otherwise it reads stored features.
+        reads_labels: it reads labels; otherwise there is one run, whatever label fractions and seeds are asked for.
+        on_board: its scores are rows of a leaderboard.
+        seeds: seeds of its runs where none are asked for.
+    """
+
+    version: int
+    settings: type[Settings]
+    refuses: Callable[[ModelEntry, Suite, Task, Any], str]
+    run: Callable[[Context], Outcome]
+    arms: Callable[[Any, Task], Sequence[Any]] = single_arm
+    arm_facts: Callable[[Any], dict[str, str]] = no_facts
+    runs_network: bool = False
+    reads_labels: bool = True
+    on_board: bool = True
+    seeds: tuple[int, ...] = (0,)

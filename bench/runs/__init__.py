@@ -1,0 +1,1 @@
+"""From a plan to records: what to run, with what, and how each run is carried out."""

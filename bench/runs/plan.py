@@ -1,0 +1,226 @@
+"""RunConfig + entries + suite -> ordered runs, with a reason for each refusal and an estimate of the cost. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.catalogue.suites import select_bands, select_tasks
+from bench.config import RunConfig, Settings, validate
+from bench.core import Band, ModelEntry, RunKey, Suite, Task
+from bench.core.errors import Incompatible, MissingWeights
+from bench.core.lookup import match as match_names
+from bench.input.recipe import InputRecipe, match
+from bench.input.windows import window_grid
+from bench.protocols.contract.protocol import Protocol
+
+TO_BE_FETCHED = "to be fetched from "
+"""Stands before the URL where a dry plan would have the hash of weights that are not here yet."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One cell of the cross: everything needed to carry it out.
+
+    Attributes:
+        key: its identity.
+        entry, task, recipe: who, on what, seen how.
+        protocol: how the model is adapted and scored.
+        settings: its settings, defaults filled in.
+        layers: layer patterns to probe, empty for all.
+    """
+
+    key: RunKey
+    entry: ModelEntry
+    task: Task
+    recipe: InputRecipe
+    protocol: Protocol = field(compare=False)
+    settings: Settings
+    layers: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """A pair that will not run, and why."""
+
+    model: str
+    task: str
+    protocol: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What will be done.
+
+    Attributes:
+        runs: ordered by model, so that each is loaded once.
+        refused: pairs that make no sense, with the reason.
+        unavailable: model -> how to get its weights.
+        bands: the suite's bands in use.
+    """
+
+    runs: tuple[Run, ...]
+    refused: tuple[Refusal, ...]
+    unavailable: Mapping[str, str]
+    bands: tuple[Band, ...]
+
+
+def make(
+    config: RunConfig,
+    suite: Suite,
+    entries: Sequence[ModelEntry],
+    protocols: Mapping[str, Protocol],
+    *,
+    explicit: bool,
+    split_hash: Callable[[Task], str],
+    weights: Callable[[ModelEntry], str],
+) -> Plan:
+    """Return the plan of a configuration.
+
+    Args:
+        config: what was asked for.
+        suite: its facts.
+        entries: the models, in order.
+        protocols: name -> protocol, in order.
+        explicit: the models were named one by one, so one that cannot be had is an error.
+        split_hash: task -> hash over the ids of all its splits.
+        weights: entry -> SHA-256 of its weights, ``random`` or ``none``; may fetch them.
+
+    Raises:
+        UnknownName: a task, band or layer that does not exist.
+        MissingWeights: a model asked for by name whose weights cannot be had.
+    """
+    bands, tasks = select_bands(suite, config.bands), select_tasks(suite, config.tasks)
+    settings = {
+        name: validate(protocol.settings, config.settings.get(name, {}), where=f" of protocol {name}")
+        for name, protocol in protocols.items()
+    }
+    _check_layers(config.layers, entries)
+    runs: list[Run] = []
+    refused: list[Refusal] = []
+    unavailable: dict[str, str] = {}
+    for entry in entries:
+        cells: list[tuple[Task, str, InputRecipe, Settings]] = []
+        for task in tasks:
+            for name, protocol in protocols.items():
+                try:
+                    recipe = match(
+                        entry,
+                        suite,
+                        task,
+                        bands,
+                        absent=config.absent,
+                        precision=config.precision,
+                        rgb_as=config.rgb_as,
+                    )
+                except Incompatible as error:
+                    refused.append(Refusal(model=entry.name, task=task.name, protocol=name, reason=str(error)))
+                    continue
+                for arm in protocol.arms(settings[name], task):
+                    if reason := protocol.refuses(entry, suite, task, arm):
+                        refused.append(Refusal(model=entry.name, task=task.name, protocol=name, reason=reason))
+                    else:
+                        cells.append((task, name, recipe, arm))
+        if not cells:
+            continue
+        if not explicit and entry.parent in unavailable and entry.origin == "random":
+            continue  # the twin of a model that is not in the comparison controls nothing
+        try:
+            digest = weights(entry)
+        except MissingWeights as error:
+            if explicit:
+                raise
+            unavailable[entry.name] = str(error)
+            continue
+        for task, name, recipe, arm in cells:
+            runs += _cells(config, suite, entry, task, recipe, name, protocols[name], arm, split_hash(task), digest)
+    return Plan(runs=tuple(runs), refused=tuple(refused), unavailable=unavailable, bands=bands)
+
+
+def _check_layers(patterns: Sequence[str], entries: Sequence[ModelEntry]) -> None:
+    """Find misspelt layers before anything runs; what a single model lacks it says itself, when it is loaded.
+
+    A two-sensor model has a joint encoder on top of its `depth`, hence the factor.
+    """
+    deepest = 2 * max((entry.depth for entry in entries), default=1)
+    known = ["embedding", *(f"block_{i}" for i in range(1, deepest + 1)), "norm", "last"]
+    match_names(patterns, known, kind="layer")
+
+
+def _cells(
+    config: RunConfig,
+    suite: Suite,
+    entry: ModelEntry,
+    task: Task,
+    recipe: InputRecipe,
+    name: str,
+    protocol: Protocol,
+    settings: Settings,
+    split_hash: str,
+    weights: str,
+) -> list[Run]:
+    defaults = protocol.settings()
+    own: dict[str, Any] = {
+        key: value
+        for key, value in settings.model_dump(mode="json").items()
+        if value != defaults.model_dump(mode="json")[key]
+    }
+    if config.layers:
+        own["layers"] = list(config.layers)
+    if config.storage != "float16":
+        own["storage"] = config.storage
+    seeds = config.seeds if protocol.reads_labels or weights == "random" else ()
+    runs = []
+    for fraction in config.label_sets if protocol.reads_labels else (1.0,):
+        for subset in range(1 if fraction == 1 else config.subsets):
+            for seed in seeds or protocol.seeds:
+                key = RunKey(
+                    suite=suite.name,
+                    suite_version=suite.version,
+                    split_hash=split_hash,
+                    task=task.name,
+                    model=entry.name,
+                    model_version=entry.version,
+                    weights=weights,
+                    recipe=recipe.facts(),
+                    protocol=name,
+                    protocol_version=protocol.version,
+                    settings=own,
+                    fraction=fraction,
+                    subset=subset,
+                    seed=seed,
+                )
+                runs.append(
+                    Run(
+                        key=key,
+                        entry=entry,
+                        task=task,
+                        recipe=recipe,
+                        protocol=protocol,
+                        settings=settings,
+                        layers=config.layers,
+                    )
+                )
+    return runs
+
+
+def passes(suite: Suite, runs: Sequence[Run], images: int) -> dict[tuple[str, int, bool], float]:
+    """Return the backbone passes that runs need, each counted once: (model, seed, dense) -> multiply-adds.
+
+    A pass of a transformer costs about one multiply-add a parameter and token.
+
+    Args:
+        suite: gives the size of an image.
+        runs: those still to do.
+        images: number of images of all splits.
+    """
+    costs: dict[tuple[str, int, bool], float] = {}
+    for run in runs:
+        seed = run.key.seed if run.key.weights in ("random", "none") else 0
+        tokens = max(1, run.recipe.size[0] // run.recipe.patch) * max(1, run.recipe.size[1] // run.recipe.patch)
+        windows = len(window_grid(run.recipe, suite.image_size))
+        dates = max(1, suite.dates) if run.recipe.fold_dates else 1
+        costs[run.entry.name, seed, run.task.dense] = float(images) * dates * windows * tokens * run.entry.parameters
+    return costs

@@ -1,0 +1,1 @@
+"""Suites of single datasets, one file each."""

@@ -1,0 +1,157 @@
+"""Desert locust breeding grounds: point observations in three dates of harmonised Landsat and Sentinel-2 images.
+
+Observations of the FAO's Locust Hub and absences, some of them drawn by a program (Yusuf et al. 2024), with the chips
+that `InstaGeo <https://github.com/instadeepai/InstaGeo-E2E-Geospatial-ML>`__ made of them.
+
+Dataset format, below ``locust_breeding/``, after InstaGeo's documentation and its programs:
+
+* ``{train,val,test}.csv``: columns ``Input`` and ``Label``, paths below this folder (a leading ``data/`` is dropped)
+* ``<split>/chips/chip_<yyyymmdd>_<product>_<tile>_<time>_<x>_<y>.tif``: 18 bands, three dates of blue, green, red,
+  narrow near infrared, two shortwave infrared; surface reflectance x 10000, 224 x 224 at 30 m. A date is without data
+  (NaN here) where all six bands are 0, -1 or -9999, which is how its versions mark that
+* ``<split>/seg_maps/seg_map_<same>.tif``: int16; 1 breeding ground, 0 not, -1 (or -9999) no observation
+
+Dataset classes: non-breeding, breeding. Few pixels of a chip are observed; all others are neither trained on nor
+scored.
+
+The publisher's splits; their sizes are published nowhere that was found, and stated as 0. The published files were not
+seen: what is said here is read from InstaGeo's documentation and programs. Neither the order of the three dates, which
+are about 30 days apart and end near the observation, nor their days are told by the files: no date is given.
+
+If you use this dataset, please cite https://arxiv.org/abs/2403.06860 and https://arxiv.org/abs/2510.05617. Licence: not
+stated for the data (InstaGeo itself: CC BY-NC-SA 4.0).
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.core import Band, Fetch, Sample, Suite, Task
+from bench.core.errors import MissingData
+from bench.core.sensors import hls_bands
+from suites.reading.files import locate, place_of, read_lines, read_raster, require_all, require_distinct
+from suites.reading.samples import Samples, by_sensor, check_request
+
+if TYPE_CHECKING:
+    import numpy as np
+
+BANDS = hls_bands()
+CLASSES = ("non-breeding", "breeding")
+SIDE, DATES, IGNORED = 224, 3, -1
+EMPTY = (0, -1, -9999)
+LISTS = {name: f"{name}.csv" for name in ("train", "val", "test")}
+BUCKET = "gs://instageo/data/locust_breeding"
+HOW = f"copy {BUCKET} there with Google Cloud's own program (download= cannot: its 15 GB are in no archive)"
+
+
+def _listed(folder: Path, split: str) -> dict[str, tuple[Path, Path]]:
+    """Return id -> chip and mask of a split."""
+    path = folder / LISTS[split]
+    rows = list(csv.DictReader(read_lines(path)))
+    if not rows or not {"Input", "Label"} <= set(rows[0]):
+        raise MissingData(
+            f"{path} has no columns Input and Label; lists of observations (records/) are not lists of chips: {HOW}"
+        )
+    found: dict[str, tuple[Path, Path]] = {}
+    for number, row in enumerate(rows, start=2):
+        if not row["Input"] or not row["Label"]:
+            raise MissingData(f"{path}, line {number}: a chip or its label is not named; replace the file")
+        chip, mask = (Path(row[column].strip().removeprefix("data/")) for column in ("Input", "Label"))
+        name = chip.stem.removeprefix("chip_")
+        if name in found:
+            raise MissingData(f"{path} lists {name} twice; replace it by the published file")
+        found[name] = folder / chip, folder / mask
+    return found
+
+
+def _block(name: str) -> str:
+    """Return the tile of the military grid a chip was cut from, where its name says so."""
+    found = re.search(r"T(\d{2}[A-Z]{3})", name)
+    return found[1] if found else name
+
+
+def _label(path: Path) -> np.ndarray:
+    import numpy as np
+
+    mask = read_raster(path, (1, SIDE, SIDE))[0]
+    codes = np.unique(mask)
+    if not np.isin(codes, (-9999, -1, 0, 1)).all():
+        raise MissingData(f"{path} holds the codes {codes.tolist()}; a label is -1, 0 or 1: replace it")
+    target: np.ndarray = np.where(mask == -9999, IGNORED, mask).astype(np.int64)
+    return target
+
+
+def _series(path: Path, columns: list[int]) -> np.ndarray:
+    """Return the wanted bands as float32 (3, C, 224, 224), NaN where a date has no data."""
+    import numpy as np
+
+    stored = read_raster(path, (DATES * len(BANDS), SIDE, SIDE)).reshape(DATES, len(BANDS), SIDE, SIDE)
+    series: np.ndarray = stored[:, columns].astype(np.float32)
+    same = (stored == stored[:, :1]).all(axis=1, keepdims=True)
+    series[np.broadcast_to(same & np.isin(stored[:, :1], EMPTY), series.shape)] = np.nan
+    return series
+
+
+def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Samples:
+    """Return an opened split; see `bench.core.Suite.open`."""
+    import numpy as np
+
+    check_request(SUITE, task, split, bands)
+    folder = locate(SUITE.name, root, SUITE.folder, list(LISTS.values()), HOW)
+    present = [name for name in LISTS if name == split or (folder / LISTS[name]).exists()]
+    lists = {name: _listed(folder, name) for name in present}
+    require_distinct(SUITE.name, {name: list(found) for name, found in lists.items()})
+    pairs = list(lists[split].values())
+    for paths in zip(*pairs, strict=True):
+        require_all(paths, SUITE.name, LISTS[split])
+    columns = by_sensor(bands, [band.name for band in BANDS])["hls"]
+
+    def read(index: int) -> Sample:
+        image, mask = pairs[index]
+        series, target = _series(image, columns), _label(mask)
+        return Sample(images={"hls": series}, target=target, where=place_of(image, mask, grid=True))
+
+    def read_targets() -> np.ndarray:
+        masks = (_label(mask) for _, mask in pairs)
+        return np.array([[(mask == code).any() for code in (0, 1)] for mask in masks], np.int64).reshape(-1, 2)
+
+    ids = list(lists[split])
+    return Samples(ids=ids, blocks=[_block(name) for name in ids], read=read, read_targets=read_targets)
+
+
+def download(root: Path, fetch: Fetch) -> None:
+    """Say how to get the data: they are files of a bucket, and in no archive.
+
+    Raises:
+        MissingData: always.
+    """
+    raise MissingData(f"locust_breeding cannot be downloaded by a program: to get {root / SUITE.folder}, {HOW}")
+
+
+SUITE = Suite(
+    name="locust_breeding",
+    version=1,
+    title="Desert locust breeding grounds: point observations, three HLS dates",
+    bands=BANDS,
+    image_size=(SIDE, SIDE),
+    gsd_m=30.0,
+    levels=("hls:SR",),
+    dates=DATES,
+    tasks=(Task(name="breeding", kind="segmentation", classes=CLASSES, metric="miou", ignore=IGNORED),),
+    splits=dict.fromkeys(LISTS, 0),
+    dataset="locust_breeding",
+    licence="not stated for the data (InstaGeo: CC BY-NC-SA 4.0)",
+    citation="Yusuf et al., A Geospatial Approach to Predicting Desert Locust Breeding Grounds in Africa, arXiv "
+    "2403.06860; Yusuf et al., InstaGeo, arXiv 2510.05617",
+    url="https://console.cloud.google.com/storage/browser/instageo/data/locust_breeding",
+    folder="locust_breeding",
+    notes="Few pixels of a chip are observed, the rest is ignored; some absences are drawn by a program, not observed. "
+    "Layout, no-data marks and codes are read from InstaGeo's documentation and programs, the files were not seen; "
+    "split sizes are published nowhere (0 stands for unknown). The order and days of the three dates are not told. "
+    "Intervals resample grid tiles.",
+    open=open_split,
+    download=download,
+)

@@ -1,0 +1,177 @@
+"""Sen1Floods11: surface water in Sentinel-1 and Sentinel-2 chips of flood events, hand-labelled.
+
+The hand-labelled part of `Sen1Floods11 <https://github.com/cloudtostreet/Sen1Floods11>`__: 446 chips of eleven flood
+events.
+
+Dataset format, below ``v1.1/``:
+
+* ``data/flood_events/HandLabeled/S1Hand/<Event>_<n>_S1Hand.tif``: VV, VH backscatter in dB, float32, 512 x 512 at 10
+  m, NaN outside the swath
+* ``data/flood_events/HandLabeled/S2Hand/<Event>_<n>_S2Hand.tif``: 13 bands, top-of-atmosphere reflectance x 10000,
+  int16, 0 in every band outside the swath (NaN here)
+* ``data/flood_events/HandLabeled/LabelHand/<Event>_<n>_LabelHand.tif``: int16; 1 water, 0 land, -1 no data or cloud
+* ``splits/flood_handlabeled/flood_{train,valid,test,bolivia}_data.csv``: rows of S1 file, label file
+
+Dataset classes: land, water. -1 is neither trained on nor scored.
+
+The publisher's splits: 252 / 89 / 90 chips, and 15 of Bolivia, an event absent from the others, reported apart.
+Results in the literature differ in bands (S1, S2 or both): set them with ``bands=``; the publisher's lists name S1,
+which is the default.
+
+If you use this dataset, please cite https://doi.org/10.1109/CVPRW50498.2020.00113. Licence: stated as CC BY 4.0 by
+secondary sources.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.core import Band, Fetch, Sample, Suite, Task
+from bench.core.errors import MissingData
+from bench.core.sensors import sentinel1_bands, sentinel2_bands
+from suites.reading.files import locate, place_of, read_lines, read_raster, require_all, require_distinct
+from suites.reading.samples import Samples, by_sensor, check_request
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SENTINEL1, SENTINEL2 = sentinel1_bands(), sentinel2_bands("b01 b02 b03 b04 b05 b06 b07 b08 b8a b09 b10 b11 b12")
+STORED = {"s1": SENTINEL1, "s2": SENTINEL2}
+CHIPS = Path("v1.1", "data", "flood_events", "HandLabeled")
+SPLITS = Path("v1.1", "splits", "flood_handlabeled")
+EVENTS = Path("v1.1", "Sen1Floods11_Metadata.geojson")
+LISTS = {name: f"flood_{word}_data.csv" for name, word in (
+    ("train", "train"), ("val", "valid"), ("test", "test"), ("bolivia", "bolivia"))}  # fmt: skip
+SHAPE = (512, 512)
+# The label's event names against those of the publisher's table of dates.
+RENAMED = {"Mekong": "Cambodia"}
+
+
+def _listed(folder: Path, split: str) -> list[str]:
+    names = [Path(line.split(",")[0].strip()).name for line in read_lines(folder / SPLITS / LISTS[split])]
+    return [name.removesuffix(".tif").removesuffix("_S1Hand") for name in names]
+
+
+def _dates(folder: Path) -> dict[str, dict[str, tuple[int, int, int]]]:
+    """Return event -> sensor -> year, month, day, for the events whose dates are published."""
+    path = folder / EVENTS
+    if not path.exists():
+        return {}
+    try:
+        rows = [feature["properties"] for feature in json.loads(path.read_text())["features"]]
+        found = {}
+        for row in rows:
+            when = {}
+            for sensor in ("s1", "s2"):
+                parts = str(row[f"{sensor}_date"]).split("/")
+                if len(parts) == 3:
+                    when[sensor] = (int(parts[0]), int(parts[1]), int(parts[2]))
+            found[str(row["location"])] = when
+    except (ValueError, KeyError, TypeError) as error:
+        raise MissingData(f"cannot read {path}: {error}; download it again") from error
+    return found
+
+
+def _image(path: Path, sensor: str, columns: list[int]) -> np.ndarray:
+    """Return the wanted bands of a chip as float32 (1, C, H, W), NaN where the sensor saw nothing."""
+    import numpy as np
+
+    values = read_raster(path, (len(STORED[sensor]), *SHAPE))
+    image: np.ndarray = values[columns].astype(np.float32)
+    if sensor == "s2":
+        image[:, (values == 0).all(axis=0)] = np.nan
+    return image[None]
+
+
+def _label(path: Path) -> np.ndarray:
+    import numpy as np
+
+    mask = read_raster(path, (1, *SHAPE))[0]
+    codes = np.unique(mask)
+    if not np.isin(codes, (-1, 0, 1)).all():
+        raise MissingData(f"{path} holds the codes {codes.tolist()}; a label is -1, 0 or 1: replace it")
+    codes_as_int: np.ndarray = mask.astype(np.int64)
+    return codes_as_int
+
+
+def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Samples:
+    """Return an opened split; see `bench.core.Suite.open`."""
+    import numpy as np
+
+    check_request(SUITE, task, split, bands)
+    how = "get it with download=true"
+    folder = locate(SUITE.name, root, SUITE.folder, [str(SPLITS / file) for file in LISTS.values()], how)
+    present = [name for name in LISTS if name == split or (folder / SPLITS / LISTS[name]).exists()]
+    lists = {name: _listed(folder, name) for name in present}
+    require_distinct(SUITE.name, lists)
+    ids = lists[split]
+    columns = {
+        sensor: by_sensor([band for band in bands if band.sensor == sensor], [b.name for b in STORED[sensor]])[sensor]
+        for sensor in dict.fromkeys(band.sensor for band in bands)
+    }
+    labels = [folder / CHIPS / "LabelHand" / f"{name}_LabelHand.tif" for name in ids]
+    images = {
+        sensor: [folder / CHIPS / f"{sensor.upper()}Hand" / f"{name}_{sensor.upper()}Hand.tif" for name in ids]
+        for sensor in columns
+    }
+    for paths in (labels, *images.values()):
+        require_all(paths, SUITE.name, LISTS[split])
+    dates = _dates(folder)
+
+    def read(index: int) -> Sample:
+        event = ids[index].partition("_")[0]
+        when = dates.get(event, dates.get(RENAMED.get(event, ""), {})).get(next(iter(columns)))
+        return Sample(
+            images={sensor: _image(paths[index], sensor, columns[sensor]) for sensor, paths in images.items()},
+            target=_label(labels[index]),
+            when=np.array([when or (-1, -1, -1)], np.int32),
+            where=place_of(labels[index]),
+        )
+
+    def read_targets() -> np.ndarray:
+        masks = [_label(path) for path in labels]
+        return np.array([[(mask == code).any() for code in (0, 1)] for mask in masks], np.int64).reshape(-1, 2)
+
+    return Samples(
+        ids=ids,
+        blocks=[name.partition("_")[0] for name in ids],
+        read=read,
+        read_targets=read_targets,
+        source=lambda index: labels[index],
+    )
+
+
+def download(root: Path, fetch: Fetch) -> None:
+    """Put the publisher's lists, labels and images below ``root/sen1floods11``: about 3 GB in 1,338 files."""
+    folder = root / SUITE.folder
+    fetch(f"{SUITE.url}{EVENTS.as_posix()}", folder / EVENTS)
+    for name, file in LISTS.items():
+        fetch(f"{SUITE.url}{(SPLITS / file).as_posix()}", folder / SPLITS / file)
+        for chip in _listed(folder, name):
+            for kind in ("S1Hand", "S2Hand", "LabelHand"):
+                path = CHIPS / kind / f"{chip}_{kind}.tif"
+                fetch(f"{SUITE.url}{path.as_posix()}", folder / path)
+
+
+SUITE = Suite(
+    name="sen1floods11",
+    version=1,
+    title="Sen1Floods11: surface water of flood events, hand-labelled",
+    bands=(*SENTINEL1, *SENTINEL2),
+    default_bands=("s1.*",),
+    image_size=SHAPE,
+    gsd_m=10.0,
+    levels=("s2:L1C", "s1:GRD"),
+    tasks=(Task(name="water", kind="segmentation", classes=("land", "water"), metric="miou", ignore=-1),),
+    splits={"train": 252, "val": 89, "test": 90, "bolivia": 15},
+    dataset="sen1floods11",
+    licence="CC BY 4.0, according to secondary sources",
+    citation="Bonafilia et al., Sen1Floods11, CVPR Workshops 2020, doi:10.1109/CVPRW50498.2020.00113",
+    url="https://storage.googleapis.com/sen1floods11/",
+    folder="sen1floods11",
+    notes="S1 unless bands= says otherwise; -1 ignored; intervals resample flood events; Bolivia is out of region.",
+    open=open_split,
+    download=download,
+)

@@ -1,0 +1,1 @@
+"""Suites whose data a program makes."""

@@ -1,0 +1,66 @@
+"""m-pv4ger of GEO-Bench: is there a solar panel in an aerial picture of Germany.
+
+A sample of `PV4GER <https://github.com/kdmayer/3D-PV-Locator>`__ (North Rhine-Westphalia) in `GEO-Bench
+<https://github.com/ServiceNow/geo-bench>`__ version 1.0.
+
+Dataset format, below ``classification_v1.0/m-pv4ger/`` (see `suites.geobench._reader`):
+
+* ``<lat>,<lon>.hdf5``: three arrays of 320 x 320 uint8 at 0.1 m
+
+Many names have latitude and longitude the other way round; in Germany the larger of the two is the latitude.
+
+Dataset classes: no solar pv, solar pv.
+
+The publisher's splits (``default_partition.json``): 11,814 / 999 / 999.
+
+If you use this dataset, please cite https://doi.org/10.1016/j.apenergy.2021.118469 and
+https://doi.org/10.48550/arXiv.2306.03831. Licence: MIT according to the GEO-Bench paper, not verified.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.core import Band, Fetch, Suite, Task
+from bench.core.sensors import rgb_bands
+from suites.geobench._reader import CITATION, FOLDER, RGB, URL, Layout, download_files, open_files
+from suites.reading.samples import Samples
+
+
+def place(name: str) -> tuple[float, float]:
+    """Return longitude and latitude from a sample's name, whichever way round it has them."""
+    longitude, latitude = sorted(float(part) for part in name.split(",")[:2])
+    return longitude, latitude
+
+
+LAYOUT = Layout(part="classification", dataset="m-pv4ger", stored=RGB, highest=255, place=place)
+
+
+def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Samples:
+    """Return an opened split; see `bench.core.Suite.open`."""
+    return open_files(SUITE, LAYOUT, root, task, split, bands)
+
+
+def download(root: Path, fetch: Fetch) -> None:
+    """Put the publisher's archive below ``root/geobench``."""
+    download_files(LAYOUT, root, fetch)
+
+
+SUITE = Suite(
+    name="m_pv4ger",
+    version=1,
+    title="GEO-Bench m-pv4ger: solar panels in aerial pictures",
+    bands=rgb_bands(0.1),
+    image_size=(320, 320),
+    gsd_m=0.1,
+    tasks=(Task(name="solar", kind="classification", classes=("no solar pv", "solar pv"), metric="accuracy"),),
+    splits={"train": 11814, "val": 999, "test": 999},
+    dataset="pv4ger",
+    licence="MIT, according to the GEO-Bench paper (not verified)",
+    citation=f"Mayer et al., 3D-PV-Locator, Applied Energy 2022, doi:10.1016/j.apenergy.2021.118469{CITATION}",
+    url=URL,
+    folder=FOLDER,
+    notes="Pictures without a date; intervals resample pictures. The smaller partitions of GEO-Bench are not read.",
+    open=open_split,
+    download=download,
+)

@@ -1,0 +1,1 @@
+"""The suites of GEO-Bench-2, one file each."""

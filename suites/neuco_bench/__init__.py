@@ -1,0 +1,1 @@
+"""The suites of NeuCo-Bench, one file each."""

@@ -1,0 +1,301 @@
+"""Records -> tables: nothing pooled that differs, nothing lost, intervals that belong to the scores they stand by."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from pandas.testing import assert_frame_equal
+
+from analysis.tables.build import tables
+from analysis.tables.columns import LAYERS, LEADERBOARD
+from bench.store import Store
+from tests.builders.records import LABELS, MODELS, TASKS, MemorySource, make, orchard
+
+LANDCOVER, BIOMASS, WATER = TASKS
+ALDER, ALDER_RANDOM, BIRCH = MODELS[:3]
+PROMISED = "task,model,origin,parent,protocol,layer,fraction,metric,score,low,high,n_test,trained_on_this,record"
+
+
+@pytest.fixture(scope="module")
+def source():
+    return orchard()
+
+
+@pytest.fixture(scope="module")
+def made(source):
+    return tables(source, "orchard")
+
+
+def holding(*runs):
+    source = MemorySource()
+    for run in runs:
+        source.put(*run)
+    return source
+
+
+def where(frame, **values):
+    for name, value in values.items():
+        frame = frame[frame[name] == value]
+    return frame
+
+
+def test_the_first_columns_are_the_promised_ones_and_a_cell_is_one_row(made):
+    assert ",".join(made.leaderboard.columns[:14]) == PROMISED
+    cell = ["task", "model", "protocol", "layer", "fraction"]
+    assert not made.leaderboard.duplicated(cell).any()
+    # 7 models x 2 rules x (2 fractions x 4 test sets + knn on one of them)
+    assert len(made.leaderboard) == 7 * 2 * (2 * 4 + 1)
+
+
+def test_scores_are_the_records_scores_and_lie_inside_their_intervals(source, made):
+    held = {record.digest: record for record in source.records()}
+    for row in made.leaderboard.to_dict("records"):
+        split = row["task"].partition("@")[2] or "test"
+        each = [held[digest].scores[split][row["layer"]][row["metric"]] for digest in row["record"].split()]
+        assert row["score"] == pytest.approx(np.mean(each))
+        assert row["low"] < row["score"] < row["high"]
+        assert len(each) == (3 if row["fraction"] == 0.1 else 1)
+        if len(each) == 3:
+            assert row["spread"] == pytest.approx(np.std(each, ddof=1))
+        else:
+            assert np.isnan(row["spread"])
+
+
+def test_an_out_of_region_split_is_a_task_of_its_own(made):
+    rows = where(made.leaderboard, task="water@bolivia")
+    assert len(rows) == 7 * 2 * 2
+    assert set(rows["n_test"]) == {15}
+    assert set(where(made.leaderboard, task="water")["n_test"]) == {90}
+
+
+def test_a_failed_run_is_listed_apart_with_its_error(made):
+    assert made.failures[["model", "error"]].values.tolist() == [["dogwood_base", "ValueError: block_3 is NaN"]]
+    assert "dogwood_base" not in set(made.leaderboard["model"])
+
+
+def test_a_partly_failed_cell_says_so():
+    runs = [make(ALDER, LANDCOVER, fraction=0.1, subset=subset) for subset in range(3)]
+    broken = replace(runs[2][0], status="failed", scores={}, choices={}, curves=(), error="boom")
+    row = tables(holding(*runs[:2], (broken, {})), "orchard").leaderboard.iloc[0]
+    assert row["subsets"] == 2
+    assert "1 of 3 runs failed" in row["notes"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"recipe": {"size": [96, 96], "normalise": "affine"}}, "recipe.size=[96,96]"),
+        ({"settings": {"pools": ["mean"]}}, 'settings.pools=["mean"]'),
+        ({"suite_version": 2}, "suite_version=2"),
+        ({"weights": "cd" * 32}, "weights=cdcdcdcdcdcd"),
+        ({"protocol_version": 2}, "protocol_version=2"),
+        ({"split_hash": "77" * 32}, "split_hash=777777777777"),
+    ],
+)
+def test_runs_that_differ_in_an_undeclared_axis_are_not_pooled(changes, said):
+    source = holding(make(ALDER, LANDCOVER), make(ALDER, LANDCOVER, **changes), make(BIRCH, LANDCOVER))
+    rows = where(tables(source, "orchard").leaderboard, layer="last")
+    assert len(rows) == 3
+    variants = set(where(rows, model="alder_base")["variant"])
+    assert len(variants) == 2
+    assert any(said in variant for variant in variants)
+    assert set(where(rows, model="birch_small")["variant"]) == {""}
+    assert set(rows["subsets"]) == {1}
+
+
+def test_seeds_of_one_cell_are_averaged():
+    source = holding(*(make(ALDER_RANDOM, LANDCOVER, seed=seed) for seed in range(3)))
+    rows = where(tables(source, "orchard").leaderboard, layer="last")
+    assert rows["seeds"].tolist() == ["0 1 2"]
+    assert rows["spread"].iloc[0] > 0
+
+
+def test_rows_are_sorted_best_first_and_do_not_depend_on_the_order_of_records(source, made):
+    class Shuffled(MemorySource):
+        def records(self, suite=None):
+            return iter(list(super().records(suite))[::-1])
+
+    other = tables(Shuffled(source.held), "orchard")
+    assert_frame_equal(other.leaderboard, made.leaderboard)
+    assert_frame_equal(other.layers, made.layers)
+    for cell, rows in made.leaderboard.groupby(["task", "protocol", "layer", "fraction"]):
+        scores = rows["score"].tolist()
+        assert scores == sorted(scores, reverse=cell[0] != "biomass")
+    assert made.leaderboard["task"].is_monotonic_increasing
+
+
+def test_the_store_gives_the_tables_that_memory_gives(tmp_path):
+    runs = [make(model, task) for model in (ALDER, BIRCH) for task in (LANDCOVER, WATER)]
+    store = Store(tmp_path)
+    for record, arrays in runs:
+        store.put(record, arrays)
+    stored, held = tables(store, "orchard"), tables(holding(*runs), "orchard")
+    assert_frame_equal(stored.leaderboard, held.leaderboard)
+    assert_frame_equal(stored.layers, held.layers)
+
+
+def test_models_that_predict_the_same_tie_and_a_far_worse_one_does_not():
+    record, arrays = make(ALDER, LANDCOVER)
+    twin = replace(record, key=replace(record.key, model="alder_copy"))
+    source = holding((record, arrays), (twin, arrays), make(ALDER_RANDOM, LANDCOVER))
+    rows = where(tables(source, "orchard").leaderboard, layer="last")
+    standing = dict(zip(rows["model"], rows["standing"], strict=True))
+    assert standing == {"alder_base": "best", "alder_copy": "tie", "alder_base.random": ""}
+
+
+def test_the_comparison_with_the_best_is_paired():
+    # The second model is right wherever the first is, but for 9 of 300 samples: far inside the unpaired intervals.
+    record, arrays = make(ALDER, LANDCOVER)
+    said = arrays["test.prediction"].copy()
+    right = np.flatnonzero((said == arrays["test.target"]).all(0))[:9]
+    said[:, right] = (said[:, right] + 1) % 6
+    curves = [
+        row | {"test": float((layer == arrays["test.target"]).mean())}
+        for row, layer in zip(record.curves, said, strict=True)
+    ]
+    places = {rule: choice["index"] for rule, choice in record.choices.items()}
+    scores = {"test": {rule: {"accuracy": curves[place]["test"]} for rule, place in places.items()}}
+    second = replace(record, key=replace(record.key, model="alder_dented"), curves=curves, scores=scores)
+    rows = where(
+        tables(holding((record, arrays), (second, arrays | {"test.prediction": said})), "orchard").leaderboard,
+        layer="last",
+    )
+    assert rows["standing"].tolist() == ["best", ""]
+    assert rows["high"].iloc[1] > rows["low"].iloc[0]
+
+
+def test_a_model_that_joins_moves_nobodys_interval():
+    alone = tables(holding(make(ALDER, BIOMASS)), "orchard").leaderboard
+    joined = where(
+        tables(holding(make(ALDER, BIOMASS), make(BIRCH, BIOMASS)), "orchard").leaderboard, model="alder_base"
+    )
+    assert joined[["low", "high"]].to_numpy() == pytest.approx(alone[["low", "high"]].to_numpy(), abs=0)
+
+
+def test_outcomes_that_do_not_give_the_stored_score_get_no_interval_and_are_named():
+    record, arrays = make(ALDER, LANDCOVER)
+    forged = arrays | {"test.prediction": (arrays["test.prediction"] + 1) % 6}
+    row = tables(holding((record, forged)), "orchard").leaderboard.iloc[0]
+    assert np.isnan(row["low"])
+    assert record.digest in row["notes"]
+    assert row["score"] == record.scores["test"]["best-on-val"]["accuracy"]
+
+
+@pytest.mark.parametrize("dropped", ["test.blocks", "test.prediction"])
+def test_missing_outcomes_cost_the_interval_of_that_row_alone(dropped):
+    record, arrays = make(ALDER, LANDCOVER)
+    arrays.pop(dropped)
+    found = tables(holding((record, arrays), make(BIRCH, LANDCOVER)), "orchard").leaderboard
+    assert where(found, model="alder_base")["low"].isna().all()
+    assert "missing or damaged" in where(found, model="alder_base")["notes"].iloc[0]
+    assert where(found, model="birch_small")["low"].notna().all()
+
+
+def test_a_damaged_file_of_outcomes_is_reported_and_the_rest_goes_on(tmp_path):
+    store = Store(tmp_path)
+    for model in (ALDER, BIRCH):
+        path = store.put(*make(model, LANDCOVER))
+    path.with_suffix(".npz").write_bytes(path.with_suffix(".npz").read_bytes()[:2000])
+    found = tables(store, "orchard").leaderboard
+    assert where(found, model="birch_small")["notes"].str.contains("missing or damaged").all()
+    assert where(found, model="alder_base")["low"].notna().all()
+
+
+def test_one_block_gives_no_interval_and_few_are_remarked():
+    record, arrays = make(ALDER, LANDCOVER)
+    one = tables(holding((record, arrays | {"test.blocks": np.full(300, "lone")})), "orchard").leaderboard.iloc[0]
+    assert np.isnan(one["low"])
+    assert "2 are needed" in one["notes"]
+    few = tables(
+        holding((record, arrays | {"test.blocks": np.repeat(["a", "b", "c"], 100)})), "orchard"
+    ).leaderboard.iloc[0]
+    assert few["blocks"] == 3
+    assert "interval from 3 blocks only" in few["notes"]
+
+
+def test_a_model_that_left_samples_out_says_so():
+    shorter = replace(LANDCOVER, splits=(("test", 290, 58),))
+    found = tables(holding(make(ALDER, LANDCOVER), make(BIRCH, shorter)), "orchard").leaderboard
+    assert where(found, model="birch_small")["notes"].iloc[0] == "scored on 290 of 300 samples"
+    assert where(found, model="alder_base")["notes"].iloc[0] == ""
+
+
+def test_multilabel_scores_get_intervals():
+    row = tables(holding(make(ALDER, LABELS)), "orchard").leaderboard.iloc[0]
+    assert row["metric"] == "map"
+    assert row["low"] < row["score"] < row["high"]
+
+
+def test_a_metric_without_bootstrap_is_a_row_without_interval():
+    record, arrays = make(ALDER, BIOMASS)
+    scores = {"test": {rule: {"spearman": 0.5} for rule in record.scores["test"]}}
+    odd = replace(record, facts=dict(record.facts) | {"metric": "spearman", "direction": "max"}, scores=scores)
+    row = tables(holding((odd, arrays)), "orchard").leaderboard.iloc[0]
+    assert row["score"] == 0.5
+    assert "none is defined for spearman" in row["notes"]
+
+
+def test_a_profile_has_a_row_a_layer_and_marks_the_choice_made_on_validation(source, made):
+    assert list(made.layers.columns) == list(LAYERS)
+    held = {record.digest: record for record in source.records()}
+    rows = where(made.layers, task="landcover", model="alder_base", protocol="probe", fraction=1.0)
+    record = held[rows["record"].iloc[0]]
+    assert rows["layer"].tolist() == [row["layer"] for row in record.curves]
+    assert rows["test"].tolist() == [row["test"] for row in record.curves]
+    assert where(rows, chosen=True)["layer"].tolist() == [record.choices["best-on-val"]["layer"]]
+    assert where(rows, last=True)["layer"].tolist() == ["norm"]
+    assert ((rows["low"] < rows["test"]) & (rows["test"] < rows["high"])).all()
+
+
+def test_final_layer_regret_is_the_paired_difference_between_chosen_and_last_layer(made):
+    for (task, model, protocol, fraction), rows in made.layers.groupby(["task", "model", "protocol", "fraction"]):
+        first = rows.iloc[0]
+        if len(rows) == 1:
+            assert np.isnan(first["final_layer_regret"])
+            continue
+        board = where(made.leaderboard, task=task, model=model, protocol=protocol, fraction=fraction)
+        scores = dict(zip(board["layer"], board["score"], strict=True))
+        sign = -1 if task == "biomass" else 1
+        assert first["final_layer_regret"] == pytest.approx(sign * (scores["best-on-val"] - scores["last"]))
+        assert first["regret_low"] <= first["final_layer_regret"] <= first["regret_high"]
+        assert first["regret_p_holm"] >= first["regret_p"]
+
+
+def test_a_planted_peak_is_found_with_a_regret_that_excludes_zero_and_a_flat_profile_with_none(made):
+    # birch peaks at depth 0.5 and loses over a fifth of its skill to the end; the biomass noise is small.
+    peaked = where(made.layers, task="biomass", model="birch_small", fraction=1.0, chosen=True).iloc[0]
+    assert abs(peaked["depth"] - 0.5) < 0.2
+    assert peaked["regret_low"] > 0
+    record, arrays = make(ALDER, LANDCOVER)
+    flat = np.repeat(arrays["test.prediction"][:1], len(record.curves), 0)
+    score = record.curves[0]["test"]
+    even = replace(
+        record,
+        curves=[row | {"test": score} for row in record.curves],
+        scores={"test": {rule: {"accuracy": score} for rule in record.choices}},
+    )
+    row = tables(holding((even, arrays | {"test.prediction": flat})), "orchard").layers.iloc[0]
+    assert (row["final_layer_regret"], row["regret_low"], row["regret_high"], row["regret_p"]) == (0, 0, 0, 1)
+
+
+def test_a_suite_without_records_gives_empty_tables_with_their_columns():
+    empty = tables(MemorySource(), "nothing")
+    assert list(empty.leaderboard.columns) == list(LEADERBOARD)
+    assert isinstance(empty.failures, pd.DataFrame)
+    assert not len(empty.layers)
+
+
+def test_the_peak_of_a_profile_is_where_it_was_planted(made):
+    """The fixtures' models are best at a depth of their own; their random twins near the first layer."""
+    rows = where(made.layers, task=LANDCOVER.name, protocol="probe", fraction=1.0)
+    for model in (ALDER, BIRCH):
+        own = where(rows, model=model.name)
+        assert own["peak_depth"].nunique() == own["peak_low"].nunique() == 1
+        assert own["peak_chance"].sum() == pytest.approx(1)
+        assert own["peak_depth"].iloc[0] == own["depth"][own["test"].idxmax()]
+        assert own["peak_low"].iloc[0] <= own["peak_depth"].iloc[0] <= own["peak_high"].iloc[0]
+        assert own["peak_low"].iloc[0] - 0.1 <= model.peak <= own["peak_high"].iloc[0] + 0.1
+    assert where(made.layers, model="image_stats")["peak_depth"].isna().all()
