@@ -33,9 +33,10 @@ AREAS = (
 def label_areas(board: pd.DataFrame, drawn: Mapping[tuple[Any, ...], RowDraws]) -> pd.DataFrame:
     """Return one row a (task, way of reading, model): the area under its label-efficiency curve; see `AREAS`.
 
-    The area is the mean score over the logarithm of the label fraction (`analysis.statistics.aggregate.label_efficiency`), over
-    the fractions, two at least, that all models of the same task and way share, so that areas compare; few-shot
-    subsets are left out. The interval comes from resamples of the test set that all fractions share. Best first.
+    The area is the mean score over the logarithm of the label fraction
+    (`analysis.statistics.aggregate.label_efficiency`), over the fractions, two at least, that all models of the same
+    task and way share, so that areas compare; few-shot subsets are left out. The interval comes from resamples of the
+    test set that all fractions share. Best first.
 
     Args:
         board: see `analysis.tables.build.Tables.leaderboard`.

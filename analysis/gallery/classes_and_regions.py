@@ -83,8 +83,8 @@ def regions(made: Tables) -> Iterator[FigureSpec]:
             stem=f"regions_{file_name(str(task))}",
             task=base(str(task)),
             kind="regions",
-            caption=f"{metric_label(rows)} in each region (resampling block) of the test set ({_way_of(_one_way(rows))}, most "
-            "labels).",
+            caption=f"{metric_label(rows)} in each region (resampling block) of the test set "
+            f"({_way_of(_one_way(rows))}, most labels).",
             numbers=rows,
             draw=partial(
                 scores_figure,

@@ -44,7 +44,7 @@ def _read(made: Tables, source: RecordSource, row: Mapping[str, Any]) -> tuple[R
 
 
 def training_pictures(made: Tables, source: RecordSource) -> Iterator[dict[str, Any]]:
-    """Yield what makes the `FigureSpec` of each task's training curves: of the best model of each decoder and tuning."""
+    """Yield the `FigureSpec` arguments of each task's training curves: the best model of each decoder and tuning."""
     for task, rows in _arms(made):
         arms, numbers = [], []
         for row in as_rows(rows.drop_duplicates(["decoder", "tuning", "taps"])):

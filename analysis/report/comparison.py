@@ -67,8 +67,8 @@ def shown(found: pd.DataFrame) -> tuple[list[list[str]], list[list[str]]]:
     """Return the rows that pages show, as text: pairs with most in common, and numbers without ours.
 
     Args:
-        found: from `analysis.findings.published.compare`. Of the pairs of a published number those at our most labels are shown,
-            and those of its own protocol where there are any; the CSV has all.
+        found: from `analysis.findings.published.compare`. Of the pairs of a published number those at our most labels
+            are shown, and those of its own protocol where there are any; the CSV has all.
     """
     ours = found[found["status"] == RERUN]
     theirs = ["suite", "task", "model", "metric", "setting", "source", "where"]

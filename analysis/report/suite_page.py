@@ -34,7 +34,8 @@ from bench.core import label_fraction_text
 def rendered(template: str, **context: Any) -> bytes:
     """Return a page made from a template of this folder."""
     environment = Environment(
-        loader=PackageLoader("analysis.report", "templates"), autoescape=select_autoescape(["html"]), undefined=StrictUndefined,
+        loader=PackageLoader("analysis.report", "templates"),
+        autoescape=select_autoescape(["html"]), undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     return (environment.get_template(template).render(**context).strip() + "\n").encode()

@@ -3,8 +3,8 @@
 Debiased linear CKA comes first. The biased estimate of independent noise is near ``p / (n + p)``, so it makes a wide
 layer look more similar than a narrow one; the others stand beside it, for no single measure sees everything (Davari et
 al. 2022, "Reliability of CKA as a similarity measure in deep learning"). All take numpy arrays or torch tensors, work
-in float64, and return a float. Layer x layer maps are in `analysis.similarity.cka_maps`, sums for what no memory holds in
-`analysis.similarity.streaming`, intervals and controls in `analysis.similarity.resampling`.
+in float64, and return a float. Layer x layer maps are in `analysis.similarity.cka_maps`, sums for what no memory holds
+in `analysis.similarity.streaming`, intervals and controls in `analysis.similarity.resampling`.
 """
 
 from __future__ import annotations

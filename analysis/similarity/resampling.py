@@ -18,7 +18,7 @@ from scipy.stats import t as student
 from analysis.similarity.arrays import Array, check_same_rows, namespace
 
 Measure = Callable[[Array, Array], float]
-"""Features (n, p) and (n, q) of the same samples -> a number, as every measure of `analysis.similarity.measures` does."""
+"""Features (n, p) and (n, q) of the same samples -> a number, as each of `analysis.similarity.measures` does."""
 
 REFUSED = (
     "a bootstrap with replacement is refused: a row drawn twice is alike to itself in both representations, so "
@@ -109,7 +109,9 @@ def measure_interval(
     draws: int = 200,
     level: float = 0.95,
 ) -> Spread:
-    """Return the interval of any measure, computed anew for each resample; for CKA `analysis.similarity.cka_maps` is much faster.
+    """Return the interval of any measure, computed anew for each resample.
+
+    For CKA `analysis.similarity.cka_maps` is much faster.
 
     Args:
         measure: see `Measure`.

@@ -32,8 +32,8 @@ class Ceiling:
 def half_weights(blocks: int, splits: int, rng: np.random.Generator) -> np.ndarray:
     """Return weights of complementary halves, (2 splits, blocks) uint16, rows 2k and 2k + 1 belonging together.
 
-    They stand where `analysis.statistics.intervals.resample_weights` would: a setting's scores under them, (2 splits, models),
-    reshaped to (splits, 2, models), are what `split_half` takes.
+    They stand where `analysis.statistics.intervals.resample_weights` would: a setting's scores under them, (2 splits,
+    models), reshaped to (splits, 2, models), are what `split_half` takes.
 
     Raises:
         ValueError: below 2 blocks.

@@ -1,6 +1,7 @@
 """Records -> tidy DataFrames: the leaderboard, the layer profiles, and what lies behind them.
 
-Column names are defined here, and in `analysis.tables.provenance` for models and failures; what follows reads these frames.
+Column names are defined here, and in `analysis.tables.provenance` for models and failures; what follows reads these
+frames.
 """
 
 from __future__ import annotations

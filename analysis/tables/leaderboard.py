@@ -17,6 +17,7 @@ FEW_BLOCKS = 10
 
 
 def board_order(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return the sort key of a leaderboard row: by task, then best score first, failures last."""
     worst = np.isnan(row["score"])
     score = 0.0 if worst else row["score"] * _sign(row["direction"])
     where = (row["task"], row["protocol"], row["decoder"], row["tuning"], row["layer"], row["fraction"])
@@ -111,6 +112,7 @@ def rank_rows(ranked: Sequence[tuple[dict[str, Any], np.ndarray | None]]) -> Non
 
 
 def subset_spread(values: Sequence[float]) -> float:
+    """Return the standard deviation over label subsets and seeds; NaN for a single run."""
     return float(np.std(values, ddof=1)) if len(values) > 1 else np.nan
 
 

@@ -46,4 +46,5 @@ def run_command(name: str, body: Callable[[list[str], set[str]], int]) -> None:
 
 
 def as_list(value: Any) -> list[str]:
+    """Return the value of a word as a list: nothing, one item or several."""
     return [] if value is None else [value] if isinstance(value, str) else list(value)

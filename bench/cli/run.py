@@ -17,6 +17,7 @@ from bench.sweeps.sweep import Sweep, sweep
 
 
 def print_report(done: Sweep, out: Console) -> None:
+    """Write the report of a finished sweep and print its table."""
     from analysis.report.boards import terminal_table
     from analysis.report.statistics_text import DRIFT
     from analysis.report.write import build, put

@@ -25,6 +25,7 @@ class Settings(BaseModel):
 
 
 def as_tuple(value: Any) -> Any:
+    """Return a value as a tuple: none, a single item, or the items of a list."""
     if value is None:
         return ()
     return (value,) if isinstance(value, str | int | float) else tuple(value)

@@ -7,6 +7,7 @@ from bench.core.records import Outcome, Record, RunKey, canonical, label_fractio
 from bench.core.suites import Fetch, Kind, Sample, Split, Suite, Task
 
 __all__ = [
+    "UNITS",
     "Absent",
     "Backbone",
     "BadSetting",
@@ -32,7 +33,6 @@ __all__ = [
     "Suite",
     "Tap",
     "Task",
-    "UNITS",
     "Unit",
     "UnknownName",
     "Weights",

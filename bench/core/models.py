@@ -143,7 +143,7 @@ class ModelEntry:
     sensors: tuple[str, ...] = ()
     absent: tuple[Absent, ...] = ("refuse",)
     levels: tuple[str, ...] = ()
-    normalise: Normalise = Normalise()
+    normalise: Normalise = field(default_factory=Normalise)
     image_size: int
     any_size: bool = False
     patch: int

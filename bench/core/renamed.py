@@ -1,7 +1,7 @@
 """Old module names, handed on for one release with a deprecation warning.
 
-Version 0.1 kept its modules flat. A user's file that imports one of them by its old name still works: the import gives a
-module whose names are looked up where they are now. To be removed in version 0.3.
+Version 0.1 kept its modules flat. A user's file that imports one of them by its old name still works: the import gives
+a module whose names are looked up where they are now. To be removed in version 0.3.
 """
 
 from __future__ import annotations

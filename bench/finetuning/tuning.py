@@ -43,9 +43,9 @@ def tune(backbone: Backbone, how: str, *, rank: int = 8) -> None:
 
     Args:
         backbone: as loaded, frozen.
-        how: ``frozen``; ``full``, also ``head-then-full`` (which begins with the head alone, see `bench.finetuning.loop`) and
-            ``scratch`` (which starts from a random init);
-            ``lora`` (Hu et al. 2021, arXiv 2106.09685) on every linear map of the blocks; or one of `PARTS`.
+        how: ``frozen``; ``full``, also ``head-then-full`` (which begins with the head alone, see
+            `bench.finetuning.loop`) and ``scratch`` (which starts from a random init); ``lora`` (Hu et al. 2021, arXiv
+            2106.09685) on every linear map of the blocks; or one of `PARTS`.
         rank: of LoRA's matrices; their scale is 2.
 
     Raises:

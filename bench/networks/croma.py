@@ -46,8 +46,8 @@ class CROMABackbone(nn.Module):
 
     Attributes:
         layers: see `bench.core.Layer`.
-        modules_map: see `bench.networks.backbones.ModulesMap`. No module returns a block's output, so there is no ``out``; joint
-            blocks have ``cross_norm``, ``cross_q``, ``cross_k``, ``cross_v`` and ``cross_proj`` besides.
+        modules_map: see `bench.networks.backbones.ModulesMap`. No module returns a block's output, so there is no
+            ``out``; joint blocks have ``cross_norm``, ``cross_q``, ``cross_k``, ``cross_v`` and ``cross_proj`` besides.
     """
 
     def __init__(self, network: Any, bands: Sequence[Band]) -> None:

@@ -73,9 +73,9 @@ def run(context: Context) -> Outcome:
     """Return activations before and after tuning, with controls.
 
     Arrays: ``ids`` (n,), ``blocks`` (n,); for each layer and each ``block.part`` (n, at most n), less their mean and
-    rotated (`bench.features.activations.relative`), under ``before/`` and ``after/``, and for parts ``local/``; of the controls
-    ``shuffled/``, ``shuffled_local/`` and ``step_local/``. Curves: a row a part with its weights' change. Scores of
-    each test split: ``tuned``, ``rewound <part>``, ``rewound all``.
+    rotated (`bench.features.activations.relative`), under ``before/`` and ``after/``, and for parts ``local/``; of the
+    controls ``shuffled/``, ``shuffled_local/`` and ``step_local/``. Curves: a row a part with its weights' change.
+    Scores of each test split: ``tuned``, ``rewound <part>``, ``rewound all``.
     """
     import torch
 

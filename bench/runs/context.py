@@ -12,6 +12,7 @@ from bench.runs.session import Session
 
 
 def open_context(run: Run, session: Session, costs: dict[str, float], facts: dict[str, Any]) -> Context:
+    """Return the context of a run; `costs` and `facts` are added to as its features are read."""
     bands = run.recipe.reads
 
     def open_split(name: str, layers: tuple[str, ...] = (), grids: bool = False) -> LabelledFeatures:

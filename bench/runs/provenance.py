@@ -23,8 +23,7 @@ def facts(run: Run, suite: Suite) -> dict[str, Any]:
     arm = run.protocol.arm_facts(run.settings)
     exposed = "yes" if suite.dataset and suite.dataset in entry.trained_on else "no"
     if entry.origin not in ("random", "baseline") and not entry.trained_on:
-        arm = run.protocol.arm_facts(run.settings)
-    exposed = "unknown"
+        exposed = "unknown"
     return {
         "title": suite.title,
         "generated": suite.generated,

@@ -183,6 +183,7 @@ class Session:
 
 
 def init_seed(run: Run) -> int:
+    """Return the seed of a model's random init: the run's for untrained networks, else 0."""
     return run.key.seed if run.key.weights in ("random", "none") else 0
 
 

@@ -11,7 +11,8 @@ Dataset format, below ``copernicus_bench/lc100_s3/``:
 * ``multilabel-{train,val,test}.csv``: a header; then the place and 23 flags
 * ``static_fnames-{train,val,test}.csv``: place and the file of the one image that the benchmark uses, no header
 
-Dataset classes: see `suites.copernicus_bench._olci.LC100`, in this order; "unknown" is one of them, as in the benchmark.
+Dataset classes: see `suites.copernicus_bench._olci.LC100`, in this order; "unknown" is one of them, as in the
+benchmark.
 
 The publisher's splits: 5,181 / 1,727 / 1,727 places.
 

@@ -13,7 +13,8 @@ Dataset format, below ``copernicus_bench/lc100_s3/``:
 As the publisher does, both are brought to 288 x 288, images by cubic interpolation, masks by the nearest pixel; counts
 times its factor of each band are radiance in W m-2 sr-1 um-1.
 
-Dataset classes: see `suites.copernicus_bench._olci.LC100`, in this order; "unknown" is one of them, as in the benchmark.
+Dataset classes: see `suites.copernicus_bench._olci.LC100`, in this order; "unknown" is one of them, as in the
+benchmark.
 
 The publisher's splits: 5,181 / 1,727 / 1,727 places.
 

@@ -1,8 +1,8 @@
 """Demo: generated landscapes, so that the whole harness can be tried where no satellite data are at hand.
 
-Every pixel is made by a program from a fixed seed (`suites.generated._landscape`, `suites.generated._sensors`): these are
-generated data, and scores on them say how the harness works, not how a model does on Earth. Scenes of 2.56 x 2.56 km
-are composed from spectral noise (terrain, moisture, canopy height), land-cover regions, field parcels, orchard rows,
+Every pixel is made by a program from a fixed seed (`suites.generated._landscape`, `suites.generated._sensors`): these
+are generated data, and scores on them say how the harness works, not how a model does on Earth. Scenes of 2.56 x 2.56
+km are composed from spectral noise (terrain, moisture, canopy height), land-cover regions, field parcels, orchard rows,
 street grids, rivers and lakes. The surface is a mixture of eight reference materials, seen through a season, sun, haze,
 cloud and sensor noise of the scene's own (optical) and through speckle, incidence trend and terrain (radar). Scenes are
 cut into tiles of 64 x 64 pixels.

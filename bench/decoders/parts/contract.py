@@ -26,8 +26,9 @@ class Decoder:
         kinds: kinds of task it serves.
         layers_read: number of layers it reads; 0 for every layer, at least one.
         reference: paper, with arXiv id, and the implementation it follows.
-        build: ``(layers, task, outputs=, image=) -> nn.Module``; the layers are those it reads, shallow to deep, `outputs`
-            the number of classes or values, `image` the (H, W) of the prepared input in pixels. Heavy imports stay inside.
+        build: ``(layers, task, outputs=, image=) -> nn.Module``; the layers are those it reads, shallow to deep,
+            `outputs` the number of classes or values, `image` the (H, W) of the prepared input in pixels. Heavy imports
+            stay inside.
         reads_grids: whether it reads the token grids; otherwise the image vectors suffice.
     """
 

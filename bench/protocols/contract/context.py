@@ -18,8 +18,8 @@ class Context:
     Attributes:
         task: what to predict.
         layers: the backbone's layers, in order, those to be probed only.
-        open: split name -> `LabelledFeatures`; training and validation come as the run's subset. A protocol opens test splits
-            after it has chosen.
+        open: split name -> `LabelledFeatures`; training and validation come as the run's subset. A protocol opens test
+            splits after it has chosen.
         tests: names of the test splits there are.
         settings: the protocol's own, validated.
         seed: of everything random in the protocol.

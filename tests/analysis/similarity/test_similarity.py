@@ -614,7 +614,7 @@ def test_rows_are_matched_by_id():
 
 def test_no_mean_over_batches_and_no_torch_unless_given():
     """A mean of per-batch values is biased, so nothing here takes batches but sums."""
-    words = "import sys, analysis.similarity.cka_maps, analysis.similarity.streaming, analysis.similarity.dimensions; print('torch' in sys.modules)"
+    words = "import sys, analysis.similarity.cka_maps, analysis.similarity.dimensions; print('torch' in sys.modules)"
     root = Path(__file__).parents[3]
     done = subprocess.run([sys.executable, "-c", words], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -66,7 +66,8 @@ def test_a_run_leaves_leaderboard_and_profiles(finished):
 def test_a_second_run_reads_records_only(finished):
     folder, words, _ = finished
     probe = (
-        "import sys; sys.argv[1:] = {!r}; from bench.cli.command import run\ntry:\n    run()\nexcept SystemExit as end:\n    "
+        "import sys; sys.argv[1:] = {!r}; from bench.cli.run import run\n"
+        "try:\n    run()\nexcept SystemExit as end:\n    "
         "sys.exit(10 * ('torch' in sys.modules) + (end.code or 0))"
     )
     again = subprocess.run(
