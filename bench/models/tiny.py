@@ -17,7 +17,6 @@ from pathlib import Path
 from bench.core import Backbone, Band, ModelEntry, Normalise, Objective, Weights
 from bench.core.errors import Incompatible
 from bench.core.sensors import sentinel1_bands, sentinel2_bands
-from bench.networks.tiny import network
 
 IMAGE_SIZE, PATCH = 64, 8
 # Mean and standard deviation over the unlabelled pool of the demo suite, in the bands' units.
@@ -58,6 +57,7 @@ def load_tiny(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[B
     from bench.networks.backbones import ViTBackbone, seeded
     from bench.networks.checkpoints import load_state
     from bench.networks.croma import CROMABackbone
+    from bench.networks.tiny import network
 
     sensors = {band.sensor for band in bands}
     if not bands or [band.name for band in bands] != [band.name for band in entry.bands if band.sensor in sensors]:

@@ -76,8 +76,6 @@ def croma(sensors: Collection[str], *, width: int, depth: int, heads: int, image
 
 def network(entry: ModelEntry, bands: tuple[Band, ...]) -> Any:
     """Return an entry's network for `bands`, at random init drawn from torch's default generator."""
-    from bench.networks.tiny import croma, vision_transformer
-
     if entry.objective == "multimodal":
         # An entry counts the blocks of the longest way: the optical encoder's, then the joint one's, half as many.
         sensors = {band.sensor for band in bands}

@@ -16,7 +16,8 @@ from sklearn.preprocessing import StandardScaler
 from bench.catalogue import weights
 from bench.config import read_words, validate
 from bench.core.errors import Incompatible, MissingWeights
-from bench.foundry.pretrain import METHODS, Settings, completed
+from bench.foundry.pretraining.settings import PretrainSettings
+from bench.foundry.pretraining.training import METHODS, completed
 from bench.input.prepare import prepare
 from bench.input.recipe import match
 from bench.models import tiny
@@ -86,10 +87,10 @@ def test_the_command_named_is_the_one_that_made_the_weights(name):
     entry, card = ENTRIES[name], card_of(ENTRIES[name])
     command, _, words = entry.weights.how.partition("recipe=pretrain ")
     assert command == "run: geobench-make "
-    named = completed(entry, validate(Settings, read_words(words.split(), list(Settings.model_fields))))
+    named = completed(entry, validate(PretrainSettings, read_words(words.split(), list(PretrainSettings.model_fields))))
     own = named.model_dump(mode="json")[METHODS[entry.objective][0]]
     # A card notes a number that was left to the method as 0.
-    made = completed(entry, Settings(**card["settings"]))
+    made = completed(entry, PretrainSettings(**card["settings"]))
     assert made == named and made.epochs == card["epochs"]
     assert card["method"].items() <= {**own, "name": METHODS[entry.objective][1].__name__}.items()
 
