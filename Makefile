@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test test-all lint bench report clean
+.PHONY: demo test test-all lint bench report tables docs clean
 
 $(VENV)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else "Python 3.11 to 3.13 is needed, this is %d.%d; say make PYTHON=python3.11 ..." % v)'
@@ -46,6 +46,13 @@ bench: $(VENV)/.dev  ## the measured ratios of the README
 
 report: $(VENV)/.installed  ## tables and figures of results/ again, from the records alone
 	$(BIN)/geobench-report
+
+tables: $(VENV)/.installed  ## the generated tables of README files and docs
+	$(BIN)/python -m bench.cli.markdown
+
+docs: $(VENV)/.installed  ## the documentation as a site in build/site; fails on a dead link
+	$(BIN)/python -m pip install -q -e .[docs]
+	$(BIN)/python -m mkdocs build --strict --quiet
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -11,7 +11,7 @@ from bench.cli.help import HELP, completion
 from bench.core.errors import BenchError, UnknownName
 from bench.sweeps.console import console
 
-FLAGS = ("--dry", "--json", "--show", "--audit", "--help", "-h", "--version")
+FLAGS = ("--dry", "--json", "--markdown", "--show", "--audit", "--help", "-h", "--version")
 
 
 def run_command(name: str, body: Callable[[list[str], set[str]], int]) -> None:

@@ -54,7 +54,8 @@ HELP = {
     "geobench-list": """\
 geobench-list: what there is.
 
-  geobench-list models|suites|groups|protocols|decoders|studies|recipes [--json]
+  geobench-list models|suites|groups|protocols|decoders|studies|recipes [--json|--markdown]
+  geobench-list settings|recipe_settings|metrics|units [--json|--markdown]
   geobench-list models=[origin:pretrained,tiny_*]   some of them
   geobench-list model=dofa_base         the whole card of a model
   geobench-list suite=sen1floods11      the facts of a suite

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ SHOW = ("data", "bands", "results", "split")  # words of geobench-list suite=NAM
 def list_() -> None:
     """``geobench-list``."""
     from bench.cli.listing_rows import LISTINGS
+    from bench.cli.markdown import REFERENCE, listing_markdown
 
     def body(words: list[str], flags: set[str]) -> int:
         what = [word for word in words if "=" not in word]
@@ -28,9 +30,12 @@ def list_() -> None:
         if not what and (options.keys() & {"model", "models", "suite"}):
             what = ["suites" if "suite" in options else "models"]
         for one in what or ["suites", "models", "protocols"]:
-            if one not in LISTINGS:
-                raise UnknownName("listing", one, LISTINGS)
-            rows, title = LISTINGS[one](options), one
+            if one not in {**LISTINGS, **REFERENCE}:
+                raise UnknownName("listing", one, {**LISTINGS, **REFERENCE})
+            if "--markdown" in flags:
+                sys.stdout.write(listing_markdown(one, options))
+                continue
+            rows, title = LISTINGS[one](options) if one in LISTINGS else REFERENCE[one](), one
             if one == "models" and "--json" not in flags and not options.keys() & {"model", "models"}:
                 rows = [row for row in rows if row["origin"] != "random"]
                 title = f"{len(rows)} models; each with weights has a random twin, NAME.random"

@@ -1,0 +1,110 @@
+"""Settings of ``geobench-run``, of protocols and of recipes as rows: type, default, description. Imports no torch."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from bench.cli.listing_rows import Rows
+from bench.config import RunConfig, Settings
+from bench.core import lookup
+from bench.foundry.contract.recipe import Recipe
+from bench.protocols.contract.protocol import Protocol
+
+MOST_VALUES = 6  # of a default; of longer ones the ends are shown
+WORDS = {
+    "config": ("path", "a YAML file of these words; words on the command line win"),
+    "study": ("name", "a named cross of settings, see `geobench-list studies`; words on the command line win"),
+}
+"""Words of ``geobench-run`` that are no field of `RunConfig`: type and description."""
+
+
+def settings() -> Rows:
+    """Return one row per word of ``geobench-run`` and per setting of a protocol: type, default and description."""
+    rows = [row for row in _fields(RunConfig, "") if row["setting"] != "settings"]
+    rows += [
+        {"setting": name, "type": kind, "default": "", "description": text} for name, (kind, text) in WORDS.items()
+    ]
+    for name in lookup.names("bench.protocols"):
+        rows += _fields(lookup.noun("bench.protocols", name, Protocol).settings, f"{name}.")
+    return rows
+
+
+def recipe_settings() -> Rows:
+    """Return one row per setting of a recipe of the foundry: type, default and description."""
+    names = lookup.names("bench.foundry")
+    return [row for name in names for row in _fields(lookup.noun("bench.foundry", name, Recipe).settings, "", name)]
+
+
+def _fields(kind: type[Settings], prefix: str, owner: str = "") -> Rows:
+    texts = attribute_texts(kind)
+    rows: Rows = []
+    for name, field in kind.model_fields.items():
+        if isinstance(field.default, Settings):
+            rows += _fields(type(field.default), f"{prefix}{name}.", owner)
+            continue
+        rows.append(
+            {"setting": f"{prefix}{name}"}
+            | ({"recipe": owner} if owner else {})
+            | {
+                "type": _type_text(field),
+                "default": _default_text(field),
+                "description": field.description or texts.get(name, ""),
+            }
+        )
+    return rows
+
+
+def attribute_texts(kind: type) -> dict[str, str]:
+    """Return attribute name -> its description in the ``Attributes:`` section of a class or of its ancestors."""
+    found: dict[str, str] = {}
+    for owner in reversed(kind.__mro__):
+        section = inspect.cleandoc(owner.__dict__.get("__doc__") or "").partition("Attributes:\n")[2]
+        for names, text in re.findall(r"^    ([\w, ]+): (.*(?:\n        .*)*)", section, re.M):
+            plain = re.sub(r"(?<!\.)\.$", "", " ".join(text.split())).replace("``", "`")
+            found |= dict.fromkeys(names.split(", "), plain)
+    return found
+
+
+def _type_text(field: FieldInfo) -> str:
+    bounds = [
+        f"{sign} {getattr(rule, name):g}"
+        for rule in field.metadata
+        for name, sign in (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤"))
+        if getattr(rule, name, None) is not None
+    ]
+    return " ".join([_annotation_text(field.annotation), *bounds])
+
+
+def _annotation_text(kind: Any) -> str:
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is tuple:
+        return f"list of {_annotation_text(parts[0])}"
+    if origin is Literal:
+        return " or ".join(str(value) for value in parts if value != "")
+    if origin in (Union, UnionType):
+        return " or ".join(_annotation_text(part) for part in parts if part is not NoneType)
+    return {str: "text", bool: "true or false", Path: "path"}.get(kind, getattr(kind, "__name__", str(kind)))
+
+
+def _default_text(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.default
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        texts = [_number_text(part) for part in value]
+        if len(texts) > MOST_VALUES:
+            return f"{texts[0]}, {texts[1]} … {texts[-1]} ({len(texts)} values)"
+        return ", ".join(texts)
+    return "" if value is None else _number_text(value)
+
+
+def _number_text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
