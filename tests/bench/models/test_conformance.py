@@ -72,6 +72,12 @@ def taps(backbone: Any, given: dict[str, Any], layers: Sequence[int] | None = No
     return list(backbone(given["images"], wanted, when=given["when"], where=given["where"]))
 
 
+def assert_same_features(one: Tap, other: Tap) -> None:
+    """Equal weights at other addresses of memory may be summed in another order, so the last bits are left open."""
+    for first, second in ((one.grid, other.grid), (one.vector, other.vector)):
+        torch.testing.assert_close(first, second, rtol=1e-4, atol=1e-4 * float(second.abs().max()))
+
+
 @every_entry
 def test_facts_are_sound(name: str) -> None:
     entry = ENTRIES[name]
@@ -182,10 +188,13 @@ def test_the_seed_decides_the_random_init(name: str) -> None:
     torch.manual_seed(5)
     expected = torch.rand(2)
     torch.manual_seed(5)
-    same, other = (taps(entry.load(entry, None, seed, bands_of(entry)), given)[-1].vector.clone() for seed in (0, 1))
+    same, other = (taps(entry.load(entry, None, seed, bands_of(entry)), given)[-1] for seed in (0, 1))
     assert torch.equal(torch.rand(2), expected), "loading must leave the caller's random numbers alone"
-    assert torch.equal(taps(loaded(name), given)[-1].vector, same)
-    assert torch.equal(same, other) == (name in WITHOUT_RANDOMNESS)
+    assert_same_features(taps(loaded(name), given)[-1], same)
+    if name in WITHOUT_RANDOMNESS:
+        assert_same_features(same, other)
+    else:
+        assert not torch.allclose(same.vector, other.vector, rtol=1e-2)
 
 
 @every_entry
@@ -219,8 +228,10 @@ def test_weights_come_back_from_a_file_and_a_damaged_key_is_named(name: str, fol
     path = folder / "model.safetensors"
     save_file(state, path)
     again = entry.load(entry, path, 1, bands_of(entry))
+    kept, came = network.state_dict(), getattr(again, "network", again).state_dict()
+    assert kept.keys() == came.keys() and all(torch.equal(came[key], value) for key, value in kept.items())
     for one, other in zip(taps(again, given), taps(backbone, given), strict=True):
-        assert torch.equal(one.grid, other.grid) and torch.equal(one.vector, other.vector)
+        assert_same_features(one, other)
     key = next(key for key in reversed(state) if key.endswith("weight"))
     save_file({key.replace("weight", "wieght") if k == key else k: value for k, value in state.items()}, path)
     with pytest.raises(MissingWeights, match=r"1 missing from the file \(.*1 unknown to the network \(") as caught:
