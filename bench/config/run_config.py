@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -9,71 +10,88 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from bench.config.settings import Settings, as_tuple, validate
-from bench.config.words import read_words
+from bench.config.words import read_words, spelled
 from bench.core import Absent
 from bench.core.errors import BadSetting
+from bench.core.wording import clipped, shortened
+
+REPLAYED = (
+    *("models", "tasks", "protocols", "bands", "layers", "fractions", "shots", "seeds"),
+    *("subsets", "absent", "rgb_as", "precision", "storage"),
+)
+MOST_CELLS = 100_000
 
 
 class RunConfig(Settings):
     """What to run: one suite crossed with models, tasks, protocols, label fractions, subsets and seeds.
 
-    Attributes:
-        suite: a file name in ``suites/``.
-        models: names, globs, ``all``, ``origin:NAME`` or ``objective:NAME``; any number of them.
-        tasks: task names of the suite or globs; empty for all.
-        protocols: file names in ``bench/protocols/``.
-        bands: bands of the suite to use, as names or globs (``s1.*``, ``s2``); empty for the suite's default.
-        absent: what stands in for bands a suite lacks, where an entry accepts it; an entry's own way if not given.
-        rgb_as: ``s2`` lets photographs stand for Sentinel-2's red, green and blue, for models that take nothing else.
-        layers: layer names or globs to probe (``block_*``, ``last``); empty for every layer.
-        fractions: shares of the train and validation labels, in (0, 1].
-        shots: few-shot subsets, of so many train and validation samples a class, beside the fractions.
-        subsets: nested subsets drawn a fraction; the full set is one subset.
-        seeds: seeds of random init, probe init and batch order; if not given 0, and 0, 1, 2 for what is trained.
-        data: folder with the suites' data.
-        weights: folder looked in first for weights.
-        cache: folder for downloaded weights and features; empty for ``$GEOBENCH_CACHE`` or ``~/.cache/geobench``.
-        results: folder the records, tables and figures go to.
-        download: fetch missing data and weights.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``. Never part of a run's identity.
-        devices: processes that train together, one a device; never part of a run's identity.
-        batch: images a forward pass. Never part of a run's identity.
-        workers: threads that read samples. Never part of a run's identity.
-        precision: arithmetic of the network, ``fp32`` or ``bf16`` (autocast); part of a run's identity.
-        channels_last: memory layout of convolutions; recorded. Never part of a run's identity.
-        compile: compile the network first; recorded. Never part of a run's identity.
-        storage: how features are kept; float32 for a model whose activations exceed float16.
-        retry: run again what failed before.
-        settings: protocol name -> its own settings, written ``probe.pools=[mean]``.
+    Of these settings ``data weights cache results download device devices batch workers channels_last compile retry``
+    are no part of a run's identity: they say where and how fast it runs.
     """
 
-    suite: str
-    models: tuple[str, ...] = ("all",)
-    tasks: tuple[str, ...] = ()
-    protocols: tuple[str, ...] = ("probe", "knn")
-    bands: tuple[str, ...] = ()
-    absent: Absent | None = None
-    rgb_as: Literal["", "s2"] = ""
-    layers: tuple[str, ...] = ()
-    fractions: tuple[float, ...] = (1.0,)
-    shots: tuple[int, ...] = ()
-    subsets: int = Field(5, ge=1)
-    seeds: tuple[int, ...] = ()
-    data: Path = Path("data")
-    weights: Path | None = None
-    cache: Path | None = None
-    results: Path = Path("results")
-    download: bool = True
-    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
-    devices: int = Field(1, ge=1)
-    batch: int = Field(32, ge=1)
-    workers: int = Field(2, ge=1)
-    precision: Literal["fp32", "bf16"] = "fp32"
-    channels_last: bool = False
-    compile: bool = False
-    storage: Literal["float16", "float32"] = "float16"
-    retry: bool = True
-    settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    suite: str = Field(
+        description="a suite (geobench-list suites); of geobench-run several, globs, groups: [a,b], core"
+    )
+    models: tuple[str, ...] = Field(
+        ("all",), description="names, globs, all, origin:random, objective:multimodal, path:FILE:ENTRY, embeddings:FILE"
+    )
+    tasks: tuple[str, ...] = Field((), description="tasks of the suite; all if not given")
+    protocols: tuple[str, ...] = Field(("probe", "knn"), description="ways to adapt and score: geobench-list protocols")
+    bands: tuple[str, ...] = Field(
+        (), description="bands or sensors: s1, s2.b04, s2.b0*; the suite's default if not given"
+    )
+    absent: Absent | None = Field(
+        None,
+        description="stand-in for bands the suite lacks: refuse, zero, mean, nearest, mask; else the model's own way",
+    )
+    rgb_as: Literal["", "s2"] = Field(
+        "", description="s2: photographs stand for Sentinel-2's red, green and blue, for models that take nothing else"
+    )
+    layers: tuple[str, ...] = Field(
+        (), description="layers to probe: embedding, block_3, block_*, last; all if not given"
+    )
+    fractions: tuple[float, ...] = Field((1.0,), description="shares of the train and validation labels, in (0, 1]")
+    shots: tuple[int, ...] = Field(
+        (), description="few-shot subsets of as many samples per class, besides the fractions"
+    )
+    subsets: int = Field(5, ge=1, le=1000, description="nested, stratified subsets per fraction below 1")
+    seeds: tuple[int, ...] = Field(
+        (), description="of random init, probe init and batch order; if not given 0, and 0,1,2 for what is trained"
+    )
+    data: Path = Field(Path("data"), description="folder with the suites' data")
+    weights: Path | None = Field(
+        None, description="folder looked in first for weights; then the cache, then a download"
+    )
+    cache: Path | None = Field(
+        None, description="folder for features and downloads; $GEOBENCH_CACHE or ~/.cache/geobench if not given"
+    )
+    results: Path = Field(Path("results"), description="folder for records, tables and figures")
+    download: bool = Field(True, description="fetch missing data and weights")
+    device: str = Field(
+        "auto", pattern=r"^(auto|cpu|mps|cuda(:\d{1,4})?)$", description="auto, cpu, cuda, cuda:1 or mps"
+    )
+    devices: int = Field(1, ge=1, le=1024, description="processes that fine-tune together, one per device")
+    batch: int = Field(32, ge=1, le=65536, description="images per forward pass")
+    workers: int = Field(2, ge=1, le=1024, description="threads that read samples")
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32", description="arithmetic of the network; part of a run's identity"
+    )
+    channels_last: bool = Field(False, description="memory layout of convolutions")
+    compile: bool = Field(False, description="compile the network first")
+    storage: Literal["float16", "float32"] = Field(
+        "float16", description="how features are kept; float32 for a model whose activations exceed float16"
+    )
+    retry: bool = Field(True, description="run again what failed before")
+    settings: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="protocol -> its own settings, written probe.pools=[mean]"
+    )
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if any(not 0 <= seed < 2**32 for seed in value):
+            raise ValueError("a seed lies in 0 to 4,294,967,295")
+        return value
 
     @field_validator("fractions")
     @classmethod
@@ -87,18 +105,21 @@ class RunConfig(Settings):
     @classmethod
     def _shots(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         if any(shots < 1 for shots in value):
-            raise ValueError("a few-shot subset has 1 sample a class or more")
+            raise ValueError("a few-shot subset has 1 sample per class or more")
         return tuple(sorted(set(value)))
 
     @model_validator(mode="after")
     def _labels(self) -> RunConfig:
         if not self.label_sets:
             raise ValueError("no labels to learn from: give fractions= or shots=")
+        cells = len(self.label_sets) * self.subsets * max(1, len(self.seeds))
+        if cells > MOST_CELLS:
+            raise ValueError(f"{cells:,} runs per model and task by subsets=, fractions=, shots= and seeds=; too many")
         return self
 
     @property
     def label_sets(self) -> tuple[float, ...]:
-        """The label sets as `bench.core.RunKey.fraction` names them: few-shot ones first, as minus their size."""
+        """The label sets as `bench.core.RunKey.fraction` names them, few-shot ones first."""
         return (*(-float(shots) for shots in self.shots), *self.fractions)
 
     @field_validator("models", "protocols")
@@ -109,22 +130,12 @@ class RunConfig(Settings):
         return value
 
     def replay(self) -> str:
-        """Return the command that runs this configuration again, without its machine-bound words."""
-        words = [f"suite={self.suite}"]
-        for name in ("models", "tasks", "protocols", "bands", "layers", "fractions", "shots", "seeds"):
-            value = getattr(self, name)
-            if value != RunConfig.model_fields[name].default:
-                words.append(f"{name}=[{','.join(f'{item}' for item in value)}]")
-        for name in ("subsets", "absent", "rgb_as", "precision", "storage"):
-            if getattr(self, name) != RunConfig.model_fields[name].default:
-                words.append(f"{name}={getattr(self, name)}")
-        words += [f"{name}.{key}={_word(value)}" for name, own in self.settings.items() for key, value in own.items()]
-        return "geobench-run " + " ".join(words)
-
-
-def _word(value: Any) -> str:
-    listed = isinstance(value, Sequence) and not isinstance(value, str)
-    return f"[{','.join(map(str, value))}]" if listed else str(value)
+        """Return the command that runs this configuration again, quoted for a shell, without machine-bound words."""
+        words = spelled("suite", self.suite)
+        for name in REPLAYED:
+            if (value := getattr(self, name)) != RunConfig.model_fields[name].default:
+                words += spelled(name, value)
+        return shlex.join(["geobench-run", *words, *(word for own in self.settings.items() for word in spelled(*own))])
 
 
 def run_configs(
@@ -133,26 +144,30 @@ def run_configs(
     expand: Callable[[Sequence[str]], Sequence[str]] = tuple,
     study: Callable[[str, str], Mapping[str, Any]] | None = None,
 ) -> list[RunConfig]:
-    """Return the configurations that command-line words spell, one a suite.
+    """Return the configurations that command-line words spell, one per suite.
 
     Args:
         words: as for `read_words`; ``suite=`` may be a list.
         protocols: the names that own nested settings.
-        expand: the words of ``suite=`` -> names of suites (groups and globs).
-        study: (name of ``study=``, suite) -> what the study says where the words are silent.
+        expand: the values of ``suite=`` (names, groups, globs) -> names of suites.
+        study: (name of ``study=``, suite) -> words that the study brings; those given take precedence.
     """
     known = [*(name for name in RunConfig.model_fields if name != "settings"), "config", *(["study"] if study else [])]
     values = read_words(words, known, protocols)
-    suites = expand([str(word) for word in as_tuple(values.pop("suite"))]) if values.get("suite") else [None]
+    given = as_tuple(values.pop("suite", None))
+    if isinstance(given, Mapping):
+        raise BadSetting(f"suite={clipped(str(given))}: a name or a list of names is needed")
+    suites = expand([str(word) for word in given]) if given else [None]
     name = values.pop("study", None)
-    found = []
+    configs = []
     for suite in suites:
         own = dict(values)
-        for key, said in (study(str(name), suite or "") if study and name else {}).items():
-            own[key] = {**said, **own.get(key, {})} if isinstance(said, Mapping) else own.get(key, said)
+        for key, default in (study(str(name), suite or "") if study and name else {}).items():
+            mine = own.get(key, {} if isinstance(default, Mapping) else default)
+            own[key] = {**default, **mine} if isinstance(default, Mapping) and isinstance(mine, Mapping) else mine
         settings = {key: own.pop(key) for key in list(own) if key in protocols}
-        found.append(validate(RunConfig, {**own, "settings": settings} | ({"suite": suite} if suite else {})))
-    return found
+        configs.append(validate(RunConfig, {**own, "settings": settings} | ({"suite": suite} if suite else {})))
+    return configs
 
 
 def run_config(words: Iterable[str], protocols: Sequence[str]) -> RunConfig:
@@ -163,5 +178,5 @@ def run_config(words: Iterable[str], protocols: Sequence[str]) -> RunConfig:
     """
     configs = run_configs(words, protocols)
     if len(configs) != 1:
-        raise BadSetting(f"one suite at a time here; got {', '.join(config.suite for config in configs)}")
+        raise BadSetting(f"one suite at a time here; got {shortened([config.suite for config in configs])}")
     return configs[0]

@@ -5,6 +5,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from bench.core.wording import clipped, shortened
+
+LISTED = 40  # known names that a message lists
+COMPARED = 100  # characters of a name that are compared with the known ones
+
 
 class BenchError(Exception):
     """Root of every error this project raises on purpose; the command line prints it without a traceback."""
@@ -17,20 +22,16 @@ class UnknownName(BenchError):
         kind: what was looked for, e.g. ``"suite"``.
         given: the name as the user wrote it.
         known: every name that would have been accepted.
-        hint: what to do beside correcting the spelling.
+        hint: what else to do.
     """
 
     def __init__(self, kind: str, given: str, known: Iterable[str], hint: str = "") -> None:
         self.kind, self.given, self.known = kind, given, sorted(known)
-        near = difflib.get_close_matches(given, self.known, n=1, cutoff=0.5)
-        text = f"no {kind} {given!r}"
-        if near:
-            text += f"; did you mean {near[0]}?"
-        else:
-            text += "."
-        shown = ", ".join(self.known[:40]) or "(none)"
-        more = f" and {len(self.known) - 40} more" if len(self.known) > 40 else ""
-        super().__init__(f"{text} Known: {shown}{more}" + (f". {hint}" if hint else ""))
+        near = difflib.get_close_matches(given[:COMPARED], self.known, n=1, cutoff=0.5)
+        text = f"no {kind} {clipped(repr(given))}"
+        text += f"; did you mean {near[0]}?" if near else "."
+        text += f" Known: {shortened(self.known, LISTED) or '(none)'}"
+        super().__init__(text + (f". {hint}" if hint else ""))
 
 
 class BadSetting(BenchError):

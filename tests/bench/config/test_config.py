@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
 from bench.config import RunConfig, run_config, run_configs
@@ -73,7 +75,7 @@ def test_file_and_words_on_top(tmp_path):
 
 def test_replay_spells_the_same_configuration():
     config = read("suite=demo", "models=a,b", "fractions=0.1,1", "seeds=0,1", "probe.pools=mean,cls", "subsets=2")
-    again = run_config(config.replay().split()[1:], NESTED)
+    again = run_config(shlex.split(config.replay())[1:], NESTED)
     assert again == config
 
 
@@ -81,8 +83,8 @@ def test_shots_stand_beside_fractions_and_replay():
     config = run_config(["suite=demo", "shots=[5,1]"], ["probe"])
     assert config.label_sets == (-1.0, -5.0, 1.0)
     assert run_config(["suite=demo", "shots=5", "fractions=[]"], ["probe"]).label_sets == (-5.0,)
-    assert run_config(config.replay().split()[1:], ["probe"]) == config
-    with pytest.raises(BadSetting, match="1 sample a class or more"):
+    assert run_config(shlex.split(config.replay())[1:], ["probe"]) == config
+    with pytest.raises(BadSetting, match="1 sample per class or more"):
         run_config(["suite=demo", "shots=0"], ["probe"])
     with pytest.raises(BadSetting, match="no labels to learn from"):
         run_config(["suite=demo", "fractions=[]"], ["probe"])
