@@ -115,7 +115,7 @@ def compare_settings(board: pd.DataFrame, drawn: Mapping[tuple[Any, ...], RowDra
 
     Args:
         board: a leaderboard, see `analysis.tables.columns.LEADERBOARD`.
-        drawn: `Tables.drawn`, for intervals and ceilings.
+        drawn: `Tables.row_draws`, for intervals and ceilings.
     """
     by_setting, left_out = _settings(board)
     chosen, models = largest_table(by_setting, fewest=FEWEST_MODELS)

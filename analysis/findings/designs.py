@@ -61,7 +61,7 @@ def designs(arms: pd.DataFrame, each: Mapping[tuple[str, str], np.ndarray]) -> l
 
     Args:
         arms: see `analysis.tables.build.ARMS`.
-        each: draws of the runs, see `analysis.tables.build.Tables.each`.
+        each: draws of the runs, see `analysis.tables.build.Tables.arm_draws`.
     """
     found = []
     rows = arms[arms["score"].notna() & ~arms["origin"].isin(CONTROLS)]

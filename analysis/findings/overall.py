@@ -66,7 +66,7 @@ def overall(every: Sequence[Tables]) -> Overall | None:
                 continue
             task = f"{made.suite} {row['task']}" if several else str(row["task"])
             ways.setdefault(tuple(row[name] for name in WAY), {}).setdefault(task, {})[model_label(row)] = row
-            if (found := made.drawn.get(row_name(row))) is not None:
+            if (found := made.row_draws.get(row_name(row))) is not None:
                 drawn[id(row)] = found
     tables, tasks, left_out = [], {}, {}
     for way in sorted(ways, key=str):

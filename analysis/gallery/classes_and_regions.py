@@ -55,7 +55,7 @@ def classes(made: Tables) -> Iterator[FigureSpec]:
             caption=f"{WORDS[measure]} of each class on test ({how}, most labels); the file holds every way of "
             "adapting, with F1, IoU, recall and precision.",
             numbers=rows,
-            draw=partial(
+            render=partial(
                 scores_figure,
                 wide.to_numpy(float),
                 rows=list(wide.index),
@@ -86,7 +86,7 @@ def regions(made: Tables) -> Iterator[FigureSpec]:
             caption=f"{metric_label(rows)} in each region (resampling block) of the test set "
             f"({_way_of(_one_way(rows))}, most labels).",
             numbers=rows,
-            draw=partial(
+            render=partial(
                 scores_figure,
                 wide.to_numpy(float),
                 rows=list(wide.index),

@@ -12,7 +12,8 @@ from analysis.figures.curves import Chart, Line
 from analysis.figures.profiles import Curve, Panel
 from analysis.findings.agreement import CONTROLS
 from analysis.tables.columns import as_rows, label_amount, model_label
-from analysis.tables.formatting import HEADLINE, adaptation, labels_of, most_labels
+from analysis.tables.formatting import HEADLINE, adaptation, most_labels
+from bench.core import label_fraction_text
 
 MOST_FRACTIONS = 3
 MOST_CHARTS = 6
@@ -40,7 +41,7 @@ def profile_panels(rows: pd.DataFrame) -> list[Panel]:
                 chosen = (rows["task"] == task) & (rows["protocol"] == protocol) & (rows["fraction"] == fraction)
                 if rows[chosen]["final_layer_regret"].notna().any():  # a panel of baselines alone has no depth
                     split = task.partition("@")[2]
-                    labels = labels_of(fraction)
+                    labels = label_fraction_text(fraction, sentence=True)
                     title = ", ".join(part for part in (split, protocol, labels) if part)
                     found.append(Panel(title=title, curves=_curves(rows[chosen])))
     return found

@@ -21,7 +21,7 @@ class FigureSpec:
         kind: what it shows, in a word or two, for filters.
         caption: what is to be seen.
         numbers: what is drawn.
-        draw: makes the figure.
+        render: makes the figure.
     """
 
     stem: str
@@ -29,7 +29,7 @@ class FigureSpec:
     kind: str
     caption: str
     numbers: pd.DataFrame
-    draw: Callable[[], Figure]
+    render: Callable[[], Figure]
 
 
 def file_name(task: str) -> str:

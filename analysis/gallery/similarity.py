@@ -35,7 +35,7 @@ def similarity_pictures(suite: str, source: RecordSource, records: Collection[Re
         kind="similarity of layers",
         caption=f"Debiased linear CKA of mean tokens between layers, within and between models; {count} images.",
         numbers=_flat(maps),
-        draw=partial(maps_figure, maps, title=f"{suite}: layers alike, {count} images", generated=generated),
+        render=partial(maps_figure, maps, title=f"{suite}: layers alike, {count} images", generated=generated),
     )
     yield from _part_pictures(suite, embedded(source, records, parts=True), generated)
     if len(models) > 1:
@@ -47,7 +47,7 @@ def similarity_pictures(suite: str, source: RecordSource, records: Collection[Re
             caption="Debiased linear CKA of the models' last layers with half its 95 % jackknife interval; the file "
             "has the pair of layers most alike, and what shuffled rows give.",
             numbers=frame,
-            draw=partial(models_figure, frame, title=f"{suite}: models alike, {count} images", generated=generated),
+            render=partial(models_figure, frame, title=f"{suite}: models alike, {count} images", generated=generated),
         )
     sizes = dimensions(models)
     yield FigureSpec(
@@ -56,7 +56,7 @@ def similarity_pictures(suite: str, source: RecordSource, records: Collection[Re
         kind="dimension of layers",
         caption="How many dimensions a layer uses: RankMe, participation ratio, and TwoNN's intrinsic dimension.",
         numbers=sizes,
-        draw=partial(dimensions_figure, sizes, title=f"{suite}: dimensions over depth", generated=generated),
+        render=partial(dimensions_figure, sizes, title=f"{suite}: dimensions over depth", generated=generated),
     )
 
 
@@ -74,7 +74,7 @@ def _part_pictures(suite: str, models: Sequence[StoredActivations], generated: b
             kind="similarity of sub-modules",
             caption=f"Debiased linear CKA of {part} between blocks, within and between models; {count} images.",
             numbers=_flat(maps),
-            draw=partial(maps_figure, maps, title=f"{suite}: {part} alike, {count} images", generated=generated),
+            render=partial(maps_figure, maps, title=f"{suite}: {part} alike, {count} images", generated=generated),
         )
 
 
@@ -137,7 +137,7 @@ def drift_pictures(suite: str, source: RecordSource, records: Collection[Record]
             "of equal relative size in every part; total drift beside other seeds and shuffled labels; what the score "
             "loses where one type of part is put back. Bands and dots are seeds.",
             numbers=rows.drop(columns=["generated"]),
-            draw=partial(
+            render=partial(
                 drift_figure,
                 rows,
                 own,

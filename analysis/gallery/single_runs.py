@@ -68,7 +68,7 @@ def training_pictures(made: Tables, source: RecordSource) -> Iterator[dict[str, 
             "caption": "Training loss and validation score over steps: of each decoder, tuning and taps the model that "
             "does best on test, its first seed. The rate chosen on validation is in colour, the star the checkpoint.",
             "numbers": pd.concat(numbers, ignore_index=True),
-            "draw": partial(
+            "render": partial(
                 training_figure,
                 arms,
                 title=f"{made.suite} · {task}: training",
@@ -106,7 +106,7 @@ def panel_pictures(made: Tables, source: RecordSource) -> Iterator[dict[str, Any
                 "kind": "images",
                 "caption": f"Test images with what was said of them, worst first{some}: {how}, the arm that does best.",
                 "numbers": numbers.assign(record=record.digest),
-                "draw": partial(
+                "render": partial(
                     panel_figure,
                     arrays,
                     kind=kind,

@@ -76,7 +76,7 @@ def profiles(made: Tables) -> Iterator[FigureSpec]:
             caption="Test score over relative depth with 95 % bands; the star is the layer chosen on validation, the "
             "dashed line the height of the last.",
             numbers=rows,
-            draw=partial(profile_of, made, rows, task),
+            render=partial(profile_of, made, rows, task),
         )
 
 
@@ -105,7 +105,7 @@ def _depths(made: Tables) -> Iterator[FigureSpec]:
             caption="How much better each layer does on test than the last one (blue: better), at the most labels; the "
             "star is the layer chosen on validation.",
             numbers=rows,
-            draw=partial(
+            render=partial(
                 depth_figure,
                 panels,
                 title=f"{made.suite} · {task}: gain over last layer",
@@ -128,7 +128,7 @@ def _labels(made: Tables) -> Iterator[FigureSpec]:
             caption="Test score over the share of training labels (logarithmic), mean over label subsets with its 95 % "
             "interval over test blocks; few-shot subsets in panels of their own.",
             numbers=rows[[*_NUMBERS, "spread", "subsets"]],
-            draw=partial(
+            render=partial(
                 label_figure,
                 charts,
                 title=f"{made.suite} · {task}: label efficiency",
@@ -156,7 +156,7 @@ def _costs(made: Tables) -> Iterator[FigureSpec]:
             caption="Test score against what the model costs, with 95 % intervals; nothing to the left of the steps is "
             "as good. Models without parameters are left out.",
             numbers=most[[*_NUMBERS, *columns]],
-            draw=partial(
+            render=partial(
                 cost_figure,
                 panels,
                 title=f"{made.suite} · {task}: score against cost",
@@ -180,7 +180,7 @@ def _calibrations(made: Tables) -> Iterator[FigureSpec]:
             f"samples in them, those of fewer than {FEWEST_IN_BIN} are left out. Below the dotted line a model is too "
             "sure of itself.",
             numbers=rows,
-            draw=partial(
+            render=partial(
                 calibration_figure, charts, title=f"{made.suite} · {task}: calibration", generated=made.generated
             ),
         )
@@ -204,7 +204,7 @@ def settings_pictures(agreed: Agreements, title: str, *, generated: bool) -> lis
             caption="Rank of each model in each setting (task, way of adapting, labels); filled marks are the best, or "
             "not told apart from it.",
             numbers=numbers.reset_index(),
-            draw=partial(
+            render=partial(
                 bump_figure,
                 place,
                 agreed.settings,
@@ -221,7 +221,7 @@ def settings_pictures(agreed: Agreements, title: str, *, generated: bool) -> lis
             caption="Kendall's τ-b between settings below the diagonal (n.s. or °: no more than chance); on grey the τ "
             "that test sets of this size would allow two settings that rank alike (split-half ceiling).",
             numbers=agreed.pairs(),
-            draw=partial(
+            render=partial(
                 agreement_figure,
                 agreed.flat,
                 agreed.tau,
@@ -245,7 +245,7 @@ def _variances(made: Tables, designs: Sequence[Design]) -> Iterator[FigureSpec]:
         caption="Share of the variance of fine-tuned scores that each choice accounts for. Thick: 95 % interval over "
         "the test samples, for these very levels; thin: over levels like these, which few levels make wide.",
         numbers=components_frame(known),
-        draw=partial(
+        render=partial(
             variance_figure,
             {f"{one.task}, {one.fraction:g}": one.components for one in known},
             title=f"{made.suite}: what fine-tuned scores vary with",

@@ -20,10 +20,10 @@ from analysis.tables.formatting import (
     count,
     digits,
     interval,
-    labels_of,
     most_labels,
     number,
 )
+from bench.core import label_fraction_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ class Board:
     @property
     def labels(self) -> str:
         """The label fraction in words."""
-        return labels_of(self.fraction)
+        return label_fraction_text(self.fraction, sentence=True)
 
     @property
     def metric(self) -> str:

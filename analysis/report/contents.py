@@ -23,12 +23,12 @@ class SuiteContents:
 
     Attributes:
         tables: see `analysis.tables.build.Tables`.
-        said: its statistics in words.
+        sections: its statistics in words.
         pictures: its figures.
     """
 
     tables: Tables
-    said: Sequence[Section] = ()
+    sections: Sequence[Section] = ()
     pictures: Sequence[FigureSpec] = ()
 
     def of(self, task: str) -> list[FigureSpec]:
@@ -37,28 +37,28 @@ class SuiteContents:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Across:
+class AcrossSuites:
     """What all suites say together: how their settings agree, and models over all their tasks."""
 
     agreed: Agreements | None = None
     whole: Overall | None = None
-    said: Sequence[Section] = ()
+    sections: Sequence[Section] = ()
     pictures: Sequence[FigureSpec] = ()
 
 
-def across_suites(every: Sequence[Tables]) -> Across:
+def across_suites(every: Sequence[Tables]) -> AcrossSuites:
     """Return what settings of several suites say of the models they share; nothing for a single suite."""
     if len(every) < 2:
-        return Across()
+        return AcrossSuites()
     board = pd.concat([made.leaderboard for made in every], ignore_index=True)
     board["suite"] = board["suite"].astype(str)
     drawn: dict[tuple[Any, ...], RowDraws] = {}
     for made in every:
-        drawn |= {(made.suite, *name): value for name, value in made.drawn.items()}
+        drawn |= {(made.suite, *name): value for name, value in made.row_draws.items()}
     agreed = compare_settings(board, drawn)
     if agreed is not None and len({name.split()[0] for name in agreed.settings}) < 2:
         agreed = None
     whole = overall(every)
     generated = any(made.generated for made in every)
     pictures = settings_pictures(agreed, "all suites", generated=generated) if agreed else ()
-    return Across(agreed=agreed, whole=whole, said=statistics(agreed, whole=whole), pictures=pictures)
+    return AcrossSuites(agreed=agreed, whole=whole, sections=statistics(agreed, whole=whole), pictures=pictures)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from analysis.report.boards import boards
-from analysis.report.contents import Across, SuiteContents
+from analysis.report.contents import AcrossSuites, SuiteContents
 from analysis.report.markdown import depth_summary
 from analysis.report.suite_page import embedded, rendered
 from analysis.tables.build import Tables
@@ -23,7 +23,7 @@ COLUMNS = (
 
 
 def index_page(
-    every: Sequence[tuple[SuiteContents, Mapping[str, bytes]]], across: Across, files: Mapping[str, bytes]
+    every: Sequence[tuple[SuiteContents, Mapping[str, bytes]]], across: AcrossSuites, files: Mapping[str, bytes]
 ) -> bytes:
     """Return the page of all suites.
 
@@ -39,7 +39,7 @@ def index_page(
             {
                 **_summary(made),
                 "summary": depth_summary(made.layers),
-                "said": found.said,
+                "sections": found.sections,
                 "pictures": embedded(found.pictures, own, made.suite),
                 "cards": made.cards,
             }
@@ -59,7 +59,7 @@ def index_page(
             "labels": [text for text, _ in sorted({tuple(row[8]) for row in rows}, key=lambda pair: -pair[1])],
         },
         kinds=list(dict.fromkeys(one["kind"] for one in [*pictures, *shared])),
-        shared={"said": across.said, "pictures": shared},
+        shared={"sections": across.sections, "pictures": shared},
         total=len(rows),
     )
 

@@ -169,10 +169,10 @@ def _markdown_pictures(pictures: Sequence[FigureSpec]) -> list[str]:
 
 
 def _markdown_statistics(found: SuiteContents) -> list[str]:
-    if not found.said:
+    if not found.sections:
         return []
     lines = ["## Statistics", ""]
-    for part in found.said:
+    for part in found.sections:
         lines += [f"### {part.heading}", "", *(f"- {sentence}" for sentence in part.sentences), ""]
         if part.rows:
             lines += table_lines(part.head, part.rows, 1)

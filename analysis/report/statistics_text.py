@@ -15,7 +15,8 @@ from analysis.findings.overall import WAY as OVERALL_WAY
 from analysis.findings.overall import Overall
 from analysis.statistics.variance_components import RESIDUAL
 from analysis.tables.columns import as_rows, label_amount, model_label
-from analysis.tables.formatting import HEADLINE, digits, interval, labels_of, metric_label, number
+from analysis.tables.formatting import HEADLINE, digits, interval, metric_label, number
+from bench.core import label_fraction_text
 
 DRIFT = "what tuning changes"
 MOST_IN_TEXT = 8  # settings; a larger matrix is left to the figure and its file
@@ -108,8 +109,9 @@ def _overall(whole: Overall) -> Section:
         for row in as_rows(mine)
     ]
     how = ", ".join(str(part) for part in way[:4] if part)
+    labels = label_fraction_text(float(str(way[4])), sentence=True)
     told = [
-        f"Mean rank over {first['tasks']} tasks ({how}, {labels_of(float(str(way[4])))}), 1 the best, "
+        f"Mean rank over {first['tasks']} tasks ({how}, {labels}), 1 the best, "
         f"among the {len(mine)} models that all of them have, controls too; 95 % of resamples of the test sets. "
         "A rank tells who is ahead, not by how much. Every way of reading is in overall.csv."
     ]

@@ -95,7 +95,7 @@ def suite_page(found: SuiteContents, files: Mapping[str, bytes]) -> bytes:
         words={f"{value:g}": label_fraction_text(value) for value in most_labels(frame)},
         start=_start(options, fractions),
         summary=depth_summary(made.layers),
-        said=found.said,
+        sections=found.sections,
         pictures=embedded(found.of(""), files),
         models=[row | {"from": origin(row), "size": count(row["parameters"])} for row in as_rows(made.models)],
         failures=[row | {"labels": label_fraction_text(row["fraction"])} for row in as_rows(made.failures)],

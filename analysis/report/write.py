@@ -36,7 +36,7 @@ class Report:
     """The files of one suite's report, in memory: name below the suite's folder -> content."""
 
     tables: Tables
-    findings: SuiteContents
+    contents: SuiteContents
     files: Mapping[str, bytes]
 
 
@@ -87,7 +87,7 @@ def write_index(reports: Sequence[Report], out: Path) -> list[Path]:
         files |= picture_files(picture)
     if every.whole is not None:
         files["overall.csv"] = csv(every.whole.table)
-    page = index_page([(report.findings, report.files) for report in reports], every, files)
+    page = index_page([(report.contents, report.files) for report in reports], every, files)
     return put_files({**files, "index.html": page}, out)
 
 
@@ -112,7 +112,7 @@ class PendingReport:
     """A suite's report whose figures are being drawn."""
 
     tables: Tables
-    said: Sequence[Section]
+    sections: Sequence[Section]
     files: Mapping[str, bytes]
     drawing: ForkedWork[FigureSpec, dict[str, bytes]]
 
@@ -121,10 +121,10 @@ class PendingReport:
         files = dict(self.files)
         for drawn in self.drawing.results():
             files |= drawn
-        found = SuiteContents(tables=self.tables, said=self.said, pictures=self.drawing.items)
+        found = SuiteContents(tables=self.tables, sections=self.sections, pictures=self.drawing.items)
         files["leaderboard.md"] = markdown(found).encode()
         files["leaderboard.html"] = suite_page(found, files)
-        return Report(tables=self.tables, findings=found, files=files)
+        return Report(tables=self.tables, contents=found, files=files)
 
 
 def begin(store: RecordSource, suite: str, *, processes: int = 0) -> PendingReport:
@@ -139,8 +139,8 @@ def begin(store: RecordSource, suite: str, *, processes: int = 0) -> PendingRepo
         MissingData: the suite has no records.
     """
     made = tables(store, suite, processes=processes)
-    agreed = compare_settings(made.leaderboard, made.drawn)
-    taken_apart = designs(made.arms, made.each)
+    agreed = compare_settings(made.leaderboard, made.row_draws)
+    taken_apart = designs(made.arms, made.arm_draws)
     drawn = pictures(made, store, agreed, taken_apart)
     if made.leaderboard.empty and made.failures.empty and not drawn:
         raise MissingData(f"no records of suite {suite}; make some with geobench-run suite={suite}, or set results=")
@@ -150,15 +150,15 @@ def begin(store: RecordSource, suite: str, *, processes: int = 0) -> PendingRepo
         "leaderboard.tex": latex(made).encode(),
         "layers.csv": csv(made.layers),
     }
-    areas = label_areas(made.leaderboard, made.drawn)
+    areas = label_areas(made.leaderboard, made.row_draws)
     if len(areas):
         files["label_efficiency.csv"] = csv(areas)
     if (whole := overall([made])) is not None:
         files["overall.csv"] = csv(whole.table)
     drifts = answer(drift_frame(store, made.records.values()))
-    scales = multi_scale(made.leaderboard, made.drawn)
-    said = statistics(agreed, taken_apart, drifts, scales, areas, whole)
-    return PendingReport(tables=made, said=said, files=files, drawing=drawing)
+    scales = multi_scale(made.leaderboard, made.row_draws)
+    sections = statistics(agreed, taken_apart, drifts, scales, areas, whole)
+    return PendingReport(tables=made, sections=sections, files=files, drawing=drawing)
 
 
 def build(store: RecordSource, suite: str) -> Report:
@@ -172,13 +172,13 @@ def build(store: RecordSource, suite: str) -> Report:
 
 def figures(made: Tables) -> dict[str, Figure]:
     """Return the layer-profile figure of each task with something to draw: a model of more than one layer."""
-    return {picture.task: picture.draw() for picture in profiles(made)}
+    return {picture.task: picture.render() for picture in profiles(made)}
 
 
 def picture_files(picture: FigureSpec) -> dict[str, bytes]:
     """Return a figure as vector PDF and PNG, and its numbers as CSV."""
     with style():
-        figure = picture.draw()
+        figure = picture.render()
         return {
             f"{picture.stem}.csv": csv(picture.numbers),
             f"{picture.stem}.png": saved(figure, "png"),

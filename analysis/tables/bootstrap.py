@@ -33,7 +33,7 @@ class GroupDraws:
     Attributes:
         rules: layer rule -> score in each resample, (B,).
         halves: layer rule -> score in complementary halves of the test set, (2 `SPLITS`,); see `half_weights`.
-        each: of arms, layer rule -> the draws of each record, (B,), which `rules` averages.
+        arm_draws: of arms, layer rule -> the draws of each record, (B,), which `rules` averages.
         details: layer rule -> what its outcomes say by class, region and confidence.
         low, high: 95 % bounds at every layer, (L,).
         peak: where in depth the profile is highest; None of a single layer, or where a score is missing.
@@ -43,7 +43,7 @@ class GroupDraws:
 
     rules: dict[str, np.ndarray] = field(default_factory=dict)
     halves: dict[str, np.ndarray] = field(default_factory=dict)
-    each: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    arm_draws: dict[str, list[np.ndarray]] = field(default_factory=dict)
     details: dict[str, Breakdown] = field(default_factory=dict)
     low: np.ndarray | None = None
     high: np.ndarray | None = None
@@ -136,7 +136,7 @@ def _draw_cell(cell: RunGroup, shared: _Shared) -> GroupDraws:
             found.rules[rule] = found.rules.get(rule, 0.0) + draws[:, place] * share
             found.halves[rule] = found.halves.get(rule, 0.0) + halves[:, place] * share
             if cell.arm["decoder"]:
-                found.each.setdefault(rule, []).append(draws[:, place].astype(np.float32))
+                found.arm_draws.setdefault(rule, []).append(draws[:, place].astype(np.float32))
             seen = detail(str(cell.facts["kind"]), cell.metric, outcome, place, classes, where, shared.names)
             found.details[rule] = found.details[rule] + seen if rule in found.details else seen
     if weights.shape[1] < 2:

@@ -53,8 +53,8 @@ class Breakdowns:
         self.regions: list[dict[str, Any]] = []
         self.calibration: list[dict[str, Any]] = []
         self.arms: list[dict[str, Any]] = []
-        self.drawn: dict[tuple[Any, ...], RowDraws] = {}
-        self.each: dict[tuple[str, str], np.ndarray] = {}
+        self.row_draws: dict[tuple[Any, ...], RowDraws] = {}
+        self.arm_draws: dict[tuple[str, str], np.ndarray] = {}
 
     def add(self, drawn: Sequence[tuple[RunGroup, GroupDraws]]) -> None:
         """Take up the cells of one test set."""
@@ -66,7 +66,7 @@ class Breakdowns:
                 row = {**shared, **cell.arm, "layer": rule}
                 if rule in draws.rules:
                     scores, halves = draws.rules[rule], draws.halves[rule]
-                    self.drawn[row_name(row)] = RowDraws(scores.astype(np.float32), halves.astype(np.float32))
+                    self.row_draws[row_name(row)] = RowDraws(scores.astype(np.float32), halves.astype(np.float32))
                 if cell.arm["decoder"]:
                     self._arms(cell, rule, row, draws)
                 if rule in draws.details and label_amount(cell.key.fraction) == most:
@@ -78,8 +78,8 @@ class Breakdowns:
         ):
             about = {"subset": record.key.subset, "seed": record.key.seed, "score": score, "record": digest}
             self.arms.append({**row, **about})
-            if rule in draws.each:
-                self.each[digest, cell.split] = draws.each[rule][place]
+            if rule in draws.arm_draws:
+                self.arm_draws[digest, cell.split] = draws.arm_draws[rule][place]
 
     def _details(self, cell: RunGroup, row: Mapping[str, Any], found: Breakdown) -> None:
         if found.classes is not None:

@@ -55,8 +55,8 @@ class Tables:
         provenance: what made the records: versions of data, protocols and software, each with every value met.
         replay: the commands that made them.
         cards: what each command made, with all that it takes to make it again.
-        drawn: name of a leaderboard row (`row_name`) -> its bootstrap draws and halves, for comparing settings.
-        each: record and split of an arm -> its draws.
+        row_draws: name of a leaderboard row (`row_name`) -> its bootstrap draws and halves, for comparing settings.
+        arm_draws: record and split of an arm -> its draws.
         records: by digest.
     """
 
@@ -74,8 +74,8 @@ class Tables:
     calibration: pd.DataFrame
     arms: pd.DataFrame
     cards: Sequence[Card]
-    drawn: Mapping[tuple[Any, ...], RowDraws] = field(repr=False)
-    each: Mapping[tuple[str, str], np.ndarray] = field(repr=False)
+    row_draws: Mapping[tuple[Any, ...], RowDraws] = field(repr=False)
+    arm_draws: Mapping[tuple[str, str], np.ndarray] = field(repr=False)
     records: Mapping[str, Record] = field(repr=False)
 
 
@@ -126,8 +126,8 @@ def tables(source: RecordSource, suite: str, *, resamples: int = RESAMPLES, proc
         regions=more.frame(more.regions, REGIONS),
         calibration=more.frame(more.calibration, CALIBRATION),
         arms=more.frame(more.arms, ARMS),
-        drawn=more.drawn,
-        each=more.each,
+        row_draws=more.row_draws,
+        arm_draws=more.arm_draws,
         records=named,
     )
 

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from analysis.tables.columns import CHOSEN, label_amount
-from bench.core import label_fraction_text
 
 HEADLINE = ("probe", CHOSEN)
 """The (protocol, layer rule) that orders the models of a board, where it was run."""
@@ -35,13 +34,6 @@ def number(value: float, decimals: int) -> str:
 def adaptation(row: Mapping[str, Any]) -> str:
     """Return how a row adapted its model: the protocol, with decoder and tuning where it has them."""
     return " ".join(part for part in (row["protocol"], row["decoder"], row["tuning"]) if part)
-
-
-def labels_of(fraction: float) -> str:
-    """Return what a run learned from, in words: ``all labels``, ``10 % of labels``, ``5 shots a class``."""
-    if fraction == 1:
-        return "all labels"
-    return f"{label_fraction_text(fraction)} {'of labels' if fraction > 0 else 'a class'}"
 
 
 def interval(row: Mapping[str, Any], decimals: int) -> str:

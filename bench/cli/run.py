@@ -30,7 +30,7 @@ def print_report(done: Sweep, out: Console) -> None:
     if len(shown):
         out.print(terminal_table(shown, title=f"{suite.name}: {suite.title}"))
     if any(run.key.protocol == "drift" for run in done.plan.runs):
-        said = [sentence for part in report.findings.said if part.heading == DRIFT for sentence in part.sentences]
+        said = [sentence for part in report.contents.sections if part.heading == DRIFT for sentence in part.sentences]
         out.print("\n".join(said), highlight=False)
     if suite.generated:
         out.print("[bold yellow]generated data[/]: these scores say nothing about satellite images")

@@ -13,11 +13,17 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-def label_fraction_text(fraction: float) -> str:
-    """Return `RunKey.fraction` in words: ``10 %``, ``5 shots``."""
-    if fraction > 0:
-        return f"{100 * fraction:g} %"
-    return f"{-fraction:g} shot{'s' if fraction < -1 else ''}"
+def label_fraction_text(fraction: float, *, sentence: bool = False) -> str:
+    """Return `RunKey.fraction` in words: ``10 %``, ``5 shots``.
+
+    Args:
+        fraction: share of the labels, or -k for k samples per class.
+        sentence: as part of a sentence: ``all labels``, ``10 % of labels``, ``5 shots per class``.
+    """
+    text = f"{100 * fraction:g} %" if fraction > 0 else f"{-fraction:g} shot{'s' if fraction < -1 else ''}"
+    if not sentence:
+        return text
+    return "all labels" if fraction == 1 else f"{text} {'of labels' if fraction > 0 else 'per class'}"
 
 
 def canonical(value: Any) -> str:

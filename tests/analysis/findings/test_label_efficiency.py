@@ -63,6 +63,6 @@ def test_a_report_says_it_in_a_table_and_a_file():
     assert len(lines) == 1 + 3 * 2  # three models under two layer rules
     text = report.files["leaderboard.md"].decode()
     assert f"### label efficiency: {LABELS.name}" in text and "(0.1, 1; probe, best-on-val)" in text
-    part = next(part for part in report.findings.said if part.heading.startswith("label efficiency"))
+    part = next(part for part in report.contents.sections if part.heading.startswith("label efficiency"))
     assert [cells[0] for cells in part.rows][-1] == "alder_base.random"
     assert statistics(None, areas=label_areas(report.tables.leaderboard.iloc[:0], {})) == []

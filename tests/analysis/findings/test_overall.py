@@ -37,7 +37,7 @@ def suite(name, scores, *, generated=False, spread=0.0, **changes):
         for row in rows
         if spread
     }
-    return SimpleNamespace(suite=name, generated=generated, leaderboard=pd.DataFrame(rows), drawn=drawn)
+    return SimpleNamespace(suite=name, generated=generated, leaderboard=pd.DataFrame(rows), row_draws=drawn)
 
 
 def test_mean_ranks_by_hand_with_ties_and_less_is_better():
@@ -114,7 +114,7 @@ def test_generated_data_are_never_pooled_with_real_ones():
 
 def test_a_report_has_it_in_words_and_in_a_file():
     report = build(orchard(), "orchard")
-    part = next(part for part in report.findings.said if part.heading == "over all tasks")
+    part = next(part for part in report.contents.sections if part.heading == "over all tasks")
     assert "(probe, best-on-val, all labels)" in part.sentences[0]
     assert {part.rows[0][0], part.rows[1][0]} == {"alder_base", "cedar_nano"} and ".random" in part.rows[-1][0]
     assert len(part.rows) == 7 and report.files["overall.csv"].decode().startswith("protocol,decoder")

@@ -13,7 +13,7 @@ from analysis.findings.published import COMPARISON, MARK, PUBLISHED, compare, re
 from analysis.report.comparison import shown, write_comparison
 from analysis.report.write import write_reports
 from analysis.tables.build import tables
-from bench.cli import command
+from bench.cli import report as command
 from bench.core.errors import MissingData
 from bench.store import Store
 from tests.builders.records import MODELS, TASKS, MemorySource, make

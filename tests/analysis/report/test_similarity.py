@@ -84,7 +84,7 @@ def test_figures_show_the_numbers(store):
     axes = models_figure(frame, title="t", generated=True).axes[0]
     texts = {text.get_text().partition("\n")[0] for text in axes.texts}
     assert texts == {f"{value:.2f}" for value in frame["cka"]}
-    figure = pictures["cka_layers"].draw()
+    figure = pictures["cka_layers"].render()
     assert len(figure.axes) == 3 + 3 + 1 and figure.axes[0].images[0].get_clim() == (0, 1)
     assert "generated data" in " ".join(text.get_text() for text in figure.texts)
     lines = dimensions_figure(pictures["dimensions"].numbers, title="t", generated=True).axes[0].lines
@@ -112,7 +112,7 @@ def test_sub_modules_are_compared_with_their_like_in_other_blocks(tmp_path):
         assert len(frame) == 2 * 2 + 3 * 3 + 2 * 3
         cross = frame[frame["model"] != frame["other"]]["cka"]
         assert (cross > 0.999).all() if alike else (cross < 0.3).all()
-    figure = pictures["cka_qkv"].draw()
+    figure = pictures["cka_qkv"].render()
     assert [axes.images[0].get_array().shape for axes in figure.axes[:3]] == [(2, 2), (3, 3), (2, 3)]
     # More images without sub-modules are for the layers alone.
     more = np.array([f"image {i}" for i in range(90)])

@@ -38,7 +38,7 @@ def made(source):
 
 @pytest.fixture(scope="module")
 def agreed(made):
-    return compare_settings(made.leaderboard, made.drawn)
+    return compare_settings(made.leaderboard, made.row_draws)
 
 
 def test_settings_are_compared_on_the_models_they_share_without_controls(agreed, made):
@@ -73,7 +73,7 @@ def test_a_model_that_a_setting_lacks_is_left_out_by_name(source):
     held = MemorySource(dict(source.held))
     held.put(*make(Model("oak", 0.9, 0.5, 8), TASKS[0], suite="grove"))
     found = tables(held, "grove")
-    again = compare_settings(found.leaderboard, found.drawn)
+    again = compare_settings(found.leaderboard, found.row_draws)
     assert "oak" not in again.models
     assert any("Not in every setting" in text and "oak" in text for text in again.left_out)
 
@@ -84,7 +84,7 @@ def test_too_few_models_or_one_setting_are_not_compared():
         for task in TASKS[:2]:
             held.put(*make(model, task, suite="grove"))
     found = tables(held, "grove")
-    assert compare_settings(found.leaderboard, found.drawn) is None
+    assert compare_settings(found.leaderboard, found.row_draws) is None
     assert not {"ranks", "agreement"} & {one.stem for one in pictures(found, held, None, [])}
     assert statistics(None, []) == []
 
@@ -102,7 +102,7 @@ def test_suites_are_compared_with_one_another(source, made):
 
 def test_fine_tuned_scores_are_taken_apart_without_controls():
     found = tables(nursery(), "orchard")
-    parts = designs(found.arms, found.each)
+    parts = designs(found.arms, found.arm_draws)
     assert [one.task for one in parts] == ["landcover", "water", "water@bolivia"]  # boxes have one arm
     first = parts[0]
     assert first.factors == ("model", "decoder", "tuning") and first.replicates == 3 and first.fixed == {"taps": "last"}
@@ -120,7 +120,7 @@ def test_an_unbalanced_design_loses_what_does_not_fit_and_says_so():
                 held.put(*make_arm(model, TASKS[0], decoder=decoder, seed=seed))
     held.put(*make_arm(MODELS[0], TASKS[0], decoder="fpn", taps="quarters"))
     found = tables(held, "orchard")
-    (one,) = designs(found.arms, found.each)
+    (one,) = designs(found.arms, found.arm_draws)
     assert one.factors == ("model", "decoder") and one.replicates == 2
     assert one.left_out > 0 and f"{one.left_out} further runs do not fit" in one.sentence()
 

@@ -199,7 +199,7 @@ def test_the_page_stands_alone_and_holds_every_row(text, report):
     outside = [link for link in page.links if not link.startswith(("data:image/png;base64,", "#"))]
     assert set(outside) <= {*report.files, "../index.html"}
     assert not re.search(r"@import|url\(|https?://", text["leaderboard.html"])
-    assert sum(link.startswith("data:") for link in page.links) == len(report.findings.pictures)
+    assert sum(link.startswith("data:") for link in page.links) == len(report.contents.pictures)
 
 
 def test_names_cannot_break_out_of_the_page():
