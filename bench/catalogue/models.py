@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from bench.catalogue.cards import made_entries
 from bench.catalogue.user_models import OWN, local_entry, own_entries
 from bench.core import ModelEntry, lookup
 from bench.core.errors import BadSetting, UnknownName
@@ -55,18 +56,21 @@ def _entries(folder: Path) -> dict[str, ModelEntry]:
     return found
 
 
-def select(words: Iterable[str]) -> tuple[list[ModelEntry], bool]:
+def select(words: Iterable[str], folders: Sequence[Path] = ()) -> tuple[list[ModelEntry], bool]:
     """Return the entries that words name, in registry order, and whether each was asked for by its full name.
 
     Args:
         words: names, globs, ``all``, ``origin:NAME``, ``objective:NAME``, and a user's own models (see
             `bench.catalogue.user_models.local_entry`). A glob does not reach random twins unless it
             names them (``tiny_*`` is the three models, ``tiny_*.random`` their twins).
+        folders: ``entries=``: folders with entries that recipes left, see `bench.catalogue.cards`.
 
     Raises:
         UnknownName: a word that names nothing.
     """
     known = dict(entries())
+    for entry in made_entries(folders, known):
+        known |= {entry.name: entry, f"{entry.name}.random": twin(entry)}
     wanted: set[str] = set()
     explicit: set[str] = set()
     for word in words:

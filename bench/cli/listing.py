@@ -23,11 +23,11 @@ def list_() -> None:
     def body(words: list[str], flags: set[str]) -> int:
         what = [word for word in words if "=" not in word]
         options = read_words(
-            [word for word in words if "=" in word], ("weights", "cache", "model", "models", "suite", *SHOW)
+            [word for word in words if "=" in word], ("weights", "entries", "cache", "model", "models", "suite", *SHOW)
         )
         if "--show" in flags:
             return _show(options)
-        if not what and (options.keys() & {"model", "models", "suite"}):
+        if not what and (options.keys() & {"model", "models", "entries", "suite"}):
             what = ["suites" if "suite" in options else "models"]
         for one in what or ["suites", "models", "protocols"]:
             if one not in {**LISTINGS, **REFERENCE}:

@@ -24,10 +24,12 @@ def models(options: Mapping[str, Any]) -> Rows:
     """Return one row a model, of those ``models=`` selects if given; the whole card of one with ``model=NAME``."""
     cache = Path(str(options["cache"])) if options.get("cache") else default_cache()
     shelf = WeightSources(folder=Path(str(options["weights"])) if options.get("weights") else None, cache=cache)
-    known = model_catalogue.entries()
+    given = options.get("entries", ())
+    folders = [Path(str(folder)) for folder in ([given] if isinstance(given, str) else given)]
+    known = {entry.name: entry for entry in model_catalogue.select(["all"], folders)[0]}
     if chosen := options.get("models"):
         words = [chosen] if isinstance(chosen, str) else [str(word) for word in chosen]
-        known = {entry.name: entry for entry in model_catalogue.select(words)[0]}
+        known = {entry.name: entry for entry in model_catalogue.select(words, folders)[0]}
     if name := options.get("model"):
         if name not in known:
             raise UnknownName("model", str(name), known)

@@ -25,8 +25,8 @@ MOST_CELLS = 100_000
 class RunConfig(Settings):
     """What to run: one suite crossed with models, tasks, protocols, label fractions, subsets and seeds.
 
-    Of these settings ``data weights cache results download device devices batch workers channels_last compile retry``
-    are no part of a run's identity: they say where and how fast it runs.
+    Of these settings ``data weights entries cache results download device devices batch workers channels_last compile
+    retry`` are no part of a run's identity: they say where and how fast it runs.
     """
 
     suite: str = Field(
@@ -62,6 +62,7 @@ class RunConfig(Settings):
     weights: Path | None = Field(
         None, description="folder looked in first for weights; then the cache, then a download"
     )
+    entries: tuple[Path, ...] = Field((), description="folders with entries that recipes left (geobench-make)")
     cache: Path | None = Field(
         None, description="folder for features and downloads; $GEOBENCH_CACHE or ~/.cache/geobench if not given"
     )

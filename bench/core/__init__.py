@@ -4,6 +4,7 @@ from bench.core.bands import UNITS, Band, Normalise, Unit
 from bench.core.errors import BadSetting, BenchError, Incompatible, MissingData, MissingWeights, UnknownName
 from bench.core.models import Absent, Backbone, Images, Layer, Load, ModelEntry, Objective, Origin, Tap, Weights
 from bench.core.records import Outcome, Record, RunKey, canonical, label_fraction_text, sha256_of
+from bench.core.structures import Structure
 from bench.core.suites import Fetch, Kind, Sample, Split, Suite, Task
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "RunKey",
     "Sample",
     "Split",
+    "Structure",
     "Suite",
     "Tap",
     "Task",

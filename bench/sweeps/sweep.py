@@ -46,7 +46,7 @@ def resolve(config: RunConfig) -> Resolved:
     """
     suite = suite_catalogue.load(config.suite)
     protocols = {name: lookup.noun("bench.protocols", name, Protocol) for name in config.protocols}
-    entries, explicit = model_catalogue.select(config.models)
+    entries, explicit = model_catalogue.select(config.models, config.entries)
     cache = config.cache or default_cache()
     return Resolved(
         config=config,
