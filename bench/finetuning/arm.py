@@ -272,8 +272,8 @@ class Arm:
 
     def value(self, assembly: TaskModel) -> float:
         """Return the validation score, higher is better."""
-        sign = 1.0 if METRICS[self.task.metric].direction == "max" else -1.0
-        return sign * scores(self.task, self.outcome(assembly, self.val))[self.task.metric]
+        found = scores(self.task, self.outcome(assembly, self.val))
+        return METRICS[self.task.metric].sign * found[self.task.metric]
 
     def cost(self, assembly: TaskModel, trained: Trained) -> dict[str, float]:
         """Return what the arm costs: trained parameters, seconds a step, multiply-adds of one image."""

@@ -31,6 +31,31 @@ class Metric:
     high: float = 1.0
     unit: str = ""
 
+    @property
+    def sign(self) -> float:
+        """1 where larger values are better, -1 where smaller ones are, so that ``sign * score`` is larger-is-better.
+
+        >>> METRICS["accuracy"].sign, METRICS["rmse"].sign
+        (1.0, -1.0)
+        """
+        return direction_sign(self.direction)
+
+
+def direction_sign(direction: str) -> float:
+    """Return the factor that makes larger scores better: 1 for ``max``, -1 for ``min``.
+
+    Records and tables hold the direction of a metric as a word, so that they can be read without its name.
+
+    Raises:
+        ValueError: the direction is neither ``max`` nor ``min``.
+
+    >>> direction_sign("min") * 3.5
+    -3.5
+    """
+    if direction not in ("max", "min"):
+        raise ValueError(f"direction {direction!r} is neither 'max' nor 'min'")
+    return 1.0 if direction == "max" else -1.0
+
 
 INFINITY = float("inf")
 METRICS: dict[str, Metric] = {
@@ -63,11 +88,6 @@ def metric(name: str) -> Metric:
     if name not in METRICS:
         raise UnknownName("metric", name, METRICS)
     return METRICS[name]
-
-
-def better(name: str, score: float, than: float) -> bool:
-    """Return whether `score` beats `than` in the metric's direction; NaN beats nothing."""
-    return score > than if metric(name).direction == "max" else score < than
 
 
 def classification(

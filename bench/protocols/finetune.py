@@ -114,14 +114,13 @@ def _report(
         if name == "test":
             arrays |= kept_images(assembly, examples, outcome, context.task, context.network)
     layers = list(dict.fromkeys(context.network.layers[index].name for index in arm.levels)) if context.network else []
-    sign = 1.0 if metric(context.task.metric).direction == "max" else -1.0
     choice = {
         "index": 0,
         "layer": " ".join(layers),
         "pool": settings.decoders[0],
         "setting": rate,
         "edge": len(settings.learning_rates) > 1 and rate in (settings.learning_rates[0], settings.learning_rates[-1]),
-        "val": sign * val,
+        "val": metric(context.task.metric).sign * val,
         "step": step,
     }
     return Outcome(

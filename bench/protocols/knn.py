@@ -96,8 +96,7 @@ def _neighbours(
 def _score(task: Task, said: np.ndarray, val: LabelledFeatures) -> float:
     assert val.target is not None
     if task.kind == "regression":
-        sign = 1.0 if METRICS[task.metric].direction == "max" else -1.0
-        return sign * regression(said, val.target)[task.metric]
+        return METRICS[task.metric].sign * regression(said, val.target)[task.metric]
     if task.kind == "multilabel":
         return multilabel(said, val.target)[task.metric]
     return classification(said, val.target, len(task.classes))[task.metric]

@@ -186,8 +186,7 @@ def _score(task: Task, outputs: np.ndarray, target: np.ndarray | None) -> tuple[
     assert target is not None
     if task.kind == "regression":
         found = regression(outputs, target)
-        sign = 1.0 if METRICS[task.metric].direction == "max" else -1.0
-        return sign * found[task.metric], found["rmse"]
+        return METRICS[task.metric].sign * found[task.metric], found["rmse"]
     if task.kind == "multilabel":
         loss = float(np.mean(np.logaddexp(0, outputs) - target * outputs))
         return multilabel(_sigmoid(outputs), target)[task.metric], loss
@@ -256,7 +255,7 @@ def _dense(context: Context) -> Outcome:
     masks = train.features["mask"]
     valued = context.task.kind == "dense_regression"
     count = dense_errors if valued else dense_confusion
-    sign = 1.0 if METRICS[context.task.metric].direction == "max" else -1.0
+    sign = METRICS[context.task.metric].sign
     for indices in _alike(context, train):
         made = fit_dense(
             [train.features[f"{context.layers[i].name}.grid"] for i in indices],

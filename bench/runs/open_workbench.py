@@ -203,7 +203,7 @@ def _profile(run: Run, store: Store) -> dict[str, float]:
     Raises:
         MissingData: there is none.
     """
-    sign = 1.0 if METRICS[run.task.metric].direction == "max" else -1.0
+    sign = METRICS[run.task.metric].sign
     wanted = {
         name: getattr(run.key, name)
         for name in ("suite", "split_hash", "task", "model", "weights", "fraction", "subset")

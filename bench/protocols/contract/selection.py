@@ -126,14 +126,13 @@ def report_choice(
 def _row(context: Context, one: Candidate) -> dict[str, Any]:
     layer = context.layers[one.layer]
     # Candidates are ranked higher-is-better; a reader gets the metric in its own direction.
-    val = one.score if metric(context.task.metric).direction == "max" else -one.score
     return {
         "layer": layer.name,
         "depth": layer.depth,
         "pool": one.pool,
         "setting": one.setting,
         "edge": one.edge,
-        "val": val,
+        "val": metric(context.task.metric).sign * one.score,
     }
 
 
