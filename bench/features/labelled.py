@@ -25,6 +25,8 @@ class LabelledFeatures:
         ids: of the rows used.
         blocks: resampling unit of each row used.
         target: (n,) classes, (n, K) multi-hot or (n, q) values of the rows used; None for masks.
+        extent: (H, W) pixels of the label that a token grid covers, more than the label's own where images were padded
+            to whole tokens; None for image-level targets.
         notes: samples left out, by name and reason.
     """
 
@@ -33,6 +35,7 @@ class LabelledFeatures:
     ids: list[str]
     blocks: list[str]
     target: np.ndarray | None
+    extent: tuple[int, int] | None = None
     notes: tuple[str, ...] = ()
 
     def vectors(self, layer: str, pool: str) -> np.ndarray:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from bench.core import Backbone, Tap, Task
 from bench.features.forward import taps_of, whole_taps
 from bench.finetuning.workbench import Workbench
-from bench.input.batches import Batch, Examples, padded, windows
+from bench.input.batches import Batch, Examples, windows
 from bench.input.recipe import InputRecipe
 
 
@@ -77,7 +77,7 @@ class TaskModel(nn.Module):
 
     def forward(self, batch: Batch) -> Any:
         """Return the decoder's output: logits, values in units of `spread`; of boxes losses in training, else boxes."""
-        size = padded(self.recipe, batch.size) if self.boxes else batch.size
+        size = self.recipe.extent(batch.size) if self.boxes else batch.size
         with torch.autocast(_device(self).type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
             taps = self.taps(batch)
             if self.boxes:
@@ -151,6 +151,7 @@ def outcomes(assembly: TaskModel, examples: Examples, task: Task, count: int) ->
 
 def _outcome(found: Tensor, target: Tensor, task: Task, centre: float) -> dict[str, np.ndarray]:
     from bench.metrics.boundaries import boundary_counts
+    from bench.metrics.pixel_sums import confusion_counts, error_sums
 
     if task.kind == "classification":
         chance = found.float().softmax(1)
@@ -161,29 +162,12 @@ def _outcome(found: Tensor, target: Tensor, task: Task, centre: float) -> dict[s
     elif task.kind == "regression":
         parts = {"prediction": found}
     elif task.kind == "dense_regression":
-        parts = {"errors": _errors(found, target, centre)}
+        parts = {"errors": error_sums(found[:, None], target, centre)[:, 0]}
     else:
         said, classes = found.argmax(1), len(task.classes)
-        parts = {"confusion": _confusion(said, target, classes, task.ignore)}
+        parts = {"confusion": confusion_counts(said[:, None], target, classes, task.ignore)[:, 0]}
         parts["boundary"] = boundary_counts(said, target, classes, task.ignore)
     return {name: values.cpu().numpy() for name, values in parts.items()}
-
-
-def _confusion(said: Tensor, target: Tensor, classes: int, ignore: int | None) -> Tensor:
-    """Return (B, K, K) counts over valid pixels, rows truth, columns prediction."""
-    valid = target >= 0 if ignore is None else target != ignore
-    own = torch.arange(len(target), device=target.device).view(-1, 1, 1) * classes**2
-    codes = (own + target * classes + said)[valid]
-    return torch.bincount(codes, minlength=len(target) * classes**2).view(-1, classes, classes)
-
-
-def _errors(found: Tensor, target: Tensor, centre: float) -> Tensor:
-    """Return (B, 5) sums over pixels with a value, as `bench.probes.dense.dense_errors`: values are less `centre`."""
-    valid = target.isfinite()
-    value = (target - centre).nan_to_num().double() * valid
-    error = (found.double() - target.nan_to_num().double()) * valid
-    sums = (error.square(), error.abs(), value, value.square(), valid.double())
-    return torch.stack([one.flatten(1).sum(1) for one in sums], 1)
 
 
 def _detected(assembly: TaskModel, examples: Examples, task: Task, count: int) -> dict[str, np.ndarray]:
@@ -215,7 +199,7 @@ def flops(assembly: TaskModel, network: Workbench) -> float:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         single = list(dict.fromkeys(assembly.levels))
         found = dict(zip(single, run(assembly.recipe, backbone, batch.given, single), strict=True))
-        size = padded(assembly.recipe, batch.size) if assembly.boxes else batch.size
+        size = assembly.recipe.extent(batch.size) if assembly.boxes else batch.size
         assembly.decoder([found[level] for level in assembly.levels], size)
     for one in trained:
         one.requires_grad_(True)

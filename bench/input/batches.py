@@ -63,17 +63,9 @@ class Batch:
         return Batch(given=given, taps=taps, target=target, size=size, rows=self.rows)
 
 
-def padded(recipe: InputRecipe, image: tuple[int, int]) -> tuple[int, int]:
-    """Return the (H, W) that images of a size are padded to where windows are cut from them; else the size itself."""
-    if not recipe.windows:
-        return image
-    tall, wide = (max(-(-e // recipe.patch) * recipe.patch, s) for e, s in zip(image, recipe.size, strict=True))
-    return tall, wide
-
-
 def _cut(tap: Tap, recipe: InputRecipe, image: tuple[int, int], top: int, left: int) -> Tap:
     """Return a window of a whole image's grid; its vector is the mean of it."""
-    stride = padded(recipe, image)[0] // tap.grid.shape[-2]
+    stride = recipe.extent(image)[0] // tap.grid.shape[-2]
     rows = slice(top // stride, (top + recipe.size[0]) // stride)
     columns = slice(left // stride, (left + recipe.size[1]) // stride)
     grid = tap.grid[..., rows, columns]

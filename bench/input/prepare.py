@@ -93,8 +93,8 @@ def _fit(values: Tensor, recipe: InputRecipe) -> Tensor:
     batch, dates, channels, tall, wide = values.shape
     flat = values.reshape(batch * dates, channels, tall, wide)
     if recipe.windows:
-        pad_h = max(-tall % recipe.patch, recipe.size[0] - tall)
-        pad_w = max(-wide % recipe.patch, recipe.size[1] - wide)
+        extent = recipe.extent((tall, wide))
+        pad_h, pad_w = extent[0] - tall, extent[1] - wide
         if pad_h or pad_w:
             mode = "reflect" if pad_h < tall and pad_w < wide else "replicate"
             flat = functional.pad(flat, (0, pad_w, 0, pad_h), mode=mode)

@@ -95,6 +95,17 @@ class InputRecipe:
         """The suite's bands that are read, each once, in first-use order."""
         return tuple(dict.fromkeys(band for channel in self.channels for band in channel.source))
 
+    def extent(self, image: tuple[int, int]) -> tuple[int, int]:
+        """Return the (H, W) that a token grid covers, in pixels of an image of (H, W) and of its label.
+
+        An image that is covered by windows is padded, right and below, to whole tokens and to at least one window; an
+        image that is resized is covered exactly. Where a grid meets a label, upsample it to the extent, then cut.
+        """
+        if not self.windows:
+            return image
+        high, wide = (max(-(-e // self.patch) * self.patch, s) for e, s in zip(image, self.size, strict=True))
+        return high, wide
+
     def facts(self) -> dict[str, Any]:
         """Return the recipe as plain data for keys, records and listings.
 

@@ -1,17 +1,20 @@
-"""Dense linear probe: batch norm and a linear layer on the token grid, upsampled to the label grid, per layer.
+"""Dense linear probe: batch norm and a linear layer on the token grid, upsampled to the pixels of the label, per layer.
 
-Its targets are classes (cross-entropy) or values (squared error of standardised values; NaN where there is none).
+Targets are classes (cross-entropy) or values (squared error of standardised values; NaN where there is none).
 
-The batch norm has exact train statistics and no affine part (the linear layer that follows would absorb it), so it is a
-fixed z-score per channel. All learning rates of a layer are trained in one batched computation: they share the data and
-its order, and their parameters never meet.
+The batch norm has exact training statistics and no affine part (the linear layer that follows would absorb it), so it
+is a fixed z-score per channel. All learning rates of a layer are trained in one batched computation: they share the
+data and its order, and their parameters never meet.
+
+A grid covers its `extent`, (H, W) in pixels of the label: the label's own size where the whole image was resized to the
+network's input, and more where the image was padded to whole tokens, right and below. Outputs are upsampled to the
+extent and cut to the label, so that each token lies where its pixels lie.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -19,35 +22,21 @@ from torch import Tensor
 from torch.nn import functional
 
 from bench.core.errors import Incompatible
+from bench.probes.crops import ArrayLike, random_crop
 
 CHUNK_BYTES = 1 << 27
-CROP = 128  # label pixels a side that one training step looks at
 BETAS, EPSILON = (0.9, 0.999), 1e-8  # of Adam (Kingma & Ba 2015)
-
-
-class ArrayLike(Protocol):
-    """What is indexed by rows and not loaded whole: a numpy array or memory map."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Its shape."""
-        ...
-
-    def __getitem__(self, index: np.ndarray) -> np.ndarray:
-        """Return some rows."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class DenseFit:
-    """Linear heads of one layer, one a learning rate.
+    """Linear heads of one layer, one per learning rate.
 
     Attributes:
         mean: (D,) of the training tokens.
         scale: (D,) standard deviation of the training tokens, 1 where a channel is constant.
         weight: (R, K, D).
         bias: (R, K).
-        ignore: label code that is not scored, or None.
         centre: mean of the training values, 0 for classes; outputs are ``centre + spread * (weight x + bias)``.
         spread: their standard deviation, 1 for classes.
     """
@@ -56,7 +45,6 @@ class DenseFit:
     scale: Tensor
     weight: Tensor
     bias: Tensor
-    ignore: int | None
     centre: float = 0.0
     spread: float = 1.0
 
@@ -107,28 +95,23 @@ def value_statistics(masks: ArrayLike, rows: np.ndarray) -> tuple[float, float]:
     return mean, max((square / count) ** 0.5, 1e-6)
 
 
-def _logits(tokens: Tensor, weight: Tensor, bias: Tensor, size: Sequence[int]) -> Tensor:
-    """Return logits (B, L, R, K, H, W); linear first, so that few channels are upsampled.
+def upsampled(tokens: Tensor, weight: Tensor, bias: Tensor, extent: Sequence[int]) -> Tensor:
+    """Return logits (B, L, R, K, H, W) over an extent; the linear map comes first, so that few channels are upsampled.
 
     Args:
         tokens: normalised (L, B, D, h, w).
         weight: (L, R, K, D).
         bias: (L, R, K).
-        size: (H, W).
+        extent: (H, W) pixels that the tokens cover.
     """
     layers, heads, classes, width = weight.shape
     batch, *small = tokens.shape[1], *tokens.shape[-2:]
     columns = tokens.transpose(1, 2).reshape(layers, width, -1)
     flat = torch.baddbmm(bias.reshape(layers, -1, 1), weight.reshape(layers, -1, width), columns)
     grid = flat.reshape(layers * heads * classes, batch, *small).transpose(0, 1)
-    if tuple(small) != tuple(size):
-        grid = functional.interpolate(grid, tuple(size), mode="bilinear", align_corners=False)
-    return grid.reshape(batch, layers, heads, classes, *size)
-
-
-def _take(grids: ArrayLike, rows: np.ndarray, fit: DenseFit) -> Tensor:
-    values = torch.from_numpy(np.asarray(grids[rows], np.float32)).to(fit.mean.device)
-    return ((values - fit.mean[:, None, None]) / fit.scale[:, None, None])[None]
+    if tuple(small) != tuple(extent):
+        grid = functional.interpolate(grid, tuple(extent), mode="bilinear", align_corners=False)
+    return grid.reshape(batch, layers, heads, classes, *extent)
 
 
 def fit_dense(
@@ -142,9 +125,10 @@ def fit_dense(
     steps: int,
     batch: int,
     generator: torch.Generator,
+    extent: tuple[int, int] | None = None,
     device: str = "cpu",
 ) -> list[DenseFit]:
-    """Return linear heads trained with Adam on cross-entropy over valid pixels: for each layer, one a learning rate.
+    """Return linear heads trained with Adam over valid pixels: for each layer, one per learning rate.
 
     Every learning rate takes the same `steps` over the same batches, with a cosine decay; weights start at zero. Of an
     image larger than `CROP` a step sees a random part.
@@ -157,10 +141,12 @@ def fit_dense(
         ignore: label code that adds nothing, or None.
         learning_rates: R of them.
         steps: optimiser steps.
-        batch: images a step.
-        generator: of the order of images.
+        batch: images per step.
+        generator: of the order of images, and of the part of a large image that a step sees.
+        extent: (H, W) pixels that a grid covers, by default the size of the masks.
         device: torch device.
     """
+    extent = extent or (masks.shape[1], masks.shape[2])
     statistics = [channel_statistics(layer, rows) for layer in grids]
     mean, scale = (torch.stack(part).float().to(device) for part in zip(*statistics, strict=True))
     rates = torch.tensor(list(learning_rates), device=device)
@@ -170,12 +156,12 @@ def fit_dense(
         torch.zeros(*shape, grids[0].shape[1], device=device, requires_grad=True),
         torch.zeros(*shape, device=device, requires_grad=True),
     ]
-    moments = [(torch.zeros_like(one), torch.zeros_like(one)) for one in parameters]
+    moments = [(torch.zeros_like(values), torch.zeros_like(values)) for values in parameters]
     order = _batches(len(rows), batch, generator)
     for step in range(steps):
-        tokens, target, crop = _crop(grids, masks, np.sort(rows[next(order)]), generator)
+        tokens, target, crop = random_crop(grids, masks, np.sort(rows[next(order)]), extent, generator)
         tokens = (tokens.to(device) - mean[:, None, :, None, None]) / scale[:, None, :, None, None]
-        logits = _logits(tokens, parameters[0], parameters[1], crop.size)[..., crop.rows, crop.columns]
+        logits = upsampled(tokens, parameters[0], parameters[1], crop.extent)[..., crop.rows, crop.columns]
         heads = logits.flatten(1, 2)
         if classes:
             loss = _loss(heads, target.to(device), ignore)
@@ -184,59 +170,18 @@ def fit_dense(
         gradients = torch.autograd.grad(loss, parameters)
         decay = 0.5 * (1 + np.cos(np.pi * step / steps))
         _adam(parameters, gradients, moments, rates * decay, step + 1)
-    weight, bias = (one.detach() for one in parameters)
+    weight, bias = (values.detach() for values in parameters)
     return [
         DenseFit(
             mean=mean[i],
             scale=scale[i],
             weight=weight[i],
             bias=bias[i],
-            ignore=ignore,
             centre=centre,
             spread=spread,
         )
         for i in range(len(grids))
     ]
-
-
-class Crop(NamedTuple):
-    """The label pixels a step looks at: upsample the tokens taken to `size`, then keep these rows and columns."""
-
-    size: tuple[int, int]
-    rows: slice
-    columns: slice
-
-
-def _crop(
-    grids: Sequence[ArrayLike], masks: ArrayLike, chosen: np.ndarray, generator: torch.Generator
-) -> tuple[Tensor, Tensor, Crop]:
-    """Return tokens and labels of one place in some images, at most `CROP` pixels a side, and how to match them.
-
-    A step on a large image looks at a part of it, for the cost of a small one. One token of margin is taken along, so
-    that upsampling inside the crop is that of the whole image. Where a token is no whole number of pixels the image is
-    taken whole.
-    """
-    tall, broad = grids[0].shape[2:]
-    token_rows, rows, top, high = _part(tall, masks.shape[1], generator)
-    token_columns, columns, left, wide = _part(broad, masks.shape[2], generator)
-    parts = [np.asarray(layer[chosen][:, :, token_rows, token_columns], np.float32) for layer in grids]
-    tokens = torch.from_numpy(np.stack(parts))
-    part = np.asarray(masks[chosen][:, rows, columns])
-    target = torch.from_numpy(part.astype(np.float32 if part.dtype.kind == "f" else np.int64))
-    inside = Crop((high, wide), slice(top, top + target.shape[1]), slice(left, left + target.shape[2]))
-    return tokens, target, inside
-
-
-def _part(tokens: int, pixels: int, generator: torch.Generator) -> tuple[slice, slice, int, int]:
-    """Return tokens with margin, label pixels, where these start in the upsampled tokens, and how long those are."""
-    stride, rest = divmod(pixels, tokens)
-    count = max(1, CROP // stride) if stride else tokens
-    if rest or count >= tokens:
-        return slice(None), slice(None), 0, pixels
-    first = int(torch.randint(tokens - count + 1, (1,), generator=generator))
-    low, high = max(0, first - 1), min(tokens, first + count + 1)
-    kept = slice(first * stride, (first + count) * stride)
-    return slice(low, high), kept, (first - low) * stride, (high - low) * stride
 
 
 def _batches(count: int, batch: int, generator: torch.Generator) -> Iterator[np.ndarray]:
@@ -274,84 +219,44 @@ def _adam(
 ) -> None:
     """Take one Adam step in place, each head with its own rate."""
     with torch.no_grad():
-        for one, gradient, (first, second) in zip(parameters, gradients, moments, strict=True):
+        for values, gradient, (first, second) in zip(parameters, gradients, moments, strict=True):
             first.lerp_(gradient, 1 - BETAS[0])
             second.lerp_(gradient**2, 1 - BETAS[1])
-            size = rates.reshape(-1, *(1 for _ in one.shape[2:]))
-            one -= size * (first / (1 - BETAS[0] ** step)) / ((second / (1 - BETAS[1] ** step)).sqrt() + EPSILON)
+            size = rates.reshape(-1, *(1 for _ in values.shape[2:]))
+            values -= size * (first / (1 - BETAS[0] ** step)) / ((second / (1 - BETAS[1] ** step)).sqrt() + EPSILON)
 
 
-def dense_confusion(
-    fit: DenseFit, grids: ArrayLike, masks: ArrayLike, *, rows: np.ndarray, device: str = "cpu"
-) -> np.ndarray:
-    """Return the confusion matrix of each image over every valid pixel.
+def dense_outputs(
+    fit: DenseFit,
+    grids: ArrayLike,
+    size: tuple[int, int],
+    *,
+    rows: np.ndarray,
+    extent: tuple[int, int] | None = None,
+    device: str = "cpu",
+) -> Iterator[tuple[np.ndarray, Tensor]]:
+    """Yield the outputs of every head for every pixel of some images, as many images at a time as fit in memory.
 
     Args:
         fit: R heads.
         grids: tokens (n, D, h, w).
-        masks: labels (n, H, W).
-        rows: (m,) positions to score.
+        size: (H, W) of the label.
+        rows: (m,) positions of the images in `grids`.
+        extent: (H, W) pixels that a grid covers, by default the size of the label.
         device: torch device.
 
-    Returns:
-        (R, m, K, K) int64, rows truth, columns prediction.
+    Yields:
+        Places (b,) in `rows`, and logits or values in their unit (b, R, K, H, W), where K is 1 for values.
     """
     heads, classes, _ = fit.weight.shape
-    found = np.zeros((heads, len(rows), classes, classes), np.int64)
-    step = max(1, CHUNK_BYTES // (16 * heads * classes * int(np.prod(masks.shape[1:]))))
-    with torch.inference_mode():
-        for start in range(0, len(rows), step):
-            part = rows[start : start + step]
-            target = torch.from_numpy(np.asarray(masks[part], np.int64)).to(device)
-            logits = _logits(_take(grids, part, fit), fit.weight[None], fit.bias[None], target.shape[1:])
-            said = logits[:, 0].argmax(2)
-            valid = target >= 0 if fit.ignore is None else target != fit.ignore
-            # One count serves all images and heads: each has codes of its own.
-            own = torch.arange(len(part) * heads, device=target.device).view(-1, heads, 1, 1) * classes**2
-            codes = own + target[:, None] * classes + said
-            counts = torch.bincount(codes[valid[:, None].expand_as(codes)], minlength=len(part) * heads * classes**2)
-            matrices = counts.view(len(part), heads, classes, classes).transpose(0, 1)
-            found[:, start : start + len(part)] = matrices.cpu().numpy()
-    return found
-
-
-def predicted(
-    fit: DenseFit, grids: ArrayLike, masks: ArrayLike, *, rows: np.ndarray
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the classes the first head gives to each image's pixels, and the true ones: (1, H, W) both, on the CPU."""
-    with torch.inference_mode():
-        for row in rows:
-            one = np.array([row])
-            target = torch.from_numpy(np.asarray(masks[one], np.int64))
-            logits = _logits(_take(grids, one, fit), fit.weight[None], fit.bias[None], target.shape[1:])
-            yield logits[:, 0, 0].argmax(1).cpu(), target
-
-
-def dense_errors(
-    fit: DenseFit, grids: ArrayLike, masks: ArrayLike, *, rows: np.ndarray, device: str = "cpu"
-) -> np.ndarray:
-    """Return what adds up to the scores of values, of each image over every pixel that has one.
-
-    Args:
-        fit: R heads.
-        grids: tokens (n, D, h, w).
-        masks: values (n, H, W), NaN where none.
-        rows: (m,) positions to score.
-        device: torch device.
-
-    Returns:
-        (R, m, 5) float64: sums of squared error, absolute error, value less `fit.centre` and its square, and count.
-    """
-    found = np.zeros((len(fit.weight), len(rows), 5))
-    with torch.inference_mode():
-        for place, row in enumerate(rows):
-            one = np.array([row])
-            target = torch.from_numpy(np.asarray(masks[one], np.float32)).to(device)
-            outputs = _logits(_take(grids, one, fit), fit.weight[None], fit.bias[None], target.shape[1:])[0, 0, :, 0]
-            valid = target[0].isfinite()
-            value = (target[0][valid] - fit.centre).double()
-            error = outputs[:, valid].double() * fit.spread - value
-            found[:, place, 0] = error.square().sum(1).cpu().numpy()
-            found[:, place, 1] = error.abs().sum(1).cpu().numpy()
-            found[:, place, 2:] = float(value.sum()), float(value.square().sum()), float(valid.sum())
-    return found
+    step = max(1, CHUNK_BYTES // (16 * heads * classes * int(np.prod(size))))
+    for start in range(0, len(rows), step):
+        places = np.arange(start, min(start + step, len(rows)))
+        with torch.inference_mode():
+            tokens = torch.from_numpy(np.asarray(grids[rows[places]], np.float32)).to(device)
+            tokens = (tokens - fit.mean[:, None, None]) / fit.scale[:, None, None]
+            outputs = upsampled(tokens[None], fit.weight[None], fit.bias[None], extent or size)[:, 0]
+            outputs = outputs[..., : size[0], : size[1]]
+            if (fit.centre, fit.spread) != (0.0, 1.0):
+                outputs = outputs.double() * fit.spread + fit.centre
+        yield places, outputs

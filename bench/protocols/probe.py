@@ -240,59 +240,93 @@ def _alike(context: Context, train: LabelledFeatures) -> Iterator[list[int]]:
             yield members[start : start + most]
 
 
-def _dense(context: Context) -> Outcome:
+def _sums(context: Context, fit: DenseFit, layer: int, split: LabelledFeatures) -> np.ndarray:
+    """Return what the scores of each head and image follow from: (R, n, K, K) confusions, or (R, n, 5) error sums."""
+    import torch
+
+    from bench.metrics.pixel_sums import confusion_counts, error_sums
+
+    masks, valued, parts = split.features["mask"], context.task.kind == "dense_regression", []
+    for places, outputs in _outputs(context, fit, layer, split):
+        labels = np.asarray(masks[split.rows[places]], np.float32 if valued else np.int64)
+        target = torch.from_numpy(labels).to(outputs.device)
+        if valued:
+            parts.append(error_sums(outputs[:, :, 0], target, fit.centre))
+        else:
+            classes = len(context.task.classes)
+            parts.append(confusion_counts(outputs.argmax(2), target, classes, context.task.ignore))
+    return np.moveaxis(torch.cat(parts).cpu().numpy(), 1, 0)
+
+
+def _outputs(
+    context: Context, fit: DenseFit, layer: int, split: LabelledFeatures
+) -> Iterator[tuple[np.ndarray, Tensor]]:
+    from bench.probes.dense import dense_outputs
+
+    grids = split.features[f"{context.layers[layer].name}.grid"]
+    size = split.features["mask"].shape[1:]
+    return dense_outputs(fit, grids, size, rows=split.rows, extent=split.extent, device=context.device)
+
+
+def _boundary_f1(context: Context, fit: DenseFit, layer: int, split: LabelledFeatures) -> dict[str, float]:
+    """Return the boundary F1 of the first head."""
     import torch
 
     from bench.metrics.boundaries import boundary_counts
-    from bench.probes.dense import dense_confusion, dense_errors, fit_dense, predicted
+
+    masks, counts = split.features["mask"], []
+    for places, outputs in _outputs(context, fit, layer, split):
+        target = torch.from_numpy(np.asarray(masks[split.rows[places]], np.int64))
+        prediction = outputs[:, 0].argmax(1).cpu()
+        counts.append(boundary_counts(prediction, target, len(context.task.classes), context.task.ignore))
+    return {"boundary_f1": boundary_f1(torch.cat(counts).numpy())}
+
+
+def _dense(context: Context) -> Outcome:
+    import torch
+
+    from bench.probes.dense import fit_dense
 
     settings: Settings = context.settings
     start = time.perf_counter()
     train, val = context.open("train"), context.open("val")
-    classes, ignore = len(context.task.classes), context.task.ignore
-    candidates: list[Candidate] = []
+    valued, rates = context.task.kind == "dense_regression", settings.learning_rates
+    scores = dense_regression if valued else segmentation
     fits: dict[int, DenseFit] = {}
-    masks = train.features["mask"]
-    valued = context.task.kind == "dense_regression"
-    count = dense_errors if valued else dense_confusion
-    sign = METRICS[context.task.metric].sign
     for indices in _alike(context, train):
-        made = fit_dense(
+        fitted = fit_dense(
             [train.features[f"{context.layers[i].name}.grid"] for i in indices],
-            masks,
+            train.features["mask"],
             rows=train.rows,
-            classes=0 if valued else classes,
-            ignore=ignore,
-            learning_rates=settings.learning_rates,
+            classes=0 if valued else len(context.task.classes),
+            ignore=context.task.ignore,
+            learning_rates=rates,
             steps=settings.steps,
             batch=settings.batch,
             # Every layer sees the same batches in the same order.
             generator=torch.Generator().manual_seed(context.seed),
+            extent=train.extent,
             device=context.device,
         )
-        fits.update(zip(indices, made, strict=True))
+        fits.update(zip(indices, fitted, strict=True))
+    candidates: list[Candidate] = []
     for index, fit in sorted(fits.items()):
-        grids = val.features[f"{context.layers[index].name}.grid"]
-        outcomes = count(fit, grids, val.features["mask"], rows=val.rows, device=context.device)
-        for i, rate in enumerate(settings.learning_rates):
-            edge = i in (0, len(settings.learning_rates) - 1)
-            value = sign * (dense_regression if valued else segmentation)(outcomes[i])[context.task.metric]
-            candidates.append(Candidate(layer=index, pool="grid", setting=rate, edge=edge, score=value))
+        for i, sums in enumerate(_sums(context, fit, index, val)):
+            value = METRICS[context.task.metric].sign * scores(sums)[context.task.metric]
+            edge = i in (0, len(rates) - 1)
+            candidates.append(Candidate(layer=index, pool="grid", setting=rates[i], edge=edge, score=value))
     choice = choose(candidates, len(context.layers))
     seconds = time.perf_counter() - start
 
-    def predict(split: LabelledFeatures, one: Candidate) -> Mapping[str, np.ndarray]:
-        fit = fits[one.layer].select(settings.learning_rates.index(one.setting))
-        grids = split.features[f"{context.layers[one.layer].name}.grid"]
-        outcomes = count(fit, grids, split.features["mask"], rows=split.rows, device=context.device)
-        return {"errors" if valued else "confusion": outcomes[0]}
+    def chosen(candidate: Candidate) -> DenseFit:
+        return fits[candidate.layer].select(rates.index(candidate.setting))
 
-    def edges(split: LabelledFeatures, one: Candidate) -> Mapping[str, float]:
-        fit = fits[one.layer].select(settings.learning_rates.index(one.setting))
-        grids, masks = split.features[f"{context.layers[one.layer].name}.grid"], split.features["mask"]
-        said = predicted(fit, grids, masks, rows=split.rows)
-        counts = [boundary_counts(one, target, classes, ignore).numpy() for one, target in said]
-        return {"boundary_f1": boundary_f1(np.concatenate(counts))}
+    def predict(split: LabelledFeatures, candidate: Candidate) -> Mapping[str, np.ndarray]:
+        sums = _sums(context, chosen(candidate), candidate.layer, split)
+        return {"errors" if valued else "confusion": sums[0]}
+
+    def edges(split: LabelledFeatures, candidate: Candidate) -> Mapping[str, float]:
+        return _boundary_f1(context, chosen(candidate), candidate.layer, split)
 
     return report_choice(
         context,

@@ -67,6 +67,7 @@ def label(run: Run, data: Splits, store: Store, features: Features, name: str) -
         ids=[split.ids[i] for i in rows],
         blocks=[split.blocks[i] for i in rows],
         target=target,
+        extent=run.recipe.extent(features["mask"].shape[1:]) if "mask" in features.names else None,
         notes=tuple(notes),
     )
 

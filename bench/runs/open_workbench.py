@@ -16,7 +16,7 @@ from bench.features.extraction import usable
 from bench.features.labelled import LabelledFeatures
 from bench.finetuning.taps import usual_layers
 from bench.finetuning.workbench import Workbench
-from bench.input.batches import ImageExamples, StoredExamples, padded
+from bench.input.batches import ImageExamples, StoredExamples
 from bench.input.prepare import Statistics
 from bench.input.splits import LEARNING, Splits
 from bench.metrics import METRICS
@@ -114,7 +114,7 @@ def open_workbench(
 
         write_atomic(cache.root / "tuned" / f"{run.key.digest}.safetensors", save(dict(state)))
 
-    size = recipe.size if not recipe.windows else padded(recipe, data.suite.image_size)
+    size = recipe.size if not recipe.windows else recipe.extent(data.suite.image_size)
     return Workbench(
         entry=run.entry,
         recipe=recipe,

@@ -9,7 +9,9 @@ from sklearn.metrics import confusion_matrix, r2_score
 
 from bench.core.errors import Incompatible
 from bench.metrics import dense_regression, segmentation
-from bench.probes.dense import channel_statistics, dense_confusion, dense_errors, fit_dense
+from bench.metrics.pixel_sums import confusion_counts, error_sums
+from bench.probes.crops import random_crop
+from bench.probes.dense import channel_statistics, dense_outputs, fit_dense, upsampled
 
 WORDS = dict(classes=3, ignore=-1, learning_rates=(1e-3, 1e-2, 3e-2), steps=150, batch=4)
 
@@ -29,15 +31,33 @@ def planted():
 
 def fit(grids, masks, rows=None, seed=0, **changes):
     rows = np.arange(len(grids)) if rows is None else rows
-    return fit_dense([grids], masks, rows=rows, generator=torch.Generator().manual_seed(seed), **{**WORDS, **changes})[
-        0
-    ]
+    words = {**WORDS, **changes}
+    return fit_dense([grids], masks, rows=rows, generator=torch.Generator().manual_seed(seed), **words)[0]
+
+
+def sums(fitted, grids, masks, rows, of, extent=None):
+    """Confusions or error sums (R, n, ...) of the heads on some images."""
+    parts = []
+    for places, outputs in dense_outputs(fitted, grids, masks.shape[1:], rows=rows, extent=extent):
+        parts.append(of(outputs, torch.from_numpy(masks[rows[places]])))
+    return np.moveaxis(torch.cat(parts).numpy(), 1, 0)
+
+
+def confusion(fitted, grids, masks, rows, ignore=-1, classes=3, extent=None):
+    def count(outputs, target):
+        return confusion_counts(outputs.argmax(2), target.long(), classes, ignore)
+
+    return sums(fitted, grids, masks, rows, count, extent)
+
+
+def errors_of(fitted, grids, values, rows):
+    return sums(fitted, grids, values, rows, lambda o, target: error_sums(o[:, :, 0], target, fitted.centre))
 
 
 def test_recovers_a_planted_map_on_other_images(planted):
     grids, masks = planted
     made = fit(grids, masks, rows=np.arange(8))
-    found = dense_confusion(made, grids, masks, rows=np.arange(8, 12))
+    found = confusion(made, grids, masks, np.arange(8, 12))
     scores = [segmentation(matrix)["miou"] for matrix in found]
     assert max(scores) > 0.97 and found.shape == (3, 4, 3, 3)
 
@@ -45,7 +65,7 @@ def test_recovers_a_planted_map_on_other_images(planted):
 def test_every_valid_pixel_is_scored_once(planted):
     grids, masks = planted
     made = fit(grids, masks, steps=5)
-    found = dense_confusion(made, grids, masks, rows=np.array([3, 7]))
+    found = confusion(made, grids, masks, np.array([3, 7]))
     for place, row in enumerate((3, 7)):
         assert (found[:, place].sum((1, 2)) == (masks[row] >= 0).sum()).all()
     tokens = (torch.from_numpy(grids[3:4].astype(np.float32)) - made.mean[:, None, None]) / made.scale[:, None, None]
@@ -106,7 +126,7 @@ def test_ignored_pixels_change_nothing(planted):
     assert torch.equal(one.weight, two.weight)
     rows = np.arange(12)
     np.testing.assert_array_equal(
-        dense_confusion(one, grids, masks, rows=rows), dense_confusion(two, grids, codes, rows=rows)
+        confusion(one, grids, masks, rows), confusion(two, grids, codes, rows, ignore=255)
     )
     blank = np.full_like(masks, -1)
     assert bool((fit(grids, blank, steps=3).weight == 0).all())
@@ -124,20 +144,18 @@ def test_the_seed_decides_the_order_and_nothing_global_does(planted, tmp_path):
 
 
 def test_a_crop_is_a_part_of_the_whole_upsampled_image():
-    from bench.probes.dense import _crop, _logits
-
     rng = np.random.default_rng(0)
     grids, masks = (
         rng.normal(size=(2, 3, 64, 64)).astype(np.float32),
         rng.integers(0, 2, (2, 512, 512)).astype(np.int16),
     )
     weight, bias = torch.randn(1, 2, 2, 3), torch.randn(1, 2, 2)
-    whole = _logits(torch.from_numpy(grids)[None], weight, bias, (512, 512))
+    whole = upsampled(torch.from_numpy(grids)[None], weight, bias, (512, 512))
     generator = torch.Generator().manual_seed(0)
     places = set()
     for _ in range(20):
-        tokens, target, crop = _crop([grids], masks, np.array([0, 1]), generator)
-        part = _logits(tokens, weight, bias, crop.size)[..., crop.rows, crop.columns]
+        tokens, target, crop = random_crop([grids], masks, np.array([0, 1]), (512, 512), generator)
+        part = upsampled(tokens, weight, bias, crop.extent)[..., crop.rows, crop.columns]
         assert target.shape == (2, 128, 128) and part.shape[-2:] == (128, 128)
         flat = np.lib.stride_tricks.sliding_window_view(masks[0], (128, 128))[::8, ::8]
         top, left = np.argwhere((flat == target[0].numpy()).all((2, 3)))[0] * 8
@@ -165,7 +183,7 @@ def test_values_are_predicted_as_a_planted_map_says_and_errors_add_up(planted):
     height[2] = np.nan
     made = fit(grids, height, rows=np.arange(8), classes=0, ignore=None, steps=400)
     rows = np.array([2, 8, 9, 10, 11])
-    errors = dense_errors(made, grids, height, rows=rows)
+    errors = errors_of(made, grids, height, rows)
     assert errors.shape == (3, 5, 5) and (errors[:, 0] == 0).all()
     assert (errors[:, 1:, 4] == 27 * 32).all()
     scores = [dense_regression(one) for one in errors]

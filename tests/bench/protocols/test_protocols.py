@@ -11,12 +11,12 @@ import pytest
 from bench.core import Task
 from bench.core.errors import Incompatible, UnknownName
 from bench.features.labelled import select_layers
-from bench.input.splits import Splits
 from bench.metrics import METRICS, score, segmentation
 from bench.metrics.boxes import average_precision, matched
 from bench.protocols import knn, probe
 from bench.protocols.contract.selection import Candidate, choose
 from bench.runs.carry_out import carry_out
+from bench.runs.labels import label
 from tests.builders.sessions import ENTRY, SUITE, a_run, new_session
 from tests.builders.suite_and_model import BANDS, DEPTH, ToySplit, load_toy, toy_entry, toy_suite
 
@@ -67,27 +67,20 @@ def test_poisoned_test_labels_move_no_choice(tmp_path, protocol):
 
 
 def test_test_splits_stay_closed_until_the_choice_is_made(session, monkeypatch):
-    opened = []
-    inner = Splits.split
-    monkeypatch.setattr(
-        Splits, "split", lambda self, task, name, bands: opened.append(name) or inner(self, task, name, bands)
-    )
-    import bench.protocols.contract.selection
-    import bench.protocols.probe as module
+    opened, before_choice = [], []
 
-    def spy(candidates, layers):
-        labelled.append(list(reads))
-        return bench.choice.choose(candidates, layers)
+    def spied_label(run, data, store, features, name):
+        opened.append(name)
+        return label(run, data, store, features, name)
 
-    labelled, reads = [], []
-    inner_targets = type(session.data.split(SUITE.tasks[0], "test", BANDS)).targets
-    monkeypatch.setattr(
-        "tests.builders.suite_and_model.ToySplit.targets", lambda self: reads.append(self.ids[0]) or inner_targets(self)
-    )
-    monkeypatch.setattr(module, "choose", spy)
+    def spied_choose(candidates, layers):
+        before_choice.extend(opened)
+        return choose(candidates, layers)
+
+    monkeypatch.setattr("bench.runs.context.label", spied_label)
+    monkeypatch.setattr(probe, "choose", spied_choose)
     assert carry_out(a_run(0), session).status == "ok"
-    assert labelled and not any(name.startswith("test") for name in labelled[0])
-    assert any(name.startswith("test") for name in reads)
+    assert before_choice == ["train", "val"] and opened == ["train", "val", "test"]
 
 
 def test_fractions_train_on_fewer_and_say_so(session):
