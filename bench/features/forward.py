@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from bench.core import Backbone, Sample, Tap
+from bench.core import Backbone, Layer, Sample, Tap
+from bench.core.errors import Incompatible
 from bench.input.prepare import Statistics
 from bench.input.prepared import PreparedInput, by_length, prepare_input
 from bench.input.recipe import InputRecipe
@@ -82,6 +83,7 @@ def whole_taps(
     """Return what `taps_of` does, of images of any size: in windows where they exceed what the network takes."""
     if not recipe.windows:
         return taps_of(recipe, backbone, given, layers, fold)
+    _check_strides(recipe, [backbone.layers[index] for index in layers])
     tall, wide = next(iter(given.images.values())).shape[-2:]
     corners = window_grid(recipe, (tall, wide))
     rows, columns = sorted({top for top, _ in corners}), sorted({left for _, left in corners})
@@ -100,6 +102,20 @@ def whole_taps(
                 if part.cls is not None and tap.cls is not None:
                     part.cls.add_(tap.cls / (len(rows) * len(columns)))
     return whole
+
+
+def _check_strides(recipe: InputRecipe, layers: Sequence[Layer]) -> None:
+    """Check that windows, which begin at multiples of the patch, begin at whole tokens of every layer.
+
+    Raises:
+        Incompatible: a layer whose tokens are no part of a patch.
+    """
+    for layer in layers:
+        if recipe.patch % layer.stride:
+            raise Incompatible(
+                f"layer {layer.name} has tokens of {layer.stride} pixels, which do not divide the patch of "
+                f"{recipe.patch} pixels that windows begin at; set the patch of its entry to the stride of the coarsest"
+            )
 
 
 def _together(taps: Sequence[Tap], order: Tensor) -> Tap:

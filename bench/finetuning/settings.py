@@ -7,9 +7,10 @@ from itertools import product
 from pydantic import Field, field_validator
 
 from bench.config import Settings as Root
-from bench.core import Kind, Task, lookup
+from bench.core import Kind, Suite, Task, lookup
 from bench.decoders.parts.contract import Decoder
 from bench.finetuning.taps import TAPS
+from bench.input.recipe import InputRecipe
 
 USUAL: dict[Kind, str] = {"detection": "faster_rcnn"}  # decoder of a kind of task where none is asked for, else linear
 
@@ -113,6 +114,11 @@ def arms(settings: ArmSettings, task: Task) -> list[ArmSettings]:
 def label(settings: ArmSettings) -> dict[str, str]:
     """Return what sets an arm apart, for tables."""
     return {"decoder": settings.decoders[0], "tuning": settings.tuning[0], "taps": settings.taps[0]}
+
+
+def probe_moved(suite: Suite, task: Task, recipe: InputRecipe, settings: ArmSettings) -> bool:
+    """Return whether an arm's taps follow a probe that places tokens otherwise since its version 3."""
+    return settings.taps == ("profile",) and task.dense and recipe.pads(suite.image_size)
 
 
 def _kinds(decoder: str) -> tuple[Kind, ...]:

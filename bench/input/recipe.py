@@ -106,6 +106,10 @@ class InputRecipe:
         high, wide = (max(-(-e // self.patch) * self.patch, s) for e, s in zip(image, self.size, strict=True))
         return high, wide
 
+    def pads(self, image: tuple[int, int]) -> bool:
+        """Return whether a token grid reaches beyond an image of (H, W): its side is no multiple of the patch."""
+        return self.extent(image) != image
+
     def facts(self) -> dict[str, Any]:
         """Return the recipe as plain data for keys, records and listings.
 
@@ -237,6 +241,11 @@ def _geometry(entry: ModelEntry, image: tuple[int, int], dense: bool, suite: str
             )
         return image, False
     if dense and max(image) > entry.image_size:
+        if entry.image_size % entry.patch:
+            raise Incompatible(
+                f"{entry.name} reads {entry.image_size} pixels a side, no multiple of its patch of {entry.patch}: "
+                f"windows of {suite} cannot be put together"
+            )
         return (entry.image_size, entry.image_size), True
     if entry.any_size and max(image) <= entry.image_size:
         return (math.ceil(tall / entry.patch) * entry.patch, math.ceil(wide / entry.patch) * entry.patch), False

@@ -65,7 +65,7 @@ def random_crop(
 
 
 def _random_part(tokens: int, pixels: int, extent: int, generator: torch.Generator) -> tuple[slice, slice, int, int]:
-    """Return along one side: tokens with margin, pixels, where these begin in the upsampled tokens, and their extent."""
+    """Return of one side: tokens with margin, pixels, where these begin in the upsampled tokens, and their extent."""
     stride, rest = divmod(extent, tokens)
     count = max(1, CROP // stride) if stride else tokens
     labelled = -(-pixels // stride) if stride else tokens  # tokens that hold a pixel of the label

@@ -20,7 +20,8 @@ from pydantic import Field, field_validator
 from bench.core import ModelEntry, Outcome, Suite, Task
 from bench.core.errors import Incompatible
 from bench.finetuning.arm import Arm, scores
-from bench.finetuning.settings import ArmSettings, arms
+from bench.finetuning.settings import ArmSettings, arms, probe_moved
+from bench.input.recipe import InputRecipe
 from bench.protocols.contract.context import Context
 from bench.protocols.contract.protocol import Protocol
 
@@ -175,8 +176,14 @@ def _scores(
     return found
 
 
+def version_of(suite: Suite, task: Task, recipe: InputRecipe, settings: Settings) -> int:
+    """Return the version of a run: 3 where its taps follow a probe whose version 3 chooses other layers."""
+    return 3 if probe_moved(suite, task, recipe, settings) else 2
+
+
 PROTOCOL = Protocol(
-    version=2,
+    version=3,
+    version_of=version_of,
     settings=Settings,
     refuses=refuses,
     run=run,

@@ -14,8 +14,9 @@ import numpy as np
 
 from bench.core import ModelEntry, Outcome, Suite, Task
 from bench.finetuning.arm import Arm, decoder_of, scores
-from bench.finetuning.settings import ArmSettings, arms, label
+from bench.finetuning.settings import ArmSettings, arms, label, probe_moved
 from bench.input.augment import names_of
+from bench.input.recipe import InputRecipe
 from bench.metrics import metric
 from bench.protocols.contract.context import Context
 from bench.protocols.contract.protocol import Protocol
@@ -157,8 +158,14 @@ def _padded(histories: Sequence[Sequence[tuple[int, float, float]]]) -> np.ndarr
     return found
 
 
+def version_of(suite: Suite, task: Task, recipe: InputRecipe, settings: Settings) -> int:
+    """Return the version of a run: 2 where its taps follow a probe whose version 3 chooses other layers."""
+    return 2 if probe_moved(suite, task, recipe, settings) else 1
+
+
 PROTOCOL = Protocol(
-    version=1,
+    version=2,
+    version_of=version_of,
     settings=Settings,
     refuses=refuses,
     run=run,

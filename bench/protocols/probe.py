@@ -18,6 +18,7 @@ from bench.config import Settings as Root
 from bench.core import ModelEntry, Outcome, Suite, Task
 from bench.core.errors import Incompatible
 from bench.features.labelled import POOLS, LabelledFeatures, pools_of
+from bench.input.recipe import InputRecipe
 from bench.metrics import (
     METRICS,
     auroc,
@@ -338,8 +339,18 @@ def _dense(context: Context) -> Outcome:
     )
 
 
+def version_of(suite: Suite, task: Task, recipe: InputRecipe, settings: Settings) -> int:
+    """Return the version of a run.
+
+    Version 2 has learning rates of the dense probe from 0.01 to 0.3. Version 3 places tokens where their pixels lie in
+    images that are padded to whole tokens; version 2 stretched their grid to the label. No other run changed.
+    """
+    return 3 if task.dense and recipe.pads(suite.image_size) else 2
+
+
 PROTOCOL = Protocol(
-    version=2,  # 2: learning rates of the dense probe from 0.01 to 0.3
+    version=3,
+    version_of=version_of,
     settings=Settings,
     refuses=refuses,
     run=run,

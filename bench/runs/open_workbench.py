@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.core import Backbone, Split, canonical
+from bench.core import Backbone, Split, Suite, canonical, lookup
 from bench.core.errors import Incompatible, MissingData
 from bench.features.extraction import usable
 from bench.features.labelled import LabelledFeatures
@@ -20,6 +20,7 @@ from bench.input.batches import ImageExamples, StoredExamples
 from bench.input.prepare import Statistics
 from bench.input.splits import LEARNING, Splits
 from bench.metrics import METRICS
+from bench.protocols.contract.protocol import Protocol
 from bench.runs.labels import left_out, some_of, subset_of
 from bench.runs.plan import Run
 from bench.store import FeatureCache, Store, write_atomic
@@ -126,7 +127,7 @@ def open_workbench(
         images=images,
         features=features,
         one=one,
-        profile=lambda: _profile(run, store),
+        profile=lambda: _profile(run, store, data.suite),
         place=lambda number: cache.root / "training" / f"{run.key.digest}_{number}.pt",
         keep=keep,
         split=lambda name: data.split(task, name, bands),
@@ -197,7 +198,7 @@ def _targets(run: Run, data: Splits, name: str, labelled: LabelledFeatures) -> C
     return lambda rows: [boxes[row] for row in rows]
 
 
-def _profile(run: Run, store: Store) -> dict[str, float]:
+def _profile(run: Run, store: Store, suite: Suite) -> dict[str, float]:
     """Return each layer's validation score under the probe, higher is better, from the stored record of the same cell.
 
     Raises:
@@ -208,11 +209,15 @@ def _profile(run: Run, store: Store) -> dict[str, float]:
         name: getattr(run.key, name)
         for name in ("suite", "split_hash", "task", "model", "weights", "fraction", "subset")
     }
+    probe = lookup.noun("bench.protocols", "probe", Protocol)
+    version = probe.version_for(suite, run.task, run.recipe, probe.settings())
     random = run.key.weights in ("random", "none")
     for record in store.records(run.key.suite):
         key = record.key
         same = all(getattr(key, name) == value for name, value in wanted.items())
         if not same or record.status != "ok" or key.protocol != "probe" or key.settings:
+            continue
+        if key.protocol_version != version:  # an earlier version ranked the layers by other scores
             continue
         if canonical(key.recipe) == canonical(run.key.recipe) and (not random or key.seed == run.key.seed):
             return {row["layer"]: sign * row["val"] for row in record.curves}

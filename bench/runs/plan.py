@@ -186,7 +186,7 @@ def _cells(
                     weights=weights,
                     recipe=recipe.facts(),
                     protocol=name,
-                    protocol_version=protocol.version,
+                    protocol_version=protocol.version_for(suite, task, recipe, settings),
                     settings=own,
                     fraction=fraction,
                     subset=subset,

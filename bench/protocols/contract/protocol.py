@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.config import Settings
 from bench.core import ModelEntry, Outcome, Suite, Task
+from bench.input.recipe import InputRecipe
 from bench.protocols.contract.context import Context
 
 
@@ -27,6 +28,8 @@ class Protocol:
 
     Attributes:
         version: raised when the same settings give other numbers; part of a run's identity.
+        version_of: ``(suite, task, recipe, settings)`` -> the version of one run, for a protocol whose latest version
+            changed the numbers of some runs only: all others keep their identity, and with it their records.
         settings: its settings, all with defaults; what differs from the defaults is part of a run's identity.
         refuses: ``(entry, suite, task, settings)`` -> why the pair makes no sense, or ``""``.
         run: carries out one run. It chooses on validation before it opens a test split.
@@ -48,3 +51,8 @@ class Protocol:
     reads_labels: bool = True
     on_board: bool = True
     seeds: tuple[int, ...] = (0,)
+    version_of: Callable[[Suite, Task, InputRecipe, Any], int] | None = None
+
+    def version_for(self, suite: Suite, task: Task, recipe: InputRecipe, settings: Any) -> int:
+        """Return the version that is part of the identity of one run."""
+        return self.version_of(suite, task, recipe, settings) if self.version_of else self.version

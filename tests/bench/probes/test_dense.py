@@ -11,7 +11,7 @@ from bench.core.errors import Incompatible
 from bench.metrics import dense_regression, segmentation
 from bench.metrics.pixel_sums import confusion_counts, error_sums
 from bench.probes.crops import random_crop
-from bench.probes.dense import channel_statistics, dense_outputs, fit_dense, upsampled
+from bench.probes.dense import DenseFit, channel_statistics, dense_outputs, fit_dense, upsampled
 
 WORDS = dict(classes=3, ignore=-1, learning_rates=(1e-3, 1e-2, 3e-2), steps=150, batch=4)
 
@@ -125,9 +125,7 @@ def test_ignored_pixels_change_nothing(planted):
     one, two = fit(grids, masks), fit(grids, codes, ignore=255)
     assert torch.equal(one.weight, two.weight)
     rows = np.arange(12)
-    np.testing.assert_array_equal(
-        confusion(one, grids, masks, rows), confusion(two, grids, codes, rows, ignore=255)
-    )
+    np.testing.assert_array_equal(confusion(one, grids, masks, rows), confusion(two, grids, codes, rows, ignore=255))
     blank = np.full_like(masks, -1)
     assert bool((fit(grids, blank, steps=3).weight == 0).all())
 
@@ -201,3 +199,52 @@ def test_values_are_predicted_as_a_planted_map_says_and_errors_add_up(planted):
     assert scores[best]["r2"] == pytest.approx(r2_score(truth, said[valid]), rel=1e-5)
     with pytest.raises(Incompatible, match="single value"):
         fit(grids, height, rows=np.array([2]), classes=0, ignore=None)
+
+
+def test_tokens_of_a_padded_image_lie_where_their_pixels_lie():
+    """65 pixels are padded to nine tokens of 8: the grid covers 72 pixels, of which the label has the first 65."""
+    rng = np.random.default_rng(3)
+    tokens = rng.normal(size=(2, 3, 9, 9)).astype(np.float32)
+    fitted = DenseFit(mean=torch.zeros(3), scale=torch.ones(3), weight=torch.eye(3)[None], bias=torch.zeros(1, 3))
+    ((places, outputs),) = dense_outputs(fitted, tokens, (65, 65), rows=np.arange(2), extent=(72, 72))
+    whole = torch.nn.functional.interpolate(torch.from_numpy(tokens), scale_factor=8, mode="bilinear")
+    assert places.tolist() == [0, 1]
+    torch.testing.assert_close(outputs[:, 0], whole[..., :65, :65], rtol=0, atol=1e-6)
+
+
+def test_a_padded_image_is_learnt_and_scored_as_a_whole_one():
+    """Grids that are the mask averaged over tokens: cutting seven pixels off the label costs nothing."""
+    rng = np.random.default_rng(4)
+    coarse = rng.integers(0, 2, (10, 9, 9))
+    masks = coarse.repeat(8, 1).repeat(8, 2)
+    grids = np.stack([coarse * 40.0, rng.normal(size=coarse.shape)], 1).astype(np.float32)
+    cut = np.ascontiguousarray(masks[:, :65, :65])
+
+    def score(labels, extent):
+        """mIoU over the first 65 pixels of heads trained on some labels."""
+        fitted = fit(grids, labels, classes=2, learning_rates=(3e-2,), extent=extent)
+        return segmentation(confusion(fitted, grids, cut, np.arange(10), classes=2, extent=extent)[0])["miou"]
+
+    assert score(cut, (72, 72)) == pytest.approx(score(masks, (72, 72)), abs=0.002)
+    assert score(cut, (65, 65)) < score(cut, (72, 72)) - 0.3  # a grid stretched to the label
+
+
+def test_crops_of_a_padded_image_hold_labels_alone():
+    rng = np.random.default_rng(5)
+    grids = rng.normal(size=(1, 2, 64, 64)).astype(np.float32)
+    masks = rng.integers(0, 2, (1, 500, 300)).astype(np.int16)
+    weight, bias = torch.eye(2)[None, None], torch.zeros(1, 1, 2)
+    whole = upsampled(torch.from_numpy(grids)[None], weight, bias, (512, 512))
+    generator = torch.Generator().manual_seed(0)
+    ends = set()
+    for _ in range(200):
+        tokens, target, crop = random_crop([grids], masks, np.array([0]), (512, 512), generator)
+        part = upsampled(tokens, weight, bias, crop.extent)[..., crop.rows, crop.columns]
+        assert target.shape[1:] == part.shape[-2:]
+        high, wide = target.shape[1:]
+        assert 120 < high <= 128 and 120 < wide <= 128
+        flat = np.lib.stride_tricks.sliding_window_view(masks[0], (high, wide))[::8, ::8]
+        ((top, left),) = np.argwhere((flat == target[0].numpy()).all((2, 3))) * 8
+        torch.testing.assert_close(part, whole[..., top : top + high, left : left + wide])
+        ends |= {("bottom", top + high == 500), ("right", left + wide == 300)}
+    assert {("bottom", True), ("right", True)} <= ends
