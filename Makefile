@@ -71,7 +71,7 @@ report: $(VENV)/.installed  ## tables and figures of results/ again, from the re
 	$(BIN)/geobench-report
 
 tables: $(VENV)/.installed  ## the generated tables of README files and docs
-	$(BIN)/python -m bench.cli.markdown
+	$(BIN)/python docs/tables.py
 
 docs: $(VENV)/.installed  ## the documentation as a site in build/site; fails on a dead link
 	$(BIN)/python -m pip install -q -e .[docs]

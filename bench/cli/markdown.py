@@ -1,19 +1,15 @@
 """``geobench-list ... --markdown``: tables as Markdown, and the copies of them in README files and docs. No torch.
 
-A file holds a table between the markers ``<!-- table: NAME -->`` and ``<!-- end -->``. ``make tables`` (this module run
-as a program) writes every such table anew, and a test fails where one is stale.
+A file holds a table between the markers ``<!-- table: NAME -->`` and ``<!-- end -->``; `refreshed` writes it anew. In
+the repository ``make tables`` does so for every file, and a test fails where a table is stale.
 """
 
 from __future__ import annotations
 
-import ast
 import inspect
 import re
-import sys
-import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from bench.catalogue import models as model_catalogue
@@ -25,7 +21,6 @@ from bench.core import UNITS, ModelEntry, Suite, Task, lookup
 from bench.core.errors import UnknownName
 from bench.metrics import METRICS
 
-ROOT = Path(__file__).parents[2]
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.S)
 LIBRARIES = ("timm", "torchgeo", "torchvision", "terratorch", "olmoearth_pretrain_minimal")
 
@@ -211,46 +206,6 @@ def units() -> Rows:
     ]
 
 
-def rooms(package: str) -> Rows:
-    """Return one row per folder of a package, from the top floor of its import contract to the lowest."""
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
-    floors = next(one["layers"] for one in contracts if one["type"] == "layers" and one["containers"] == [package])
-    rows = []
-    for height, floor in enumerate(floors):
-        for name in floor.split(" | "):
-            path = ROOT / package / name
-            source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-            if source.is_file():
-                title = (ast.get_docstring(ast.parse(source.read_text())) or "").partition("\n")[0].replace("``", "`")
-                room = f"{package}/{name}/" if path.is_dir() else f"{package}/{name}.py"
-                rows.append({"room": room, "floor": len(floors) - height, "holds": title})
-    return rows
-
-
-def contents() -> Rows:
-    """Return one row per kind of thing that is looked up by name: how many there are, and where their files lie."""
-    counted = [(name, len(lookup.names(f"bench.{name}")), f"bench/{name}/") for name in ("decoders", "protocols")]
-    counted += [("recipes", len(lookup.names("bench.foundry")), "bench/foundry/")]
-    counted += [("studies", len(lookup.names("bench.studies")), "bench/studies/")]
-    return [
-        {"there are": f"{len(entries())} models", "in": "bench/models/", "listed by": "`geobench-list models`"},
-        {
-            "there are": f"{len(suite_catalogue.shipped())} suites",
-            "in": "suites/",
-            "listed by": "`geobench-list suites`",
-        },
-        *(
-            {"there are": f"{n} {name}", "in": place, "listed by": f"`geobench-list {name}`"}
-            for name, n, place in counted
-        ),
-        {
-            "there are": f"{len(METRICS)} metrics",
-            "in": "bench/metrics/scores.py",
-            "listed by": "`geobench-list metrics`",
-        },
-    ]
-
-
 def _listed(name: str) -> Rows:
     return LISTINGS[name]({})
 
@@ -267,10 +222,8 @@ TABLES: dict[str, Callable[[], Rows]] = {
     **{name: partial(_listed, name) for name in LISTINGS},
     **{"models": families, "entries": entries, "suites": suites, "decoders": decoders, "protocols": protocols},
     **REFERENCE,
-    "contents": contents,
-    **{f"rooms_{package}": partial(rooms, package) for package in ("bench", "analysis", "suites")},
 }
-"""Tables that files hold between markers, by name."""
+"""Tables of what ships with the package, by name."""
 
 
 def table(name: str) -> str:
@@ -290,26 +243,20 @@ def listing_markdown(name: str, options: Mapping[str, Any]) -> str:
     return markdown_table(LISTINGS[name](options)) if chosen else table(name)
 
 
-def refreshed(text: str) -> str:
-    """Return text with every table between markers as it is now."""
-    return MARKED.sub(lambda found: found[1] + table(found[2]) + found[3], text)
+def refreshed(text: str, tables: Mapping[str, Callable[[], Rows]] = TABLES) -> str:
+    """Return text with every table between markers as it is now.
 
+    Args:
+        text: of a Markdown file.
+        tables: name -> rows.
 
-def marked_files(root: Path = ROOT) -> Iterator[Path]:
-    """Yield the Markdown files of the repository that hold a table between markers."""
-    for folder in (".", "docs", "bench", "analysis", "suites", "tests", "results"):
-        pattern = "*.md" if folder == "." else "**/*.md"
-        yield from (path for path in sorted((root / folder).glob(pattern)) if MARKED.search(path.read_text()))
+    Raises:
+        UnknownName: a marker names none of the tables.
+    """
 
+    def fresh(found: re.Match[str]) -> str:
+        if found[2] not in tables:
+            raise UnknownName("table", found[2], tables)
+        return found[1] + markdown_table(tables[found[2]]()) + found[3]
 
-def main() -> None:
-    """Write every table between markers anew, and name the files that changed."""
-    for path in marked_files():
-        text = path.read_text()
-        if (fresh := refreshed(text)) != text:
-            path.write_text(fresh)
-            sys.stdout.write(f"{path.relative_to(ROOT)}\n")
-
-
-if __name__ == "__main__":
-    main()
+    return MARKED.sub(fresh, text)
