@@ -13,6 +13,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 
 from bench.catalogue import suites as suite_catalogue
 from bench.cli import markdown
@@ -102,12 +103,29 @@ def committed_cka() -> Rows:
         ]
 
 
+def committed_drift() -> Rows:
+    """Return one row per type of sub-module: mean local drift of the committed EuroSAT RGB runs, with its controls."""
+    with (ROOT / "results" / "eurosat_rgb" / "drift_landuse_galileo_nano.csv").open(newline="") as stream:
+        lines = list(csv.DictReader(stream))
+    columns = {"tuned": "local", "tuned on shuffled labels": "shuffled_local", "equal random step": "step_local"}
+    means = {
+        part: {
+            title: fmean(float(line[column]) for line in lines if line["part"] == part and line[column])
+            for title, column in columns.items()
+        }
+        for part in dict.fromkeys(line["part"] for line in lines)
+    }
+    ordered = sorted(means.items(), key=lambda pair: -pair[1]["tuned"])
+    return [{"sub-module": part, **{title: f"{mean:.1e}" for title, mean in own.items()}} for part, own in ordered]
+
+
 TABLES: dict[str, Callable[[], Rows]] = {
     **markdown.TABLES,
     **{f"rooms_{package}": partial(rooms, package) for package in ("bench", "analysis", "suites")},
     "contents": contents,
     "committed_scores": committed_scores,
     "committed_cka": committed_cka,
+    "committed_drift": committed_drift,
 }
 """Tables that files hold between markers, by name."""
 
