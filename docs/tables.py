@@ -12,6 +12,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from statistics import fmean
 
@@ -88,6 +89,14 @@ def committed_scores() -> Rows:
     ]
 
 
+def committed_board() -> Rows:
+    """Return the first table of the committed leaderboard of EuroSAT RGB, as its Markdown file has it."""
+    lines = (ROOT / "results" / "eurosat_rgb" / "leaderboard.md").read_text().splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("| model "))
+    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in takewhile(bool, lines[first:])]
+    return [dict(zip(table[0], row, strict=True)) for row in table[2:]]
+
+
 def committed_cka() -> Rows:
     """Return one row per pair of models of the committed EuroSAT RGB runs: debiased CKA of their last layers."""
     with (ROOT / "results" / "eurosat_rgb" / "cka_models.csv").open(newline="") as stream:
@@ -124,6 +133,7 @@ TABLES: dict[str, Callable[[], Rows]] = {
     **{f"rooms_{package}": partial(rooms, package) for package in ("bench", "analysis", "suites")},
     "contents": contents,
     "committed_scores": committed_scores,
+    "committed_board": committed_board,
     "committed_cka": committed_cka,
     "committed_drift": committed_drift,
 }
