@@ -210,6 +210,11 @@ def _listed(name: str) -> Rows:
     return LISTINGS[name]({})
 
 
+def _briefly(name: str) -> Rows:
+    """Return a listing without the names of its settings, which have tables of their own."""
+    return [{key: value for key, value in row.items() if key != "settings"} for row in LISTINGS[name]({})]
+
+
 REFERENCE: dict[str, Callable[[], Rows]] = {
     "settings": settings,
     "recipe_settings": recipe_settings,
@@ -221,6 +226,7 @@ REFERENCE: dict[str, Callable[[], Rows]] = {
 TABLES: dict[str, Callable[[], Rows]] = {
     **{name: partial(_listed, name) for name in LISTINGS},
     **{"models": families, "entries": entries, "suites": suites, "decoders": decoders, "protocols": protocols},
+    **{name: partial(_briefly, name) for name in ("recipes", "studies")},
     **REFERENCE,
 }
 """Tables of what ships with the package, by name."""

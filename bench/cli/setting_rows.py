@@ -72,13 +72,13 @@ def attribute_texts(kind: type) -> dict[str, str]:
 
 
 def _type_text(field: FieldInfo) -> str:
-    bounds = [
-        f"{sign} {getattr(rule, name):g}"
-        for rule in field.metadata
-        for name, sign in (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤"))
-        if getattr(rule, name, None) is not None
-    ]
-    return " ".join([_annotation_text(field.annotation), *bounds])
+    found = {name: getattr(rule, name, None) for rule in field.metadata for name in ("gt", "ge", "lt", "le")}
+    bounds = {name: value for name, value in found.items() if value is not None}
+    kind = _annotation_text(field.annotation)
+    if {"ge", "le"} <= bounds.keys():
+        return f"{kind}, {bounds['ge']:g} to {bounds['le']:g}"
+    signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
+    return f"{kind} {', '.join(f'{signs[name]} {value:g}' for name, value in bounds.items())}".strip()
 
 
 def _annotation_text(kind: Any) -> str:

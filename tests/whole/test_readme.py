@@ -1,106 +1,62 @@
-"""The README's worked examples run as they stand."""
+"""The README is short, its commands and its example are those that the program has."""
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import pytest
-import torch
-from torch import nn
-
+from analysis.tables.columns import LEADERBOARD
+from bench.api import RunConfig
 from bench.catalogue import models as model_catalogue
-from bench.catalogue.user_models import OWN
-from tests.builders.suite_and_model import BANDS
+from bench.catalogue import suites as suite_catalogue
 
 ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "README.md").read_text()
 
 
-def blocks(heading: str) -> list[str]:
-    """Return the Python blocks below a heading, up to the next."""
-    text = (ROOT / "README.md").read_text()
-    section = re.split(r"^##+ ", text.partition(f"# {heading}\n")[2], flags=re.M)[0]
-    return re.findall(r"```python\n(.*?)```", section, flags=re.S)
-
-
-def test_a_file_of_entries_is_complete(tmp_path, monkeypatch):
-    (tmp_path / OWN).write_text(blocks("Add a model")[0])
-    monkeypatch.chdir(tmp_path)
-    entry = model_catalogue.entries()["mynet_small"]
-    assert "mynet_small.random" in model_catalogue.entries()
-    with torch.device("meta"):
-        backbone: Any = entry.load(entry, None, 0, entry.bands)
-    assert sum(parameter.numel() for parameter in backbone.parameters()) == entry.parameters
-    assert len(backbone.layers) == entry.depth + 2
-
-
-def test_a_network_of_your_own_is_tapped(tmp_path):
-    class MyNetwork(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.patch = nn.Conv2d(2, 8, 4, 4)
-            self.blocks = nn.ModuleList(nn.Sequential() for _ in range(3))
-            for block in self.blocks:
-                block.add_module("mlp", nn.Sequential())
-                block.mlp.add_module("fc1", nn.Linear(8, 8))
-
-        def embed(self, pixels):
-            return self.patch(pixels).flatten(2).transpose(1, 2)
-
-    space: dict[str, Any] = {"MyNetwork": MyNetwork}
-    exec(blocks("Add a model")[1], space)
-    from tests.builders.suite_and_model import toy_entry
-
-    entry = toy_entry(depth=3, width=8, patch=4)
-    backbone = space["load"](entry, None, 0, BANDS)
-    taps = backbone({"s2": torch.randn(2, 1, 2, 16, 16)}, range(4))
-    assert [tuple(tap.grid.shape) for tap in taps] == [(2, 8, 4, 4)] * 4
-    assert isinstance(backbone.get_submodule(backbone.modules_map["block_2"]["fc1"]), nn.Linear)
-
-
-def test_a_suite_is_complete(tmp_path):
-    space: dict[str, Any] = {}
-    exec(blocks("Add a suite")[0], space)
-    suite = space["SUITE"]
-    folder = tmp_path / "mysuite"
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    split = np.array(["train", "val", "test"])[rng.integers(3, size=30)]
-    np.savez(folder / "data.npz", x=rng.normal(size=(30, 4, 8, 8)), y=rng.integers(2, size=30), split=split)
-    opened = suite.open(tmp_path, "crop", "val", suite.bands[1:3])
-    assert len(opened) == (split == "val").sum()
-    assert opened[0].images["s2"].shape == (1, 2, 8, 8) and opened.targets()[0] == opened[0].target
-
-
-def test_a_metric_is_a_line_and_a_value():
-    from bench.metrics import Metric
-
-    source = blocks("Add a measure")[0]
-    matrix = np.array([[30.0, 10.0], [5.0, 55.0]])
-    space: dict[str, Any] = {
-        **{"METRICS": {}, "Metric": Metric, "matrix": matrix, "scores": {"accuracy": 0.85}},
-        **{"truth": matrix.sum(1), "said": matrix.sum(0)},
-    }
-    exec(source, space)
-    assert space["scores"]["kappa"] == pytest.approx((0.85 - 0.53) / (1 - 0.53))
-    assert space["METRICS"]["kappa"].low == -1.0
-
-
-def test_every_suite_and_family_is_listed():
-    from bench.catalogue import suites as suite_catalogue
-    from bench.core import lookup
-
-    text = (ROOT / "README.md").read_text()
-    assert [name for name in suite_catalogue.names() if f"`{name}`" not in text] == []
-    assert len(lookup.names("bench.models")) >= 25
-    count = sum(entry.origin != "random" for entry in model_catalogue.entries().values())
-    assert f"{count} entries" in text
+def test_it_is_short():
+    assert len(TEXT.splitlines()) <= 250
 
 
 def test_the_first_command_of_a_newcomer_does_the_work():
     """Runs committed under results/ would be found stored, and the demo would show them without running anything."""
     command = "geobench-run suite=demo models=[tiny_*,tiny_*.random,image_stats,rcf] results=results/local"
-    assert command in (ROOT / "README.md").read_text() and command in (ROOT / "Makefile").read_text()
+    assert command in TEXT and command in (ROOT / "Makefile").read_text()
     assert "results/local/" in (ROOT / ".gitignore").read_text().split()
+
+
+def test_the_commands_are_those_that_are_installed():
+    scripts = set(re.findall(r"^(geobench-\w+) = ", (ROOT / "pyproject.toml").read_text(), re.M))
+    assert set(re.findall(r"geobench-(?!run\b)\w+", TEXT)) <= scripts
+    assert scripts <= set(re.findall(r"geobench-\w+", TEXT))
+
+
+def test_the_targets_of_make_exist():
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M))
+    files = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+    named = {name for file in files for name in re.findall(r"`make ([\w-]+)", file.read_text())}
+    assert named - targets == set()
+
+
+def test_the_python_example_is_sound():
+    """The demo itself takes minutes; `tests/whole/test_api.py` runs the same job on a few images."""
+    (source,) = re.findall(r"```python\n(.*?)```", TEXT, re.S)
+    calls = {
+        node.func.id: node
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    words = {word.arg: ast.literal_eval(word.value) for word in calls["RunConfig"].keywords if word.arg}
+    config = RunConfig(**words)
+    suite_catalogue.load(config.suite)
+    assert len(model_catalogue.select(config.models)[0]) == 4
+    columns = ast.literal_eval(re.findall(r"board\[(\[.*?\])\]", source)[0])
+    assert set(columns) <= set(LEADERBOARD)
+
+
+def test_the_citation_is_of_this_version():
+    from bench import __version__
+
+    text = (ROOT / "CITATION.cff").read_text()
+    assert f"version: {__version__}\n" in text and f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text()

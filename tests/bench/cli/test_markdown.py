@@ -69,7 +69,9 @@ def test_every_setting_has_a_type_and_a_description():
         assert {f"{name}.{field}" for field in fields} <= set(rows)
     for row in (*rows.values(), *recipe_settings()):
         assert row["type"] and row["description"], row
-    assert rows["subsets"]["type"] == "int ≥ 1" and rows["subsets"]["default"] == "5"
+    assert rows["subsets"]["type"] == "int, 1 to 1000" and rows["subsets"]["default"] == "5"
+    assert rows["finetune.backbone_rate"]["type"] == "float > 0"
+    assert rows["finetune.layer_decay"]["type"] == "float > 0, ≤ 1"
     assert rows["precision"]["type"] == "fp32 or bf16" and rows["suite"]["default"] == "required"
     assert rows["probe.c"]["default"] == "1e-06, 3.16228e-06 … 10000 (21 values)"
 
@@ -106,7 +108,7 @@ def test_text_between_markers_is_written_anew():
         markdown.refreshed("<!-- table: metrix -->\n<!-- end -->\n")
 
 
-@pytest.mark.parametrize("name", ["settings", "metrics", "units"])
+@pytest.mark.parametrize("name", sorted(markdown.REFERENCE))
 def test_reference_tables_need_no_torch(name):
     code = (
         f"import sys; sys.argv[1:] = ['{name}', '--markdown']; from bench.cli.listing import list_\n"
