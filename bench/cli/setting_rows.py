@@ -72,8 +72,12 @@ def attribute_texts(kind: type) -> dict[str, str]:
 
 
 def _type_text(field: FieldInfo) -> str:
-    found = {name: getattr(rule, name, None) for rule in field.metadata for name in ("gt", "ge", "lt", "le")}
-    bounds = {name: value for name, value in found.items() if value is not None}
+    bounds = {
+        name: value
+        for rule in field.metadata
+        for name in ("gt", "ge", "lt", "le")
+        if (value := getattr(rule, name, None)) is not None
+    }
     kind = _annotation_text(field.annotation)
     if {"ge", "le"} <= bounds.keys():
         return f"{kind}, {bounds['ge']:g} to {bounds['le']:g}"
