@@ -359,6 +359,17 @@ def test_python_blocks_are_python():
             ast.parse(code)
 
 
+def test_short_python_examples_run():
+    """All but those of `bench.api`, which run a benchmark."""
+    ran = 0
+    for path in DOCS.glob("*.md"):
+        for code in re.findall(r"^```python\n(.*?)^```$", path.read_text(), re.S | re.M):
+            if "bench.api" not in code:
+                exec(code, {})
+                ran += 1
+    assert ran >= 1
+
+
 WORD = re.compile(r"(?:^|\s)([a-z_]+(?:\.[a-z_]+)?)=")
 
 
