@@ -215,6 +215,15 @@ def _briefly(name: str) -> Rows:
     return [{key: value for key, value in row.items() if key != "settings"} for row in LISTINGS[name]({})]
 
 
+def _as_prose(rows: Callable[[], Rows]) -> Rows:
+    """Return rows of settings whose asterisks Markdown leaves alone; what is marked as code stays as it is."""
+    prose = re.compile(r"(`[^`]*`)|([*<])")
+    return [
+        {**row, "description": prose.sub(lambda found: found[1] or f"\\{found[2]}", row["description"])}
+        for row in rows()
+    ]
+
+
 REFERENCE: dict[str, Callable[[], Rows]] = {
     "settings": settings,
     "recipe_settings": recipe_settings,
@@ -228,6 +237,7 @@ TABLES: dict[str, Callable[[], Rows]] = {
     **{"models": families, "entries": entries, "suites": suites, "decoders": decoders, "protocols": protocols},
     **{name: partial(_briefly, name) for name in ("recipes", "studies")},
     **REFERENCE,
+    **{name: partial(_as_prose, REFERENCE[name]) for name in ("settings", "recipe_settings")},
 }
 """Tables of what ships with the package, by name."""
 

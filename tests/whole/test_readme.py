@@ -59,4 +59,4 @@ def test_the_citation_is_of_this_version():
     from bench import __version__
 
     text = (ROOT / "CITATION.cff").read_text()
-    assert f"version: {__version__}\n" in text and f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text()
+    assert f"version: {__version__}\n" in text and f"## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text()
