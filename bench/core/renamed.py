@@ -20,7 +20,12 @@ RENAMED: dict[str, tuple[str, ...]] = {
     "bench.lookup": ("bench.core.lookup",),
     "bench.sensors": ("bench.core.sensors",),
     "bench.notebook": ("bench.api",),
-    "bench.backbones": ("bench.networks.backbones",),
+    "bench.backbones": (
+        "bench.networks.backbones",
+        "bench.networks.vit",
+        "bench.networks.pyramid",
+        "bench.networks.blocks",
+    ),
     "bench.checkpoints": ("bench.networks.checkpoints",),
     "bench.masked_blocks": ("bench.networks.masked_blocks",),
     "bench.timm_networks": ("bench.networks.from_timm",),

@@ -1,1 +1,1 @@
-"""Decoders and heads: one file each, found by name with `bench.core.lookup`, from token grids to a task's output."""
+"""Decoders and heads, from the taps of a backbone to the output of a task: one file each, found by name."""

@@ -1,4 +1,4 @@
-"""Attentive probe: one learned query gathers an image's tokens by cross-attention, and a linear layer reads that."""
+"""Attentive probe: one learned query pools the tokens of an image by cross-attention, and a linear layer follows."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def build(layers: Sequence[Layer], task: Task, *, outputs: int, image: tuple[int, int]) -> nn.Module:
-    """Return the head: ``(taps, size)`` -> (B, outputs).
+    """Return the head, a module ``(taps, size)`` -> (B, outputs).
 
     Args:
-        layers: the one it reads.
-        task: of a kind that it serves.
-        outputs: classes, or values.
+        layers: the only layer it reads.
+        task: of one of the kinds it serves.
+        outputs: number of classes or values.
         image: not used.
     """
     from bench.decoders.parts.pooled import Attentive

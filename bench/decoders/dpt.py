@@ -1,6 +1,6 @@
 """DPT: four layers reassembled as maps at strides 4 to 32, fused from coarse to fine by residual convolutions.
 
-The class token is left out (readout ``ignore``), so that models with and without one are read alike.
+The class token is not used (readout ``ignore``), so that models with and without one are treated alike.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ WIDTH = 256
 def build(
     layers: Sequence[Layer], task: Task, *, outputs: int, image: tuple[int, int], width: int = WIDTH
 ) -> nn.Module:
-    """Return the decoder: ``(taps, size)`` -> (B, outputs, H, W).
+    """Return the decoder, a module ``(taps, size)`` -> (B, outputs, H, W).
 
     Args:
         layers: four, shallow to deep.
-        task: of a kind that it serves.
-        outputs: classes, or 1 for values.
+        task: of one of the kinds it serves.
+        outputs: number of classes, or 1 for values.
         image: not used.
-        width: channels inside.
+        width: number of channels inside the decoder.
     """
     from bench.decoders.parts.dense import Dense
     from bench.decoders.parts.dpt import DPT

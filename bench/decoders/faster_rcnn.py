@@ -1,6 +1,6 @@
-"""Faster R-CNN: proposals from anchors on a feature pyramid, then classes and boxes of what is pooled from each.
+"""Faster R-CNN: proposals from anchors on a feature pyramid, then a class and a box from the features of each.
 
-torchvision's proposal network and region heads over the pyramid of `bench.decoders.parts.boxes`.
+The proposal network and the region heads are torchvision's, over the pyramid of `bench.decoders.parts.boxes`.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ WIDTH = 128
 def build(
     layers: Sequence[Layer], task: Task, *, outputs: int, image: tuple[int, int], width: int = WIDTH
 ) -> nn.Module:
-    """Return the detector: ``(taps, size, targets)`` -> losses in training mode, else the boxes of each image.
+    """Return the detector, a module ``(taps, size, targets)`` -> losses in training mode, else the boxes of each image.
 
     Args:
-        layers: four, shallow to deep; of a network with one stride only the last is read.
-        task: of a kind that it serves.
-        outputs: classes.
+        layers: four, shallow to deep; of a network with a single stride only the last is read.
+        task: of one of the kinds it serves.
+        outputs: number of classes.
         image: (H, W) of the network's input in pixels.
-        width: channels inside.
+        width: number of channels inside the decoder.
     """
     from bench.decoders.parts.box_heads import TwoStage
     from bench.decoders.parts.boxes import Detector, Neck, finest_map, frame_of

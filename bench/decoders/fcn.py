@@ -1,4 +1,4 @@
-"""FCN head: two 3 x 3 convolutions on one layer's grid, then a linear classifier and bilinear upsampling."""
+"""FCN head: two 3 x 3 convolutions on the grid of one layer, then a linear classifier and bilinear upsampling."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ WIDTH = 256
 def build(
     layers: Sequence[Layer], task: Task, *, outputs: int, image: tuple[int, int], width: int = WIDTH
 ) -> nn.Module:
-    """Return the decoder: ``(taps, size)`` -> (B, outputs, H, W).
+    """Return the decoder, a module ``(taps, size)`` -> (B, outputs, H, W).
 
     Args:
-        layers: the one it reads.
-        task: of a kind that it serves.
-        outputs: classes, or values.
+        layers: the only layer it reads.
+        task: of one of the kinds it serves.
+        outputs: number of classes or values.
         image: not used.
-        width: channels inside.
+        width: number of channels inside the decoder.
     """
-    from bench.decoders.parts.dense import Dense, One
+    from bench.decoders.parts.dense import Dense, OnlyMap
     from bench.decoders.parts.norms import convolution
     from bench.decoders.parts.pyramid import Standardised
 
     DECODER.accept("fcn", layers, task)
-    body = One(convolution(layers[0].channels, width), convolution(width, width))
+    body = OnlyMap(convolution(layers[0].channels, width), convolution(width, width))
     return Dense(Standardised(layers), body, width=width, outputs=outputs)
 
 

@@ -1,6 +1,6 @@
-"""FCOS: class, box and centre-ness of each cell of a feature pyramid, without anchors.
+"""FCOS: class, box and centre-ness for each cell of a feature pyramid, without anchors.
 
-torchvision's head over the pyramid of `bench.decoders.parts.boxes`.
+The head is torchvision's, over the pyramid of `bench.decoders.parts.boxes`.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ WIDTH = 128
 def build(
     layers: Sequence[Layer], task: Task, *, outputs: int, image: tuple[int, int], width: int = WIDTH
 ) -> nn.Module:
-    """Return the detector: ``(taps, size, targets)`` -> losses in training mode, else the boxes of each image.
+    """Return the detector, a module ``(taps, size, targets)`` -> losses in training mode, else the boxes of each image.
 
     Args:
-        layers: four, shallow to deep; of a network with one stride only the last is read.
-        task: of a kind that it serves.
-        outputs: classes.
+        layers: four, shallow to deep; of a network with a single stride only the last is read.
+        task: of one of the kinds it serves.
+        outputs: number of classes.
         image: (H, W) of the network's input in pixels.
-        width: channels inside, a multiple of 32.
+        width: number of channels inside the decoder, a multiple of 32.
     """
     from bench.decoders.parts.box_heads import fcos
     from bench.decoders.parts.boxes import Detector, Neck, finest_map

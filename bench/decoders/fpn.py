@@ -1,7 +1,7 @@
-"""FPN: a feature pyramid, and the semantic branch of Panoptic FPN, which brings each map to the finest in steps of two.
+"""FPN: a feature pyramid, and the semantic branch of Panoptic FPN, which upsamples each map to the finest by doublings.
 
-torchvision's feature pyramid with a branch of our own: the decoder of segmentation-models-pytorch doubles maps exactly,
-which fits no pyramid with an odd side.
+The feature pyramid is torchvision's. The branch is implemented here, because the decoder of segmentation-models-pytorch
+doubles maps exactly and therefore takes no pyramid with an odd side.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ WIDTH = 256
 def build(
     layers: Sequence[Layer], task: Task, *, outputs: int, image: tuple[int, int], width: int = WIDTH
 ) -> nn.Module:
-    """Return the decoder: ``(taps, size)`` -> (B, outputs, H, W).
+    """Return the decoder, a module ``(taps, size)`` -> (B, outputs, H, W).
 
     Args:
         layers: four, shallow to deep.
-        task: of a kind that it serves.
-        outputs: classes, or 1 for values.
+        task: of one of the kinds it serves.
+        outputs: number of classes, or 1 for values.
         image: not used.
-        width: channels of the pyramid; the semantic branch has half.
+        width: number of channels of the pyramid; the semantic branch has half as many.
     """
     from bench.decoders.parts.dense import Dense
     from bench.decoders.parts.fpn import FPN

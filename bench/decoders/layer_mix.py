@@ -1,4 +1,4 @@
-"""Learned layer mix: a softmax-weighted mean of the layers' mean tokens, then a linear layer."""
+"""Learned layer mix: a softmax-weighted mean over layers of their mean tokens, then a linear layer."""
 
 from __future__ import annotations
 
@@ -11,16 +11,14 @@ from bench.decoders.parts.contract import POOLED, Decoder
 if TYPE_CHECKING:
     from torch import nn
 
-"""All layers, or as many as the caller gives."""
-
 
 def build(layers: Sequence[Layer], task: Task, *, outputs: int, image: tuple[int, int]) -> nn.Module:
-    """Return the head: ``(taps, size)`` -> (B, outputs).
+    """Return the head, a module ``(taps, size)`` -> (B, outputs).
 
     Args:
         layers: any number, in order of depth.
-        task: of a kind that it serves.
-        outputs: classes, or values.
+        task: of one of the kinds it serves.
+        outputs: number of classes or values.
         image: not used.
     """
     from bench.decoders.parts.pooled import LayerMix

@@ -1,7 +1,7 @@
-"""Light multi-scale: four layers' grids each through a linear layer, added at the finest grid, one 3 x 3 convolution.
+"""Light multi-scale: the grids of four layers, each through a linear layer, are added at the finest and convolved once.
 
-Adding linear maps of the parts is a linear map of their concatenation, the multi-layer linear head of DINOv2 (sec.
-7.4), to which this adds one convolution. It upsamples nothing but its output.
+The sum of linear maps of the parts is a linear map of their concatenation, which is the multi-layer linear head of
+DINOv2 (sec. 7.4); this decoder adds one 3 x 3 convolution. It upsamples to the labels only once, at its output.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ WIDTH = 256
 def build(
     layers: Sequence[Layer], task: Task, *, outputs: int, image: tuple[int, int], width: int = WIDTH
 ) -> nn.Module:
-    """Return the decoder: ``(taps, size)`` -> (B, outputs, H, W).
+    """Return the decoder, a module ``(taps, size)`` -> (B, outputs, H, W).
 
     Args:
         layers: four, shallow to deep.
-        task: of a kind that it serves.
-        outputs: classes, or 1 for values.
+        task: of one of the kinds it serves.
+        outputs: number of classes, or 1 for values.
         image: not used.
-        width: channels inside.
+        width: number of channels inside the decoder.
     """
     from bench.decoders.parts.dense import Dense, SumFuse
     from bench.decoders.parts.pyramid import Standardised

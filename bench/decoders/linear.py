@@ -1,7 +1,8 @@
-"""Linear: on the standardised image vector, or on the standardised token grid with bilinear upsampling.
+"""Linear: a linear layer on the standardised image vector, or on the standardised token grid with bilinear upsampling.
 
-The gradient-trained twin of the frozen probes: linear evaluation as in DINOv2 (Oquab et al. 2023, sec. 7.4), with a
-z-score a channel from training statistics in place of batch norm, see `bench.decoders.parts.norms`.
+It is the counterpart of the frozen probes that is trained by gradient descent: linear evaluation as in DINOv2 (Oquab et
+al. 2023, sec. 7.4), with each channel standardised by training statistics instead of batch norm, see
+`bench.decoders.parts.norms`.
 """
 
 from __future__ import annotations
@@ -17,17 +18,17 @@ if TYPE_CHECKING:
 
 
 def build(layers: Sequence[Layer], task: Task, *, outputs: int, image: tuple[int, int]) -> nn.Module:
-    """Return the head: ``(taps, size)`` -> (B, outputs), or (B, outputs, H, W) of dense tasks.
+    """Return the head, a module ``(taps, size)`` -> (B, outputs), or (B, outputs, H, W) for dense tasks.
 
     Args:
-        layers: the one it reads.
-        task: of a kind that it serves.
-        outputs: classes, or values.
+        layers: the only layer it reads.
+        task: of one of the kinds it serves.
+        outputs: number of classes or values.
         image: not used.
     """
     from torch import nn
 
-    from bench.decoders.parts.dense import Dense, One
+    from bench.decoders.parts.dense import Dense, OnlyMap
     from bench.decoders.parts.pooled import Linear
     from bench.decoders.parts.pyramid import Standardised
 
@@ -35,7 +36,7 @@ def build(layers: Sequence[Layer], task: Task, *, outputs: int, image: tuple[int
     channels = layers[0].channels
     if not task.dense:
         return Linear(channels, outputs)
-    return Dense(Standardised(layers), One(nn.Identity()), width=channels, outputs=outputs)
+    return Dense(Standardised(layers), OnlyMap(nn.Identity()), width=channels, outputs=outputs)
 
 
 DECODER = Decoder(

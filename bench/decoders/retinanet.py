@@ -1,6 +1,6 @@
-"""RetinaNet: classes and boxes straight from anchors on a feature pyramid, by focal loss.
+"""RetinaNet: classes and boxes directly from anchors on a feature pyramid, trained with focal loss.
 
-torchvision's head over the pyramid of `bench.decoders.parts.boxes`.
+The head is torchvision's, over the pyramid of `bench.decoders.parts.boxes`.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ WIDTH = 128
 def build(
     layers: Sequence[Layer], task: Task, *, outputs: int, image: tuple[int, int], width: int = WIDTH
 ) -> nn.Module:
-    """Return the detector: ``(taps, size, targets)`` -> losses in training mode, else the boxes of each image.
+    """Return the detector, a module ``(taps, size, targets)`` -> losses in training mode, else the boxes of each image.
 
     Args:
-        layers: four, shallow to deep; of a network with one stride only the last is read.
-        task: of a kind that it serves.
-        outputs: classes.
+        layers: four, shallow to deep; of a network with a single stride only the last is read.
+        task: of one of the kinds it serves.
+        outputs: number of classes.
         image: (H, W) of the network's input in pixels.
-        width: channels inside.
+        width: number of channels inside the decoder.
     """
     from bench.decoders.parts.box_heads import retinanet
     from bench.decoders.parts.boxes import Detector, Neck, finest_map, frame_of

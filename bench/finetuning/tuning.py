@@ -20,7 +20,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "mlp": ("fc1", "fc2", "fc3"),
     **{name: (name,) for name in ("norm1", "qkv", "q", "k", "v", "proj", "norm2", "fc1", "fc2", "fc3")},
 }
-"""Ways to tune one type of module alone: their canonical names, see `bench.networks.backbones.ModulesMap`."""
+"""Ways to tune one type of module alone: their canonical names, see `bench.networks.blocks.ModulesMap`."""
 ADAPTED = ("qkv", "q", "k", "v", "proj", "fc1", "fc2", "fc3")
 
 

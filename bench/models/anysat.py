@@ -1,16 +1,16 @@
 """AnySat (Astruc et al. 2024, arXiv:2412.14123): one network for series of any sensor, resolution and extent.
 
-Of its eleven sensors, two are offered: Sentinel-2 in 10 bands and Sentinel-1 as VV and VH (the publisher's ``s1-asc``;
-its ``s1`` has their ratio besides). Input is standardised band by band with the statistics of the dataset at hand, "as
-(data - mean) / std" (README of gastruc/AnySat), which is also how each of its pretraining datasets entered. Dates are
-days of the year; an image of unknown date is of day 0, as in the authors' evaluations (``src/data/So2Sat.py``).
+Two of its eleven sensors are supported: Sentinel-2 in 10 bands, and Sentinel-1 as VV and VH (the publisher's
+``s1-asc``; its ``s1`` also has their ratio). Each input band is standardised with the statistics of the dataset at
+hand, "as (data - mean) / std" (README of gastruc/AnySat), as was each of its pretraining datasets. Dates enter as days
+of the year; an image of unknown date has day 0, as in the authors' evaluations (``src/data/So2Sat.py``).
 
-Patches are of 4 pixels of 10 metres, the smallest that large tiles were cut into in pretraining, and images of up to
-128 pixels make the 1024 patches that the authors advise not to exceed. Smaller images are taken at their own size.
+A patch has 4 pixels of 10 metres on each side, the smallest patch into which large tiles were cut in pretraining. An
+image of 128 pixels then has 1024 patches, which the authors advise not to exceed. Smaller images keep their own size.
 
-The blocks are the 6 of the spatial transformer, which sees the pixels of a patch, the 6 over patches, and the cross
-block that makes one token of a place's. The image vector is the tile's class token, which there is from ``block_7`` on.
-What the authors use for segmentation is the last grid beside each pixel's own token after ``block_6``.
+The blocks are the 6 of the spatial transformer, which encodes the pixels of a patch, the 6 over patches, and the cross
+block, which merges the tokens at a place into one. The image vector is the class token of the tile, which exists from
+``block_7`` on. For segmentation the authors use the last grid together with each pixel's token after ``block_6``.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ BANDS = (*sentinel2_bands("b02 b03 b04 b05 b06 b07 b08 b8a b11 b12"), *sentinel1
 
 
 def load_anysat(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Band, ...]) -> Backbone:
-    """Return AnySat base over `bands` that cuts patches of ``entry.patch`` pixels.
+    """Return AnySat base for `bands`, with patches of ``entry.patch`` pixels.
 
     Args:
         entry: one of `ENTRIES`, its random twin, or a copy with another ``patch``.
-        weights: the publisher's file; the parts for other sensors are dropped.
+        weights: the publisher's file, or None for random init; the parts for other sensors are dropped.
         seed: of the random init.
         bands: all bands of s2, of s1, or of both, in the order of `BANDS`.
 
     Raises:
-        MissingWeights: see `bench.networks.checkpoints.load_state`.
+        MissingWeights: see `bench.networks.backbones.built`.
     """
     from bench.networks.anysat import AnySatBackbone, AnySatNetwork
     from bench.networks.backbones import built
@@ -45,9 +45,9 @@ def load_anysat(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple
 
 
 def _rename(key: str) -> str | None:
-    """Return the key, or None for what another sensor needs and for the filler of masked pixels."""
-    ours = key.startswith(("projector_s2.", "projector_s1-asc.")) and not key.endswith("pad_parameter")
-    return key if ours or not key.startswith("projector_") else None
+    """Return the key, or None for a part of another sensor and for the value that fills masked pixels."""
+    kept = key.startswith(("projector_s2.", "projector_s1-asc.")) and not key.endswith("pad_parameter")
+    return key if kept or not key.startswith("projector_") else None
 
 
 ENTRIES = (

@@ -1,28 +1,29 @@
-"""Clay 1.0 and 1.5 (Clay Foundation, 2024): masked autoencoders for any bands, told wavelengths, scale, date and place.
+"""Clay 1.0 and 1.5 (Clay Foundation 2024): masked autoencoders for any bands, given wavelengths, scale, date and place.
 
 Bands enter with their central wavelengths in micrometres (radar at the authors' placeholders, 3.5 and 4.0) and are
-standardised with the moments of pretraining, both as ``configs/metadata.yaml`` of Clay-foundation/model lists them, at
-tag v1.0 for version 1.0. Sentinel-2 level 2A, Landsat collection 2 surface reflectance and NAIP were in both
-trainings; Sentinel-1 (terrain corrected) is in linear power for version 1.0 and in dB for 1.5. Landsat's moments are
-listed in digital numbers and are restated here in reflectance x 10000 (``0.275 x - 2000``, collection 2's own scale).
-The network takes the bands a suite has and does without the others. Pretraining showed it one sensor at a time: where
-a suite gives several, they enter together by their wavelengths, which is the network's way but no part of its training.
-Aerial RGB (LINZ), MODIS and commercial imagery were in pretraining too; no entry is made for them.
+standardised with the moments of pretraining; both are as listed in ``configs/metadata.yaml`` of Clay-foundation/model,
+at tag v1.0 for version 1.0. Both versions were pretrained on Sentinel-2 level 2A, Landsat collection 2 surface
+reflectance and NAIP; terrain-corrected Sentinel-1 is in linear power for version 1.0 and in dB for version 1.5. The
+moments of Landsat are listed in digital numbers and are converted here to reflectance x 10000 (``0.275 x - 2000``, the
+scale of collection 2). The network takes the bands that a suite has and needs no others. In pretraining it saw one
+sensor at a time. Where a suite has several sensors, their bands enter together by wavelength, which the network
+supports but was not trained for. Pretraining also included aerial RGB (LINZ), MODIS and commercial imagery; they have
+no entry.
 
-Positions count metres: the ground size of a pixel as fed where the suite's is known, else the smallest of its sensors.
-The week of the year, and latitude and longitude, enter as sines and cosines where known and as zeros where not, as for
-a fifth of the pretraining's images (``claymodel/datamodule.py``). The hour, which suites do not tell, is always zeros;
-in pretraining it was known whenever the week was.
+Positions are in metres: they use the ground size of a pixel as fed where the suite states it, otherwise the smallest of
+the sensors. The week of the year, and latitude and longitude, enter as sines and cosines, or as zeros where unknown, as
+for a fifth of the images in pretraining (``claymodel/datamodule.py``). The hour, which suites do not provide, is always
+zeros; in pretraining it was known whenever the week was.
 
-An image is pooled by its class token, as by the authors' classifier and exported embedders (``claymodel/finetune``).
-Positions are computed for any grid, so images of whole 8-pixel patches are taken at their own resolution.
+The image vector is the class token, as in the authors' classifier and exported embedders (``claymodel/finetune``).
+Positions are computed for any grid, so that images of whole 8-pixel patches keep their own resolution.
 
-The network is written anew. terratorch 1.2.11 carries both versions, but importing its modules sets torch's float32
-matrix products to "medium" precision for the whole process.
+The network is reimplemented here. terratorch 1.2.11 includes both versions, but importing its modules sets torch's
+float32 matrix products to "medium" precision for the whole process.
 
-Layers for decoders of several levels are those of the segmentor published with version 1.0 (``feature_maps`` in
-``configs/segment_chesapeake.yaml`` at tag v1.0), which reads the final norm's output as a fifth. That of version 1.5
-reads the last layer alone.
+The published taps for multi-level decoders are those of the segmentation model released with version 1.0
+(``feature_maps`` in ``configs/segment_chesapeake.yaml`` at tag v1.0), which reads the output of the final norm as a
+fifth. The segmentation model of version 1.5 reads the last layer only.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from pathlib import Path
 
 from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
 
-# Name, wavelength, sampling distance, mean and standard deviation.
+# Name, wavelength in micrometres, ground sampling distance in metres, mean and standard deviation.
 SENTINEL_2 = (
     ("b02", 0.493, 10.0, 1105.0, 1809.0),
     ("b03", 0.56, 10.0, 1355.0, 1757.0),
@@ -79,14 +80,15 @@ def load_clay(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[B
 
     Args:
         entry: one of `ENTRIES` or its random twin.
-        weights: the publishers' checkpoint; its decoder, its teacher and the projection onto that are dropped.
+        weights: the publishers' checkpoint, or None for random init; its decoder, its teacher and the projection onto
+            the teacher's features are dropped.
         seed: of the random init.
-        bands: any of the entry's, in any order.
+        bands: any bands of the entry, in any order.
 
     Raises:
-        MissingWeights: see `bench.networks.checkpoints.load_state`.
+        MissingWeights: see `bench.networks.backbones.built`.
     """
-    from bench.networks.backbones import built
+    from bench.networks.backbones import built, stacking_order
     from bench.networks.clay import ClayBackbone, ClayEncoder
 
     network = built(
@@ -97,18 +99,16 @@ def load_clay(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[B
         rename=encoder_key,
     )
     nominal = {band.name: band.gsd_m for band in entry.bands}
-    sensors = list(dict.fromkeys(band.sensor for band in bands))
-    stacked = sorted(bands, key=lambda band: sensors.index(band.sensor))
     return ClayBackbone(
         network,
         bands,
-        wavelengths=[WAVELENGTHS[band.name] for band in stacked],
+        wavelengths=[WAVELENGTHS[band.name] for band in stacking_order(bands)],
         gsd=min(band.gsd_m or nominal[band.name] or 10.0 for band in bands),
     )
 
 
 def encoder_key(key: str) -> str | None:
-    """Return the encoder's name of a key of a publishers' file, None for one of another part of the training."""
+    """Return the encoder's name for a key of a publishers' file, or None for a key of another part of the training."""
     if key.startswith("model.") and not key.startswith("model.encoder."):
         return None
     return key.removeprefix("model.encoder.")

@@ -1,18 +1,19 @@
 """Copernicus-FM (Wang et al. 2025, arXiv:2503.11849): a ViT whose patch embedding is generated from the bands' spectra.
 
-Each band enters by centre wavelength and bandwidth, beside longitude and latitude, date, and the area of a patch on the
-ground; what is unknown of an image is replaced by a learnt token. Its other mode, by the names of variables in words,
-is not offered.
+Each band enters by centre wavelength and bandwidth. The network is also given longitude and latitude, date, and the
+area of a patch on the ground; a learned token replaces what is unknown for an image. Its second mode, in which
+variables enter by their names in words, is not supported.
 
 Bands, wavelengths, bandwidths and moments are those of pretraining (``Copernicus-FM/src/engine_pretrain.py`` and
-``main_pretrain.py`` of zhu-xlab/Copernicus-FM): Sentinel-2 level 1C as reflectance x 10000, Sentinel-1 in dB, each
-standardised. Bands it was not trained on are reflectance too, and enter with the moments of the Sentinel-2 band that is
-nearest: true-colour previews and harmonised Landsat-Sentinel as Sentinel-2's own bands, Landsat's with the centres and
-widths of its Operational Land Imager that USGS publishes.
+``main_pretrain.py`` of zhu-xlab/Copernicus-FM): Sentinel-2 level 1C as reflectance x 10000 and Sentinel-1 in dB, each
+standardised. Bands on which it was not trained are reflectance too, and enter with the moments of the nearest
+Sentinel-2
+band: true-colour previews and harmonised Landsat-Sentinel as the corresponding Sentinel-2 bands, Landsat with the
+centres and widths of its Operational Land Imager as published by USGS.
 
-Images are resized to 224 pixels and cut into patches of 16, as its authors do for Sentinel-1 and Sentinel-2. An image
-is pooled by the mean of its patch tokens. The file has no final norm (the authors fit one per task), so layers end at
-``block_12``. Layers for decoders of several levels are those of the authors' benchmark (``Copernicus-Bench/src/
+Images are resized to 224 pixels and cut into patches of 16, as the authors do for Sentinel-1 and Sentinel-2. The image
+vector is the mean over patch tokens. The file has no final norm (the authors fit one per task), so the layers end at
+``block_12``. The published taps for multi-level decoders are those of the authors' benchmark (``Copernicus-Bench/src/
 foundation_models/CopernicusFM/models_dwv_seg.py`` of the same repository at da95635).
 """
 
@@ -45,7 +46,7 @@ SENTINEL2 = {
 }
 GSD = {"b01": 60.0, "b02": 10.0, "b03": 10.0, "b04": 10.0, "b08": 10.0, "b09": 60.0, "b10": 60.0}
 RADAR = {"s1.vv": (5e7, 1e9, -12.59, 5.26), "s1.vh": (5e7, 1e9, -20.26, 5.91)}
-# Bands of other sensors that are Sentinel-2's, and that are near one of them.
+# Bands of other sensors that count as a Sentinel-2 band.
 SAME = {
     "rgb.red": "b04",
     "rgb.green": "b03",
@@ -57,6 +58,7 @@ SAME = {
     "hls.swir1": "b11",
     "hls.swir2": "b12",
 }
+# Landsat: wavelength and bandwidth in nanometres, and the nearest Sentinel-2 band.
 LANDSAT = {
     "landsat.coastal": (443.0, 16.0, "b01"),
     "landsat.blue": (482.0, 60.0, "b02"),
@@ -86,19 +88,20 @@ BANDS = tuple(
 
 
 def load_copernicusfm(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Band, ...]) -> Backbone:
-    """Return torchgeo's Copernicus-FM base over `bands`, with the publisher's weights or at random init.
+    """Return torchgeo's Copernicus-FM base for `bands`, with the publisher's weights or at random init.
 
     Args:
         entry: one of `ENTRIES` or its random twin.
-        weights: torchgeo's file, or the authors'; the patch embedding for variables is dropped.
+        weights: the file of torchgeo or of the authors, or None for random init; the patch embedding for variables is
+            dropped.
         seed: of the random init.
-        bands: any of `BANDS`, in any order. The area of a patch is told to the network where all of them state one
-            ground sampling distance, which is then that of the pixels as fed.
+        bands: any of `BANDS`, in any order. The network is given the area of a patch if all bands state the same ground
+            sampling distance, which then is that of the pixels as fed.
 
     Raises:
-        MissingWeights: see `bench.networks.checkpoints.load_state`.
+        MissingWeights: see `bench.networks.backbones.built`.
     """
-    from bench.networks.backbones import built
+    from bench.networks.backbones import built, stacking_order
     from bench.networks.copernicusfm import CopernicusFMBackbone
 
     network = built(
@@ -108,30 +111,29 @@ def load_copernicusfm(entry: ModelEntry, weights: Path | None, seed: int, bands:
         entry=entry.name,
         rename=lambda key: None if key.startswith("patch_embed_variable.") else key,
     )
-    sensors = list(dict.fromkeys(band.sensor for band in bands))
-    spectra = [SPECTRA[band.name] for band in sorted(bands, key=lambda band: sensors.index(band.sensor))]
-    distances = {band.gsd_m for band in bands}
-    distance = distances.pop() if len(distances) == 1 else None
+    spectra = [SPECTRA[band.name] for band in stacking_order(bands)]
+    gsds = {band.gsd_m for band in bands}
+    gsd = gsds.pop() if len(gsds) == 1 else None
     return CopernicusFMBackbone(
         network,
         bands,
         wavelengths=[centre for centre, *_ in spectra],
         bandwidths=[width for _, width, *_ in spectra],
-        area=(entry.patch * distance / 1000) ** 2 if distance else float("nan"),
+        area=(entry.patch * gsd / 1000) ** 2 if gsd else float("nan"),
     )
 
 
 def _network() -> torch.nn.Module:
-    """Return Copernicus-FM base as before pretraining, without the parts that this entry or the file has no use for."""
+    """Return Copernicus-FM base as initialised for pretraining, without the parts that neither entry nor file uses."""
     import torch
     from timm.layers import build_sincos2d_pos_embed
     from torchgeo.models import copernicusfm_base
 
-    # The authors' norms divide by a smaller epsilon than torchgeo's.
+    # The authors' norms use a smaller epsilon than torchgeo's.
     network: Any = copernicusfm_base(num_classes=0, norm_layer=partial(torch.nn.LayerNorm, eps=1e-6))
     network.fc_norm = torch.nn.Identity()
     del network.patch_embed_variable
-    # torchgeo leaves these at zero, for its file to fill; a random twin needs its positions.
+    # torchgeo initialises these with zeros, to be filled from its file; a random twin needs positions and tokens.
     positions = build_sincos2d_pos_embed([14, 14], network.pos_embed.shape[-1], interleave_sin_cos=False)
     with torch.no_grad():
         network.pos_embed[0, 1:] = positions

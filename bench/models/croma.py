@@ -1,16 +1,16 @@
-"""CROMA (Fuller et al. 2023, arXiv:2311.00566): radar and optical encoders and a joint one, contrastive and masked.
+"""CROMA (Fuller et al. 2023, arXiv:2311.00566): a radar, an optical and a joint encoder, contrastive and masked.
 
-Sentinel-2 in 12 bands (without cirrus, b10) and Sentinel-1 in dB; whichever a suite has. With one sensor its own
-encoder is tapped (12 blocks for s2, 6 for s1); with both, the optical encoder's embedding and 12 blocks, then the 6
-blocks of the joint encoder as ``block_13`` to ``block_18``, then the joint norm. `depth` below is that of the optical
-encoder; `parameters` counts both encoders and the joint one.
+Input is Sentinel-2 in 12 bands (without cirrus, b10) and Sentinel-1 in dB, whichever of them a suite has. With one
+sensor, the layers are those of its encoder (12 blocks for s2, 6 for s1). With both sensors, they are the embedding and
+the 12 blocks of the optical encoder, then the 6 blocks of the joint encoder as ``block_13`` to ``block_18``, then the
+joint norm. `depth` below is that of the optical encoder; `parameters` counts the radar, optical and joint encoders.
 
-Each image and band is mapped from mean -/+ 2 standard deviations to 0..1 and clipped, after SatMAE and SeCo, where
-that is done image by image; the example in antofuller/CROMA's README takes the moments over the whole batch, so that
-an image's features would depend on its neighbours.
+Each band of each image is mapped from mean -/+ 2 standard deviations to 0..1 and clipped, as in SatMAE and SeCo, where
+this is done per image. The example in the README of antofuller/CROMA computes the moments over the whole batch, which
+would make the features of an image depend on the other images of its batch.
 
-Pretrained at 120 pixels. Positions are ALiBi biases, made for other sizes: smaller images of whole 8-pixel patches are
-taken at their own resolution.
+The network was pretrained at 120 pixels. Positions are ALiBi biases, which exist for other sizes: smaller images of
+whole 8-pixel patches keep their own resolution.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ BANDS = (*OPTICAL, *sentinel1_bands())
 
 
 def parts_for(bands: tuple[Band, ...]) -> tuple[str, ...]:
-    """Return the parts of the network, as the publisher's file names them, that the sensors of `bands` need."""
+    """Return the parts of the network that the sensors of `bands` need, by their names in the publisher's file."""
     sensors = {band.sensor for band in bands}
     if sensors == {"s1", "s2"}:
         return ("s1_encoder", "s2_encoder", "joint_encoder")
@@ -44,13 +44,13 @@ def load_croma(
 
     Args:
         entry: one of `ENTRIES` or its random twin.
-        weights: the publisher's file, or torchgeo's copy of it.
+        weights: the publisher's file or torchgeo's copy of it, or None for random init.
         seed: of the random init.
         bands: all bands of s2, of s1, or of both, in the order of `BANDS`.
         size: ``base`` or ``large``.
 
     Raises:
-        MissingWeights: see `bench.networks.checkpoints.load_state`.
+        MissingWeights: see `bench.networks.backbones.built`.
     """
     from bench.networks.backbones import built
     from bench.networks.croma import CROMABackbone
@@ -61,7 +61,7 @@ def load_croma(
         weights,
         seed=seed,
         entry=entry.name,
-        # The other parts of the file belong to a sensor that is not there.
+        # The other parts of the file belong to a sensor that is not given.
         rename=lambda key: key if key.split(".")[0] in parts else None,
     )
     return CROMABackbone(network, bands)
@@ -71,7 +71,7 @@ def _network(parts: tuple[str, ...], size: str) -> torch.nn.Module:
     from torchgeo.models import croma_base, croma_large
 
     modalities = [name for name, part in (("sar", "s1_encoder"), ("optical", "s2_encoder")) if part in parts]
-    # torchgeo computes the attention bias of one image size in a slow loop; the backbone computes its own.
+    # torchgeo computes the attention bias for one image size in a slow loop; the backbone computes its own.
     network: Any = (croma_large if size == "large" else croma_base)(modalities=modalities, image_size=8)
     del network.attn_bias
     for name, _ in list(network.named_children()):

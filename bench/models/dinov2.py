@@ -1,23 +1,24 @@
-"""DINOv2 (Oquab et al. 2023, arXiv:2304.07193): ViTs trained on photographs alone by self-distillation.
+"""DINOv2 (Oquab et al. 2023, arXiv:2304.07193): ViTs trained by self-distillation on photographs only.
 
-A control of what photographs teach without labels. Three bands, red, green, blue, on the scale 0..255, normalised with
-the ImageNet moments times 255 (``dinov2/data/transforms.py`` of facebookresearch/dinov2; timm's pretrained
-configurations say the same). Satellite reflectance is shown to them as an 8-bit preview shows it (see
+They are a control: what can be learned from photographs without labels. The bands are red, green and blue on the scale
+0..255, normalised with the ImageNet moments times 255 (``dinov2/data/transforms.py`` of facebookresearch/dinov2, and
+equally timm's pretrained configurations). Satellite reflectance is converted to the scale of 8-bit previews (see
 `bench.core.UNITS`).
 
-The published positions are a grid of 37 x 37 patches of 14 pixels, from a last short phase of training at 518 pixels;
-most of training, and the authors' linear evaluation, is at 224. So is this entry: images are resized to 224 pixels
-(larger dense ones are covered by windows of that side) and the positions brought to 16 x 16 as the authors bring them.
-Their networks without registers do that by bicubic interpolation with an offset of 0.1 patches and no antialiasing
-(timm's own resampling, antialiased, is another); those with four register tokens (Darcet et al. 2023,
-arXiv:2309.16588; the variant ``reg4``) do as timm does (``dinov2/hub/backbones.py``).
+The published positions are for a grid of 37 x 37 patches of 14 pixels, from a short last phase of training at 518
+pixels; most of the training and the authors' linear evaluation are at 224 pixels. This entry uses 224 pixels too:
+images are resized (larger images of dense tasks are covered by windows of that size) and the positions are interpolated
+to 16 x 16 in the authors' way. For networks without registers this is bicubic interpolation with an offset of 0.1
+patches and without antialiasing, which differs from timm's antialiased interpolation. For networks with four register
+tokens (Darcet et al. 2023, arXiv:2309.16588; the variant ``reg4``) the authors' way is timm's
+(``dinov2/hub/backbones.py``).
 
-An image is pooled by its class token, first of the two pools of the authors' linear evaluation. A random twin has its
-layer scales at 1, the value the authors' network is built with: at the 1e-5 that pretraining starts from, each of its
-layers would be its embedding.
+The image vector is the class token, the first of the two pools in the authors' linear evaluation. Random twins have
+layer scales of 1, the value with which the authors' network is built: with 1e-5, from which pretraining starts, every
+layer would equal the embedding.
 
-Layers for decoders of several levels are those of the authors' depth heads, which take them without the final norm
-(``dinov2/hub/depthers.py`` at b8931f7; there is none for networks with registers).
+The published taps for multi-level decoders are those of the authors' depth heads, which read them without the final
+norm (``dinov2/hub/depthers.py`` at b8931f7; there is no such head for networks with registers).
 """
 
 from __future__ import annotations
@@ -47,19 +48,21 @@ def load_dinov2(
 
     Args:
         entry: one of `ENTRIES` or its random twin.
-        weights: timm's file; of a network without registers also the authors' (its mask token is dropped).
+        weights: timm's file, for a network without registers also the authors' file (whose mask token is dropped), or
+            None for random init.
         seed: of the random init.
         bands: `BANDS`, in that order.
         size: ``small``, ``base`` or ``large``.
-        registers: has four register tokens.
+        registers: whether the network has four register tokens.
 
     Raises:
-        MissingWeights: see `bench.networks.checkpoints.load_state`.
+        MissingWeights: see `bench.networks.backbones.built`.
     """
     import timm
 
-    from bench.networks.backbones import ViTBackbone, built
+    from bench.networks.backbones import built
     from bench.networks.dinov2 import DINOv2Backbone
+    from bench.networks.vit import ViTBackbone
 
     network = built(
         lambda: timm.create_model(

@@ -1,25 +1,26 @@
 """DINOv3 (Simeoni et al. 2025, arXiv:2508.10104): ViTs distilled from a 7-billion-parameter self-distilled teacher.
 
-``dinov3_large.sat`` comes of SAT-493M, 512-pixel tiles of Maxar imagery in true colour at 0.6 m; the others of
-LVD-1689M, photographs from the web. ``dinov3_large`` and ``dinov3_large.sat`` are one architecture, so what differs is
-the data.
+``dinov3_large.sat`` was trained on SAT-493M, 512-pixel tiles of Maxar imagery in true colour at 0.6 m; the others on
+LVD-1689M, photographs from the web. ``dinov3_large`` and ``dinov3_large.sat`` have the same architecture, so that only
+their training data differ.
 
-Three bands, red, green, blue, on the scale 0..255, normalised with the moments of each training set times 255, resized
-to 256 pixels (README of facebookresearch/dinov3, "Image transforms"; timm's pretrained configurations say the same).
-Satellite reflectance is shown to them as an 8-bit preview shows it (see `bench.core.UNITS`). Positions are rotary and
-relative to the image's sides. An image is pooled by its class token, as the authors do; timm's default is the mean.
+The bands are red, green and blue on the scale 0..255, normalised with the moments of the training set times 255; images
+are resized to 256 pixels (README of facebookresearch/dinov3, "Image transforms", and equally timm's pretrained
+configurations). Satellite reflectance is converted to the scale of 8-bit previews (see `bench.core.UNITS`). Positions
+are rotary and relative to the sides of the image. The image vector is the class token, as for the authors; timm's
+default is the mean.
 
-The network is timm's, which differs from the authors' in two ways that its model cards tell. It leaves out the biases
-of queries, keys and values, all zero in the published weights. And it computes the periods of the rotary positions in
-full precision, where the published files hold them rounded to bfloat16; they are rounded here too.
+The network is timm's, which differs from the authors' network in two ways, stated in timm's model cards. It leaves out
+the biases of queries, keys and values, which are all zero in the published weights. It computes the periods of the
+rotary positions in full precision, whereas the published files hold them rounded to bfloat16; here they are rounded
+too.
 
-A random twin has its layer scales at 1: at the 1e-5 that pretraining starts from, each of its layers would be its
-embedding.
+Random twins have layer scales of 1: with 1e-5, from which pretraining starts, every layer would equal the embedding.
 
-Layers for decoders of several levels are those of the authors' depth and canopy height heads
-(``dinov3/hub/depthers.py`` and ``dinov3/eval/depth/models/encoder.py`` at 6876159), the first of the photographs' large
-network one block early, "used in the paper" (``dinov3/eval/segmentation/models``). The heads put each through the
-final norm; of all but the last, the state before it is what there is to tap.
+The published taps for multi-level decoders are those of the authors' depth and canopy height heads
+(``dinov3/hub/depthers.py`` and ``dinov3/eval/depth/models/encoder.py`` at 6876159). For the large network of
+photographs the first tap is one block earlier, "used in the paper" (``dinov3/eval/segmentation/models``). The heads
+apply the final norm to each layer they read; of all layers but the last, only the state before the norm can be tapped.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     import torch
 
 BANDS = rgb_bands()
-# Mean and standard deviation of values in 0..1.
+# Training set -> mean and standard deviation of values in 0..1.
 MOMENTS = {
     "lvd1689m": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "sat493m": ((0.43, 0.411, 0.296), (0.213, 0.156, 0.143)),
@@ -53,13 +54,13 @@ def load_dinov3(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple
 
     Args:
         entry: one of `ENTRIES` or its random twin.
-        weights: timm's file.
+        weights: timm's file, or None for random init.
         seed: of the random init.
         bands: `BANDS`, in that order.
         size: ``small``, ``base`` or ``large``.
 
     Raises:
-        MissingWeights: see `bench.networks.checkpoints.load_state`.
+        MissingWeights: see `bench.networks.backbones.built`.
     """
     from bench.networks.backbones import built
     from bench.networks.dinov3 import DINOv3Backbone
@@ -98,9 +99,9 @@ def _entry(size: str, *, data: str = "lvd1689m", depth: int, width: int, paramet
             file=f"{name}/model.safetensors",
             url=f"https://huggingface.co/timm/{tag}/resolve/main/model.safetensors",
             licence="DINOv3 License",
-            how="read the DINOv3 License (ai.meta.com/resources/models-and-libraries/dinov3-license), which binds who "
-            f"uses the weights; then fetch model.safetensors of huggingface.co/timm/{tag}, timm's copy, not the gated "
-            "files of the authors, whose layout differs",
+            how="read the DINOv3 License (ai.meta.com/resources/models-and-libraries/dinov3-license), which binds "
+            f"every user of the weights; then fetch model.safetensors from huggingface.co/timm/{tag}, timm's copy (the "
+            "gated files of the authors have another layout)",
             source=f"timm 1.0, pretrained configuration {tag}; no hash stated; published there without a gate "
             "(facebookresearch/dinov3 issue 145)",
         ),

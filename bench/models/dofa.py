@@ -1,22 +1,24 @@
 """DOFA (Xiong et al. 2024, arXiv:2403.15356): a ViT whose patch embedding is generated from the bands' wavelengths.
 
-Wavelengths: Sentinel-2 and RGB as in the authors' examples. Radar has no optical wavelength: Sentinel-1 bands enter at
-3.75, the placeholder of this release's pretraining; 5.405 belongs to DOFA v2 (torchgeo issue 3931 and pull request
-3942). Another band enters at the wavelength its suite declares; one without is refused, never given a stand-in.
+The wavelengths of Sentinel-2 and RGB bands are those of the authors' examples. Radar has no optical wavelength:
+Sentinel-1 bands enter at 3.75, the placeholder in the pretraining of this release; 5.405 belongs to DOFA v2 (torchgeo
+issue 3931 and pull request 3942). Other bands enter at the wavelength that their suite declares; a band without one is
+refused and gets no substitute.
 
-Normalisation is a z-score with the suite's train statistics. Pretraining standardised each band with the statistics of
-its own 8-bit archive (the README lists them: Sentinel-2 true colour as stretched by ESA, other bands over 8160, radar
-amplitudes clipped to 255), scales that reflectance and dB cannot be mapped to exactly, and nothing is listed for
-further bands. What the network was shown is mean 0 and spread 1 in each band, and its authors evaluate it so: with the
-statistics of each downstream dataset (xiong-zhitong/DOFA-pytorch, ``src/datasets/geobench_wrapper.py``). torchgeo's
-transform for these weights only crops and leaves normalisation to the user.
+Each band is standardised with the train statistics of the suite. Pretraining standardised each band with the statistics
+of its own 8-bit archive (listed in the README: Sentinel-2 true colour as stretched by ESA, other bands divided by 8160,
+radar amplitudes clipped to 255). Reflectance and dB cannot be mapped exactly to these scales, and none is listed for
+further bands. In pretraining the network received mean 0 and standard deviation 1 in each band, and its authors
+evaluate it in this way, with the statistics of each downstream dataset (xiong-zhitong/DOFA-pytorch,
+``src/datasets/geobench_wrapper.py``). torchgeo's transform for these weights only crops and leaves normalisation to the
+user.
 
-An image is pooled by the mean of its patch tokens. torchgeo's file has no final norm (its own is fitted per task), so
-layers end at ``block_12``. Positions are fixed at 14 x 14 patches: images are resized to 224 pixels.
+The image vector is the mean over patch tokens. torchgeo's file has no final norm (torchgeo fits its own per task), so
+the layers end at ``block_12``. Positions are fixed at 14 x 14 patches, so images are resized to 224 pixels.
 
-Layers for decoders of several levels are those of the authors' evaluations (xiong-zhitong/DOFA-pytorch,
-``foundation_models/DOFA/models_dwv_seg.py``). An example beside the weights, for the base network alone, has the last
-block of each quarter instead (zhu-xlab/DOFA, ``downstream_tasks/segmentation/configs/dofa_vit_seg.py``).
+The published taps for multi-level decoders are those of the authors' evaluations (xiong-zhitong/DOFA-pytorch,
+``foundation_models/DOFA/models_dwv_seg.py``). An example published with the weights, for the base network only, has the
+last block of each quarter instead (zhu-xlab/DOFA, ``downstream_tasks/segmentation/configs/dofa_vit_seg.py``).
 """
 
 from __future__ import annotations
@@ -43,38 +45,42 @@ WAVELENGTHS = {band.name: band.wavelength_um for band in BANDS}
 
 
 def wavelengths_of(bands: tuple[Band, ...]) -> list[float]:
-    """Return the wavelength in micrometres under which each band enters, sensors grouped in order of first band.
+    """Return the wavelength in micrometres at which each band enters, in the order of the channels of the network.
+
+    Args:
+        bands: see `load_dofa`.
 
     Raises:
-        Incompatible: a band has none.
+        Incompatible: a band has no wavelength.
     """
-    sensors = list(dict.fromkeys(band.sensor for band in bands))
-    found = []
-    for band in sorted(bands, key=lambda band: sensors.index(band.sensor)):
+    from bench.networks.backbones import stacking_order
+
+    wavelengths = []
+    for band in stacking_order(bands):
         wavelength = WAVELENGTHS.get(band.name) or band.wavelength_um
         if not wavelength:
             raise Incompatible(
-                f"DOFA needs the wavelength of each band; {band.name} declares none: leave it out with bands="
+                f"DOFA needs the wavelength of each band; {band.name} declares none. Leave it out with bands="
             )
-        found.append(wavelength)
-    return found
+        wavelengths.append(wavelength)
+    return wavelengths
 
 
 def load_dofa(
     entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Band, ...], *, size: str = "base"
 ) -> Backbone:
-    """Return torchgeo's DOFA over `bands`, with the publisher's weights or at random init.
+    """Return torchgeo's DOFA for `bands`, with the publisher's weights or at random init.
 
     Args:
         entry: one of `ENTRIES` or its random twin.
-        weights: torchgeo's file.
+        weights: torchgeo's file, or None for random init.
         seed: of the random init.
-        bands: any with a wavelength, in any order.
+        bands: any bands with a wavelength, in any order.
         size: ``base`` or ``large``.
 
     Raises:
         Incompatible: a band has no wavelength.
-        MissingWeights: see `bench.networks.checkpoints.load_state`.
+        MissingWeights: see `bench.networks.backbones.built`.
     """
     from bench.networks.backbones import built
     from bench.networks.dofa import DOFABackbone
@@ -85,14 +91,14 @@ def load_dofa(
 
 
 def _network(size: str) -> torch.nn.Module:
-    """Return DOFA as before pretraining, without the parts that torchgeo's file has no weights for."""
+    """Return DOFA as initialised for pretraining, without the parts for which torchgeo's file has no weights."""
     import torch
     from timm.layers import build_sincos2d_pos_embed
     from torchgeo.models import dofa_base_patch16_224, dofa_large_patch16_224
 
     network: Any = (dofa_large_patch16_224 if size == "large" else dofa_base_patch16_224)(num_classes=0)
     network.fc_norm = torch.nn.Identity()
-    # torchgeo leaves both at zero, for its files to fill; a random twin needs its positions.
+    # torchgeo initialises both with zeros, to be filled from its files; a random twin needs positions.
     positions = build_sincos2d_pos_embed([14, 14], network.embed_dim, interleave_sin_cos=False)
     with torch.no_grad():
         network.pos_embed[0, 1:] = positions

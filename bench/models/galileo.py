@@ -1,22 +1,22 @@
 """Galileo (Tseng et al. 2025, arXiv:2502.09356): one encoder for optical, radar, terrain and weather series.
 
-Input as in the publishers' evaluation of frozen features (nasaharvest/galileo, ``eval.py`` and ``src/eval``):
+The input is that of the publishers' evaluation of frozen features (nasaharvest/galileo, ``eval.py`` and ``src/eval``):
 
 * Sentinel-2 is top-of-atmosphere reflectance x 10000 without the offset of 2022 (COPERNICUS/S2_HARMONIZED), Sentinel-1
-  in dB, ERA5-Land as monthly mean temperature and monthly *sum* of precipitation in metres (``era5.tp_sum``; a mean of
-  daily precipitation is another quantity, thirty times smaller), SRTM elevation and slope.
-* Each band is mapped from its pretraining mean -/+ 2 standard deviations to 0..1, without clipping. NDVI is computed
-  from the raw values and left as it is.
-* A channel group whose first band is given is visible, and a band it lacks enters as raw zero; otherwise the group is
-  masked. So their CropHarvest evaluation decides, where it feeds temperature without precipitation. (Sentinel-2's NDVI
-  is visible there too; their evaluations on images mask it.)
-* The month is July where no date is known; the location token is there where longitude and latitude are.
-* Positions count metres: pixels are taken to be 10 m.
+  is in dB, ERA5-Land gives monthly mean temperature and the monthly *sum* of precipitation in metres (``era5.tp_sum``;
+  the mean of daily precipitation is a different quantity, thirty times smaller), SRTM gives elevation and slope.
+* Each band is mapped from its mean -/+ 2 standard deviations in pretraining to 0..1, without clipping. NDVI is computed
+  from the raw values and not normalised.
+* A channel group is visible if its first band is given; other bands of the group that are absent enter as raw zeros.
+  Otherwise the group is masked. This is the rule of the publishers' CropHarvest evaluation, which feeds temperature
+  without precipitation. (The NDVI of Sentinel-2 is visible there too; their evaluations on images mask it.)
+* An unknown month counts as July. The location token is visible where longitude and latitude are known.
+* Positions are in metres; a pixel counts as 10 m.
 
-Dynamic World, WorldCereal, TerraClimate, VIIRS and LandScan inputs of the pretraining are always masked here.
+The Dynamic World, WorldCereal, TerraClimate, VIIRS and LandScan inputs of pretraining are always masked here.
 
-A vector is the mean over all visible tokens, a grid cell the mean over the dates and channel groups at its place: of a
-block's tokens as they are, of the normed tokens at ``norm``.
+The vector is the mean over all visible tokens, a grid cell the mean over the dates and channel groups at its place.
+Both use the tokens as they leave a block, and at ``norm`` the tokens after the norm.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ BANDS = (
     Band(name="srtm.elevation", unit="metre", gsd_m=30.0),
     Band(name="srtm.slope", unit="degree", gsd_m=30.0),
 )
-# Mean and standard deviation over the pretraining data, from the repository's config/normalization.json.
+# Mean and standard deviation over the pretraining data, from config/normalization.json of the repository.
 STATISTICS = {
     "s1.vv": (-11.728724389184965, 4.887145774840316),
     "s1.vh": (-18.85558188024017, 5.730270320384293),
@@ -63,11 +63,11 @@ STATISTICS = {
     "srtm.elevation": (673.0152819503361, 983.0697298296237),
     "srtm.slope": (5.930092668915115, 8.167406789813247),
 }
-HEADS = {128: 8, 192: 3, 768: 12}  # by width, as in the repository's config/models
+HEADS = {128: 8, 192: 3, 768: 12}  # by width, as in config/models of the repository
 
 
 def _normalise() -> Normalise:
-    """Return the map of mean -/+ 2 standard deviations to 0..1; NDVI stays."""
+    """Return the map from mean -/+ 2 standard deviations to 0..1, which leaves NDVI unchanged."""
     pairs = [
         (mean - 2 * deviation, 4 * deviation)
         for mean, deviation in (STATISTICS.get(band.name, (0.5, 0.25)) for band in BANDS)
@@ -76,46 +76,43 @@ def _normalise() -> Normalise:
 
 
 def load_galileo(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Band, ...]) -> Backbone:
-    """Return a Galileo encoder in evaluation mode that is fed `bands` and cuts patches of ``entry.patch`` pixels.
+    """Return a Galileo encoder for `bands`, with patches of ``entry.patch`` pixels.
 
     Args:
-        entry: one of `ENTRIES`, or a copy with another ``patch`` of 1 to 8 pixels.
-        weights: the publisher's ``encoder.pt``; None for Xavier-uniform weights, as before pretraining.
-        seed: of that random init.
+        entry: one of `ENTRIES`, its random twin, or a copy with another ``patch`` of 1 to 8 pixels.
+        weights: the publisher's ``encoder.pt``, or None for Xavier-uniform weights, as before pretraining.
+        seed: of the random init.
         bands: in the order of ``entry.bands``.
 
     Raises:
-        Incompatible: no channel group that has a place is among the bands.
-        MissingWeights: see `bench.networks.checkpoints.load_state`.
+        Incompatible: the bands make no channel group visible that has a position in space.
+        MissingWeights: see `bench.networks.backbones.built`.
     """
-    import torch
-
-    from bench.networks.checkpoints import load_state
+    from bench.networks.backbones import built
     from bench.networks.galileo import SPACE, SPACE_TIME, GalileoNetwork
 
-    facts = zip(entry.bands, entry.normalise.shift, entry.normalise.scale, strict=True)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = GalileoNetwork(
-            width=entry.width,
-            depth=entry.depth,
-            heads=HEADS[entry.width],
-            bands=bands,
-            absent={band.name: -shift / scale for band, shift, scale in facts},
-        )
+    normalisation = zip(entry.bands, entry.normalise.shift, entry.normalise.scale, strict=True)
+    raw_zeros = {band.name: -shift / scale for band, shift, scale in normalisation}
+    network = built(
+        lambda: GalileoNetwork(
+            width=entry.width, depth=entry.depth, heads=HEADS[entry.width], bands=bands, absent=raw_zeros
+        ),
+        weights,
+        seed=seed,
+        entry=entry.name,
+        rename=_rename,
+    )
     if not any(group in network.sources for group in (*SPACE_TIME, *SPACE)):
         first = [members[0] for members in (*SPACE_TIME.values(), SPACE["SRTM"])]
         raise Incompatible(
             f"{entry.name} needs one of {' '.join(first)}; it is given {' '.join(band.name for band in bands)}"
         )
-    if weights is not None:
-        load_state(network, weights, entry=entry.name, rename=_rename)
     network.resize_patches(entry.patch)
-    return network.eval()
+    return network
 
 
 def _rename(key: str) -> str:
-    """Return our name of a key; some files carry ``.backbone`` in theirs."""
+    """Return the network's name for a key of the file; some files have ``.backbone`` in their keys."""
     key = key.replace(".backbone", "").replace("month_embed.weight", "month_embed")
     return key.replace(".proj.", ".") if "_embed." in key else key
 

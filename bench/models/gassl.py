@@ -1,8 +1,8 @@
 """Geography-aware self-supervised learning, GASSL (Ayush et al. 2021, arXiv:2011.09980): a ResNet-50 on fMoW RGB.
 
-Photographs of 8 bits over 255, then ImageNet's moments, at 224 pixels (``moco_fmow/main_moco_geo+tp.py`` of
-sustainlab-group/geography-aware-ssl; the same in torchgeo, whose file it is). The image vector is the mean of the last
-stage.
+Photographs of 8 bits are divided by 255 and normalised with the ImageNet moments, at 224 pixels
+(``moco_fmow/main_moco_geo+tp.py`` of sustainlab-group/geography-aware-ssl, and equally torchgeo, which provides the
+file). The image vector is the mean over the grid of the last stage.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from bench.core.sensors import rgb_bands
 from bench.networks.from_timm import load_resnet
 
 BANDS = rgb_bands()
-
 
 ENTRIES = (
     ModelEntry(

@@ -1,16 +1,16 @@
-"""GFM (Mendieta et al. 2023, arXiv:2302.04476): a Swin-B trained to rebuild GeoPile and to follow an ImageNet teacher.
+"""GFM (Mendieta et al. 2023, arXiv:2302.04476): a Swin-B trained to reconstruct GeoPile and follow an ImageNet teacher.
 
 Facts are from mmendiet/GFM at 4dd248e (README, ``configs/simmim_pretrain__swin_base__img192_window6__100ep.yaml``,
-``data/``, ``models/``). Photographs from 0.1 to 30 m, 192 pixels, red, green, blue on the scale 0..255, normalised
-with the ImageNet moments times 255. The network is timm's Swin with patches of 4 and windows of 6, which fit 192
-pixels: images are resized to it.
+``data/``, ``models/``). Pretraining used photographs of 0.1 to 30 m and 192 pixels. The bands are red, green and blue
+on the scale 0..255, normalised with the ImageNet moments times 255. The network is timm's Swin with patches of 4 and
+windows of 6, which fit 192 pixels, so images are resized to this size.
 
-The student, ``encoder`` in the file, is the model; its mask token, the teacher, the decoder and the projector are
-dropped. Layers are the patches, each of the 24 blocks, and the final norm; where a stage begins its block is preceded
-by the merging of patches. An image is pooled by the mean over the last grid, after the norm, as the authors do.
+The model is the student, ``encoder`` in the file; its mask token, the teacher, the decoder and the projector are
+dropped. The layers are the patches, each of the 24 blocks, and the final norm; the first block of a stage follows the
+merging of patches. The image vector is the mean over the last grid, after the norm, as for the authors.
 
-The authors' fine-tuning interpolates the position biases for other windows (8 at 256 pixels, 4 at 128); here windows
-stay as pretrained. GeoPile draws on NAIP, RSD46-WHU, MLRSNet, RESISC45 and PatternNet (paper, table 2); the teacher
+In fine-tuning the authors interpolate the position biases for other windows (8 at 256 pixels, 4 at 128); here windows
+stay as in pretraining. GeoPile includes NAIP, RSD46-WHU, MLRSNet, RESISC45 and PatternNet (paper, table 2); the teacher
 was trained on ImageNet-22k.
 """
 
@@ -32,10 +32,10 @@ DOWNSAMPLE = re.compile(r"layers\.(\d+)\.downsample\.")
 
 
 def _rename(key: str) -> str | None:
-    """Return timm's name of a key, or None for what is not the student's or is computed anew.
+    """Return timm's name for a key, or None for a key that is not the student's or whose value the network computes.
 
-    The authors' network merges patches at the end of a stage, timm's at the beginning of the next. Keys without
-    ``encoder`` are taken for timm's own, but for those of the teacher and the heads.
+    The authors' network merges patches at the end of a stage, timm's at the start of the next stage. Keys without
+    ``encoder`` count as timm's own names, except those of the teacher and the heads.
     """
     if key.startswith(("teacher.", "decoder.", "projector.")):
         return None
@@ -44,33 +44,33 @@ def _rename(key: str) -> str | None:
     name = key.removeprefix("encoder.")
     if name == "mask_token" or name.endswith((".relative_position_index", ".attn_mask")):
         return None
-    return DOWNSAMPLE.sub(lambda found: f"layers.{int(found[1]) + 1}.downsample.", name)
+    return DOWNSAMPLE.sub(lambda match: f"layers.{int(match[1]) + 1}.downsample.", name)
 
 
 def load_gfm(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Band, ...]) -> Backbone:
     """Return timm's Swin of the entry's size, with the publisher's weights or at random init.
 
     Args:
-        entry: one of `ENTRIES` or its random twin; `depth` counts the blocks, of which all stages but the third have 2.
-        weights: the publisher's file.
+        entry: one of `ENTRIES` or its random twin; `depth` counts the blocks, and all stages but the third have two.
+        weights: the publisher's file, or None for random init.
         seed: of the random init.
         bands: `BANDS`, in that order.
 
     Raises:
-        MissingWeights: see `bench.networks.checkpoints.load_state`.
+        MissingWeights: see `bench.networks.backbones.built`.
     """
     from timm.models.swin_transformer import SwinTransformer
 
-    from bench.networks.backbones import TIMM_BLOCK, PyramidBackbone, built
+    from bench.networks.backbones import built
+    from bench.networks.pyramid import timm_swin
 
     width = entry.width // 2 ** (STAGES - 1)
-    depths = (2, 2, entry.depth - 6, 2)
     network = built(
         lambda: SwinTransformer(
             img_size=entry.image_size,
             window_size=WINDOW,
             embed_dim=width,
-            depths=depths,
+            depths=(2, 2, entry.depth - 6, 2),
             num_heads=tuple(width * 2**stage // HEAD_WIDTH for stage in range(STAGES)),
             num_classes=0,
         ),
@@ -79,24 +79,7 @@ def load_gfm(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Ba
         entry=entry.name,
         rename=_rename,
     )
-    places = [(stage, block) for stage, count in enumerate(depths) for block in range(count)]
-    merging = {stage: (f"layers.{stage}.downsample",) for stage in range(1, STAGES)}
-    steps = [(*(merging.get(s, ()) if b == 0 else ()), f"layers.{s}.blocks.{b}") for s, b in places]
-    return PyramidBackbone(
-        network,
-        bands,
-        steps=[("patch_embed",), *steps],
-        channels=[width, *(width * 2**stage for stage, _ in places)],
-        strides=[4, *(4 * 2**stage for stage, _ in places)],
-        norm="norm",
-        channels_last=True,
-        modules_map={
-            f"block_{index}": {
-                name: f"network.layers.{stage}.blocks.{block}.{path}".rstrip(".") for name, path in TIMM_BLOCK.items()
-            }
-            for index, (stage, block) in enumerate(places, 1)
-        },
-    )
+    return timm_swin(network, bands)
 
 
 ENTRIES = (
@@ -120,7 +103,7 @@ ENTRIES = (
             url="https://huggingface.co/torchgeo/gfm/resolve/main/gfm.pth",
             licence="Apache-2.0",
             how="fetch gfm.pth from the OneDrive folder linked in the README of github.com/mmendiet/GFM",
-            source="licence from mmendiet/GFM; url from its copy at huggingface.co/torchgeo/gfm, no hash stated "
+            source="licence from mmendiet/GFM; url of the copy at huggingface.co/torchgeo/gfm, no hash stated "
             "(another copy, gfm.pth of huggingface.co/earthflow/GeoFMs, has sha256 "
             "7ec9f990055c7dc20b551ea9ae27b38f37f3912d5b52b325e62b291de86efc13)",
         ),

@@ -1,8 +1,9 @@
-"""Statistics of the pixels of each band: what a model must beat to have learned anything about an image.
+"""Statistics of the pixels of each band: the control that a model must beat to have learned anything about an image.
 
-Nine numbers a band: mean, standard deviation, minimum, maximum, and the 5, 25, 50, 75 and 95 % quantiles, over pixels
-and dates; for dense tasks the same over each cell of 8 x 8 pixels. The number of channels is nine times that of the
-bands (`width` is 0: it depends on them). It has one layer, ``embedding``, and no weights.
+There are nine statistics per band: mean, standard deviation, minimum, maximum, and the 5, 25, 50, 75 and 95 %
+quantiles, over pixels and dates; for dense tasks the same over each cell of 8 x 8 pixels. The number of channels is
+nine times the number of bands (`width` is 0 because it depends on them). The model has one layer, ``embedding``, and no
+weights.
 """
 
 from __future__ import annotations
@@ -13,17 +14,21 @@ from bench.core import Backbone, Band, ModelEntry, Normalise
 
 
 def load_image_stats(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Band, ...]) -> Backbone:
-    """Return the statistics of `bands` as a backbone; there is nothing random in it.
+    """Return the statistics of `bands` as a backbone; nothing in it is random.
 
     Args:
-        entry: gives the side of a grid cell, ``patch``.
-        weights: not used.
+        entry: its ``patch`` is the side of a grid cell.
+        weights: None.
         seed: not used.
-        bands: any, in any order.
+        bands: any bands, in any order.
+
+    Raises:
+        MissingWeights: a file of weights is given.
     """
-    from bench.networks.backbones import frozen
+    from bench.networks.backbones import frozen, refuse_weights
     from bench.networks.image_stats import ImageStatistics
 
+    refuse_weights(weights, entry.name)
     return frozen(ImageStatistics(bands, entry.patch))
 
 

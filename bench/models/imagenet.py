@@ -1,114 +1,23 @@
-"""ImageNet models of timm: what photographs alone teach, as a control on the architectures of the others.
+"""ImageNet models of timm: a control for what photographs teach, on the architectures of the other models.
 
-Three bands, red, green, blue, on the scale 0..255, normalised as timm does: mean and spread 0.5 for the ViTs (augreg),
-the ImageNet moments for the others, each times 255. Satellite reflectance is shown to them as an 8-bit preview shows it
-(see `bench.core.UNITS`). A ViT's image vector is its class token, the others' the mean of the last layer. Layers of a
-Swin are its blocks, of a convolutional network its stages.
+The bands are red, green and blue on the scale 0..255, normalised as in timm: with mean and standard deviation 0.5 for
+the ViTs (augreg) and the ImageNet moments for the others, each times 255. Satellite reflectance is converted to the
+scale of 8-bit previews (see `bench.core.UNITS`). The image vector is the class token of a ViT and the mean over the
+last grid of the others. The layers of a Swin are its blocks, those of a convolutional network its stages.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from typing import Any
 
-from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
+from bench.core import Backbone, ModelEntry, Normalise, Weights
 from bench.core.sensors import rgb_bands
-from bench.networks.from_timm import load_resnet, load_vit
+from bench.networks.from_timm import load_convnext, load_mobilenet, load_resnet, load_swin, load_vit
 
 BANDS = rgb_bands()
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 MOMENTS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-
-
-def load_staged(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Band, ...], *, name: str) -> Backbone:
-    """Return timm's Swin, ConvNeXt or MobileNet, with the publisher's weights or at random init.
-
-    Args:
-        entry: one of `ENTRIES` or its random twin.
-        weights: timm's file; what follows the last block's grid (head, pooled convolution) is dropped.
-        seed: of the random init.
-        bands: `BANDS`, in that order.
-        name: of the architecture in timm.
-
-    Raises:
-        MissingWeights: see `bench.networks.checkpoints.load_state`.
-    """
-    import timm
-    from torch import nn
-
-    from bench.networks.backbones import TIMM_BLOCK, PyramidBackbone, built
-
-    family = name.partition("_")[0]
-    dropped = {"swin": ("head",), "convnext": ("head",), "mobilenetv3": ("conv_head", "norm_head", "classifier")}[
-        family
-    ]
-
-    def build() -> Any:
-        network = timm.create_model(name, num_classes=0)
-        for part in dropped:
-            if hasattr(network, part):
-                setattr(network, part, nn.Identity())
-        return network
-
-    def rename(key: str) -> str | None:
-        return None if key.split(".")[0] in dropped else key
-
-    network = built(build, weights, seed=seed, entry=entry.name, rename=rename)
-    info = [(part["num_chs"], part["reduction"]) for part in network.feature_info]
-    if family == "swin":
-        steps: list[tuple[str, ...]] = [("patch_embed",)]
-        of_stage = [info[0]]
-        for stage, part in enumerate(network.layers):
-            for block in range(len(part.blocks)):
-                merge = (f"layers.{stage}.downsample",) if block == 0 and stage else ()
-                steps.append((*merge, f"layers.{stage}.blocks.{block}"))
-                of_stage.append(info[stage])
-        parts = {
-            f"block_{i}": {part: f"network.{step[-1]}.{path}".rstrip(".") for part, path in TIMM_BLOCK.items()}
-            for i, step in enumerate(steps)
-            if i
-        }
-        return PyramidBackbone(
-            network,
-            bands,
-            steps=steps,
-            channels=[channels for channels, _ in of_stage],
-            strides=[stride for _, stride in of_stage],
-            norm="norm",
-            channels_last=True,
-            modules_map=parts,
-        )
-    if family == "convnext":
-        steps = [("stem",), *((f"stages.{i}",) for i in range(4))]
-        return PyramidBackbone(
-            network,
-            bands,
-            steps=steps,
-            channels=[info[0][0], *(channels for channels, _ in info)],
-            strides=[info[0][1], *(stride for _, stride in info)],
-        )
-    stages = [network.blocks[i] for i in range(len(network.blocks))]
-    strides = [2]
-    for stage in stages:
-        halvings = sum(part.stride[0] == 2 for part in stage.modules() if isinstance(part, nn.Conv2d))
-        strides.append(strides[-1] * 2**halvings)
-    return PyramidBackbone(
-        network,
-        bands,
-        steps=[("conv_stem", "bn1"), *((f"blocks.{i}",) for i in range(len(stages)))],
-        channels=[network.conv_stem.out_channels, *(_width(stage) for stage in stages)],
-        strides=strides,
-    )
-
-
-def _width(stage: Any) -> int:
-    """Return the channels a stage of a MobileNet gives: those of its last convolution."""
-    from torch import nn
-
-    last: nn.Conv2d = [part for part in stage.modules() if isinstance(part, nn.Conv2d)][-1]
-    return last.out_channels
 
 
 def _entry(
@@ -122,6 +31,7 @@ def _entry(
     licence: str = "Apache-2.0",
     trained_on: tuple[str, ...] = ("imagenet-1k",),
 ) -> ModelEntry:
+    """Return an entry; `size` is patch, depth, width and parameters, `tag` the pretrained configuration in timm."""
     patch, depth, width, parameters = size
     return ModelEntry(
         name=f"imagenet_{name}",
@@ -181,7 +91,7 @@ ENTRIES = (
     _entry(
         "swin_tiny",
         "swin_tiny_patch4_window7_224.ms_in1k",
-        load_staged,
+        load_swin,
         (32, 12, 768, 27519354),
         SWIN,
         licence="MIT",
@@ -189,15 +99,15 @@ ENTRIES = (
     _entry(
         "swin_base",
         "swin_base_patch4_window7_224.ms_in1k",
-        load_staged,
+        load_swin,
         (32, 24, 1024, 86743224),
         SWIN,
         licence="MIT",
     ),
-    _entry("convnext_tiny", "convnext_tiny.fb_in1k", load_staged, (32, 4, 768, 27818592), CONVNEXT),
-    _entry("convnext_base", "convnext_base.fb_in1k", load_staged, (32, 4, 1024, 87564416), CONVNEXT),
+    _entry("convnext_tiny", "convnext_tiny.fb_in1k", load_convnext, (32, 4, 768, 27818592), CONVNEXT),
+    _entry("convnext_base", "convnext_base.fb_in1k", load_convnext, (32, 4, 1024, 87564416), CONVNEXT),
     _entry("resnet18", "resnet18.a1_in1k", load_resnet, (32, 4, 512, 11176512), RESNET),
     _entry("resnet50", "resnet50.a1_in1k", load_resnet, (32, 4, 2048, 23508032), RESNET),
-    _entry("mobilenet_small", "mobilenetv3_small_100.lamb_in1k", load_staged, (32, 6, 576, 927008), MOBILENET),
-    _entry("mobilenet_large", "mobilenetv3_large_100.ra_in1k", load_staged, (32, 7, 960, 2971952), MOBILENET),
+    _entry("mobilenet_small", "mobilenetv3_small_100.lamb_in1k", load_mobilenet, (32, 6, 576, 927008), MOBILENET),
+    _entry("mobilenet_large", "mobilenetv3_large_100.ra_in1k", load_mobilenet, (32, 7, 960, 2971952), MOBILENET),
 )

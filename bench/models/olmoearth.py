@@ -1,18 +1,19 @@
 """OlmoEarth (Ai2 2025, arXiv:2511.13655): one encoder for series of Sentinel-2 and Sentinel-1 images.
 
-The network is that of Ai2's package ``olmoearth_pretrain_minimal``. Version 1 has three tokens for a patch of
-Sentinel-2, by ground resolution of the bands, and positions added to the tokens; version 1.2 (arXiv:2605.20804) has one
-token, a network of pixels before it, and rotary positions in space and time.
+The network is that of Ai2's package ``olmoearth_pretrain_minimal``. Version 1 has three tokens per patch of Sentinel-2,
+one per ground resolution of the bands, and adds positions to the tokens. Version 1.2 (arXiv:2605.20804) has one token
+per patch, preceded by a network over its pixels, and rotary positions in space and time.
 
-Input as in pretraining and in the package's ``Normalizer``: Sentinel-2 level 2A as reflectance x 10000 without the
-offset of 2022, 12 bands without cirrus; Sentinel-1 in dB; each band maps its pretraining mean -/+ 2 standard deviations
-to 0..1, without clipping. Bands that a suite lacks are dealt with as that normaliser does: by the nearest band for
-version 1, by zero after normalisation for version 1.2, which was trained with bands dropped. Landsat, its third sensor,
-is not offered: it was trained on raw level-1 numbers, which reflectance cannot be turned into without the sun's height.
+The input is that of pretraining and of the package's ``Normalizer``: Sentinel-2 level 2A as reflectance x 10000 without
+the offset of 2022, in 12 bands without cirrus, and Sentinel-1 in dB. Each band is mapped from its mean -/+ 2 standard
+deviations in pretraining to 0..1, without clipping. Bands that a suite lacks are replaced as in that normaliser: by the
+nearest band for version 1, and by zeros after normalisation for version 1.2, which was trained with dropped bands.
+Landsat, the third sensor, is not supported: it was trained on raw level-1 numbers, to which reflectance cannot be
+converted without the elevation of the sun.
 
-Patches are of 4 pixels, as in the authors' evaluations, images up to the 128 pixels that they recommend; smaller ones
-are taken at their own size. Positions count metres, 10 a pixel where a suite does not say. Where no date is known it is
-1 July 2020, as in their evaluations.
+Patches have 4 pixels on each side, as in the authors' evaluations, and images up to 128 pixels, as they recommend;
+smaller images keep their own size. Positions are in metres, with 10 metres per pixel where a suite does not state it.
+An unknown date counts as 1 July 2020, as in the authors' evaluations.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pathlib import Path
 from bench.core import Absent, Backbone, Band, ModelEntry, Normalise, Weights
 from bench.core.sensors import sentinel1_bands, sentinel2_bands
 
-# Mean and standard deviation of pretraining (the package's norm_configs/computed.json).
+# Mean and standard deviation over the pretraining data (norm_configs/computed.json of the package).
 STATISTICS = {
     "s2.b02": (1188.9412572078477, 1859.1923971769581),
     "s2.b03": (1407.7739105458452, 1727.7387413631088),
@@ -49,31 +50,31 @@ ABSENT: dict[str, tuple[Absent, ...]] = {
     "v1.2": ("mean", "refuse", "nearest", "zero"),
 }
 PAPER = "Herzog et al. 2025, OlmoEarth: Stable Latent Image Modeling for Multimodal Earth Observation, arXiv:2511.13655"
-SENSORS = ("sentinel2_l2a", "sentinel1")  # as the publisher names them
+SENSORS = ("sentinel2_l2a", "sentinel1")  # their names in the publisher's files
 
 
 def load_olmoearth(
     entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Band, ...], *, size: str, version: str
 ) -> Backbone:
-    """Return an OlmoEarth encoder over `bands` that cuts patches of ``entry.patch`` pixels.
+    """Return an OlmoEarth encoder for `bands`, with patches of ``entry.patch`` pixels.
 
     Args:
         entry: one of `ENTRIES`, its random twin, or a copy with another ``patch`` of 1 to 8 pixels.
-        weights: the publisher's ``weights.pth``; its decoder, its target encoder and the parts for other sensors are
-            dropped.
+        weights: the publisher's ``weights.pth``, or None for random init; its decoder, its target encoder and the parts
+            for other sensors are dropped.
         seed: of the random init.
         bands: all bands of s2, of s1, or of both, in the order of `BANDS`.
-        size: as the publisher names it.
+        size: the publisher's name of it.
         version: ``v1`` or ``v1.2``.
 
     Raises:
-        MissingWeights: see `bench.networks.checkpoints.load_state`.
+        MissingWeights: see `bench.networks.backbones.built`.
     """
     import torch
 
     from bench.networks.backbones import built
 
-    with torch.device("cpu"):  # the package makes a table where it is first imported
+    with torch.device("cpu"):  # the package computes a table when it is first imported
         from bench.networks.olmoearth import OlmoEarthBackbone, encoder
 
     network = built(lambda: encoder(size, version), weights, seed=seed, entry=entry.name, rename=_rename)
@@ -81,7 +82,7 @@ def load_olmoearth(
 
 
 def _rename(key: str) -> str | None:
-    """Return the encoder's name of a key of the publisher's file, or None for what is no part of it."""
+    """Return the encoder's name for a key of the publisher's file, or None for a key of another part."""
     if key.startswith(("decoder.", "target_encoder.")):
         return None
     key = key.removeprefix("encoder.")
@@ -105,7 +106,8 @@ def _entry(size: str, version: str, *, depth: int, width: int, parameters: int) 
             kind="affine",
             shift=tuple(mean - 2 * deviation for mean, deviation in STATISTICS.values()),
             scale=tuple(4 * deviation for _, deviation in STATISTICS.values()),
-            # Version 1.2 was trained with bands dropped, as zeros after normalisation; to version 1 a mean is a mean.
+            # Version 1.2 was trained with dropped bands, which are zeros after normalisation; for version 1 the mean of
+            # a band is neutral.
             neutral=0.5 if version == "v1" else 0.0,
         ),
         image_size=128,

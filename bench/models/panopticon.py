@@ -1,21 +1,23 @@
 """Panopticon (Waldmann et al. 2025, arXiv:2503.10845): DINOv2 whose patch embedding attends over any set of channels.
 
-Each channel is embedded by itself, with an encoding of its wavelength in nanometres or, for radar, of its polarisation,
-and a cross attention folds the channels of a patch into one token. Sentinel-1, Sentinel-2 and Landsat bands enter at
-the identities the authors give them (``dinov2/configs/data/satellites`` of Panopticon-FM/panopticon: the mean of the
-band's spectral response; radar by polarisation, orbit direction unknown), true colour at those of their README's
-example, others at the wavelength their suite declares. A band without a wavelength is refused.
+Each channel is embedded separately, with an encoding of its wavelength in nanometres or, for radar, of its
+polarisation; a cross-attention then merges the channels of a patch into one token. Sentinel-1, Sentinel-2 and Landsat
+bands enter with the authors' identifiers (``dinov2/configs/data/satellites`` of Panopticon-FM/panopticon: the mean of
+the spectral response of the band; radar by polarisation, with unknown orbit direction), true colour with those of the
+example in their README, and other bands at the wavelength that their suite declares. A band without a wavelength is
+refused.
 
-Input is standardised ("224x224 images with standard normal normalization", README), band by band with the statistics of
-the dataset at hand, as their evaluation does. Images are resized to 224 pixels. The published positions are a grid of
-37 x 37 patches, kept from DINOv2; they are brought to 16 x 16 as the authors' code brings them (bicubic, an offset of
-0.1 patches, no antialiasing), where torchgeo resamples with antialiasing.
+Each band is standardised ("224x224 images with standard normal normalization", README) with the statistics of the
+dataset at hand, as in the authors' evaluation. Images are resized to 224 pixels. The published positions are for a grid
+of 37 x 37 patches, inherited from DINOv2. They are interpolated to 16 x 16 as in the authors' code (bicubic, with an
+offset of 0.1 patches and without antialiasing), whereas torchgeo interpolates with antialiasing.
 
-An image is pooled by its normed class token. A random twin has its layer scales at 1: at the 1e-5 that pretraining
-starts from, each of its layers would be its embedding.
+The image vector is the class token after the norm. Random twins have layer scales of 1: with 1e-5, from which
+pretraining starts, every layer would equal the embedding.
 
-Layers for segmentation are those of the authors' README (``blk_indices`` 3 5 7 11, at 5ad7f82). Their code puts each
-through the final norm; of all but the last, the state before it is what there is to tap.
+The published taps are the layers that the authors' README uses for segmentation (``blk_indices`` 3 5 7 11, at 5ad7f82).
+The authors' code applies the final norm to each of them; of all layers but the last, only the state before the norm can
+be tapped.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from bench.core.errors import Incompatible
 if TYPE_CHECKING:
     import torch
 
-# Wavelength in whole nanometres, which is how the network encodes it; radar channels have negative numbers.
+# Wavelength in whole nanometres, as the network encodes it; radar channels have negative numbers.
 CHANNELS = {
     "s2.b01": 442,
     "s2.b02": 492,
@@ -75,35 +77,39 @@ BANDS = tuple(
 
 
 def channels_of(bands: tuple[Band, ...]) -> list[int]:
-    """Return the number under which each band enters, sensors grouped in order of first band.
+    """Return the number with which each band enters, in the order of the channels of the network.
+
+    Args:
+        bands: see `load_panopticon`.
 
     Raises:
-        Incompatible: a band has none.
+        Incompatible: a band has neither such a number nor a wavelength.
     """
-    sensors = list(dict.fromkeys(band.sensor for band in bands))
-    found = []
-    for band in sorted(bands, key=lambda band: sensors.index(band.sensor)):
+    from bench.networks.backbones import stacking_order
+
+    numbers = []
+    for band in stacking_order(bands):
         number = CHANNELS.get(band.name) or int(1000 * (band.wavelength_um or 0))
         if not number:
             raise Incompatible(
-                f"panopticon_base needs each band's wavelength; {band.name} declares none: leave it out with bands="
+                f"Panopticon needs the wavelength of each band; {band.name} declares none. Leave it out with bands="
             )
-        found.append(number)
-    return found
+        numbers.append(number)
+    return numbers
 
 
 def load_panopticon(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Band, ...]) -> Backbone:
-    """Return torchgeo's Panopticon over `bands`, with the publisher's weights or at random init.
+    """Return torchgeo's Panopticon for `bands`, with the publisher's weights or at random init.
 
     Args:
         entry: one of `ENTRIES` or its random twin.
-        weights: the publisher's file; its mask token is dropped.
+        weights: the publisher's file, or None for random init; its mask token is dropped.
         seed: of the random init.
-        bands: any with a wavelength, and radar by polarisation, in any order.
+        bands: any bands with a wavelength, and radar bands by polarisation, in any order.
 
     Raises:
         Incompatible: a band has no wavelength.
-        MissingWeights: see `bench.networks.checkpoints.load_state`.
+        MissingWeights: see `bench.networks.backbones.built`.
     """
     from bench.networks.backbones import built
     from bench.networks.panopticon import PanopticonBackbone
@@ -120,13 +126,13 @@ def load_panopticon(entry: ModelEntry, weights: Path | None, seed: int, bands: t
 
 
 def _network() -> torch.nn.Module:
-    """Return the network before pretraining, with the file's grid of positions."""
+    """Return the network as initialised for pretraining, with the grid of positions of the file."""
     import torch
     from torchgeo.models import panopticon_vitb14
 
     network: Any = panopticon_vitb14(img_size=518).model
     with torch.no_grad():
-        # torchgeo leaves unit noise there for its file to fill; this is what training starts from.
+        # torchgeo initialises positions with unit noise, to be filled from its file; training starts from these values.
         network.pos_embed.normal_(std=0.02)
         for block in network.blocks:
             block.ls1.gamma.fill_(1.0)

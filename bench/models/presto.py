@@ -1,24 +1,26 @@
-"""Presto (Tseng et al. 2023, arXiv:2304.14065): a small encoder of a pixel's optical, radar and weather series.
+"""Presto (Tseng et al. 2023, arXiv:2304.14065): a small encoder of the optical, radar and weather series of a pixel.
 
-Input as in the publishers' evaluation (nasaharvest/presto, ``presto/eval`` and ``presto/dataops``):
+The input is that of the publishers' evaluation (nasaharvest/presto, ``presto/eval`` and ``presto/dataops``):
 
-* Sentinel-1 in dB, Sentinel-2 as top-of-atmosphere reflectance x 10000, ERA5 as monthly mean temperature in kelvin and
-  the month's mean of daily precipitation in metres (``era5.tp``), SRTM elevation in metres and slope in degrees,
-  Dynamic World as a class 0..8 a date (``dw.class``, 9 where none is known: that date's token is then masked).
+* Sentinel-1 is in dB, Sentinel-2 is top-of-atmosphere reflectance x 10000, ERA5 gives the monthly mean temperature in
+  kelvin and the monthly mean of daily precipitation in metres (``era5.tp``), SRTM gives elevation in metres and slope
+  in degrees, and Dynamic World gives a class 0..8 per date (``dw.class``; 9 marks an unknown class, whose token is
+  masked).
 * Bands are shifted and divided by round numbers: dB by (x + 25) / 25, reflectance x 10000 by 10000, temperature by
   (x - 272.15) / 35 (sic), precipitation by 0.03, elevation by 2000, slope by 50. Nothing is clipped.
-* NDVI is (b08 - b04) / (b08 + b04) of the values fed, 0 where both are 0. The publishers' evaluation computes it anew,
-  and a suite does well to leave it to be derived: the last column of their fuel moisture file goes by that name, but
-  holds (b07 - b03) / (b07 + b03).
+* NDVI is (b08 - b04) / (b08 + b04) of the values fed, and 0 where both are 0. The publishers' evaluation recomputes it,
+  and a suite should leave it to be derived: the last column of their fuel moisture file has this name but holds
+  (b07 - b03) / (b07 + b03).
 * A band group that lacks any of its bands is masked as a whole.
-* Terrain is one token, taken from the first date. Months count on from January where no date is known. The location
-  token is left out where longitude and latitude are unknown, as the same authors do in their evaluation of Galileo.
+* Terrain is one token, read from the first date. Unknown months are counted from January. The location token is left
+  out where longitude and latitude are unknown, as in the same authors' evaluation of Galileo.
 
-``presto_worldcereal`` is its descendant, fine-tuned by WorldCereal on crops: the same network and normalisation
-(``prometheo/models/presto`` of WorldCereal/prometheo), with positions for 72 dates instead of 24. Its authors feed it
+``presto_worldcereal`` derives from it: WorldCereal fine-tuned it on crops, with the same network and normalisation
+(``prometheo/models/presto`` of WorldCereal/prometheo) and positions for 72 dates instead of 24. Its authors feed it
 surface reflectance and no land cover.
 
-A vector is the mean over all visible tokens, location included; at ``norm`` it is normed after the mean, as published.
+The vector is the mean over all visible tokens, including the location; at ``norm`` the norm is applied after the mean,
+as published.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ COMMIT = "13173d028f035abcbcc3b13829314323a5c15d02"
 CEREAL = "5fb39695c4a897c5a97fda782b88e139180b5793"  # of WorldCereal/prometheo
 HEADS = 8
 
-# Each band with what is subtracted from it and what it is then divided by.
+# Each band with its normalisation: the value subtracted, then the value by which the result is divided.
 FACTS: tuple[tuple[Band, float, float], ...] = (
     *((band, -25.0, 25.0) for band in sentinel1_bands()),
     *((band, 0.0, 1e4) for band in sentinel2_bands("b02 b03 b04 b05 b06 b07 b08 b8a b11 b12", wavelengths=SENTINEL2A)),
@@ -49,40 +51,42 @@ FACTS: tuple[tuple[Band, float, float], ...] = (
 
 
 def load_presto(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Band, ...], *, dates: int) -> Backbone:
-    """Return Presto's encoder in evaluation mode, fed `bands`.
+    """Return Presto's encoder for `bands`, with the publisher's weights or at random init.
 
     Args:
-        entry: one of `ENTRIES`.
-        weights: the publisher's ``default_model.pt`` (its decoder is left aside); None for Xavier-uniform weights, as
-            before pretraining.
-        seed: of that random init.
+        entry: one of `ENTRIES` or its random twin.
+        weights: the publisher's ``default_model.pt``, or None for Xavier-uniform weights, as before pretraining; its
+            decoder is dropped.
+        seed: of the random init.
         bands: in the order of ``entry.bands``.
-        dates: the longest series there are positions for.
+        dates: the longest series with a position for each date.
 
     Raises:
         Incompatible: no band group is complete.
-        MissingWeights: see `bench.networks.checkpoints.load_state`.
+        MissingWeights: see `bench.networks.backbones.built`.
     """
-    import torch
-
-    from bench.networks.checkpoints import load_state
+    from bench.networks.backbones import built
     from bench.networks.presto import GROUPS, PrestoNetwork
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = PrestoNetwork(width=entry.width, depth=entry.depth, heads=HEADS, bands=bands, dates=dates)
+    network = built(
+        lambda: PrestoNetwork(width=entry.width, depth=entry.depth, heads=HEADS, bands=bands, dates=dates),
+        weights,
+        seed=seed,
+        entry=entry.name,
+        rename=_rename,
+        prefix="encoder.",
+    )
     if not network.visible and "dw.class" not in network.channels:
         groups = "; ".join(" ".join(members) for members in GROUPS.values())
         raise Incompatible(
-            f"{entry.name} needs one of these groups whole: {groups}; "
+            f"{entry.name} needs all bands of one of these groups: {groups}; "
             f"it is given {' '.join(band.name for band in bands)}"
         )
-    if weights is not None:
-        load_state(network, weights, entry=entry.name, prefix="encoder.", rename=_rename)
-    return network.eval()
+    return network
 
 
 def _rename(key: str) -> str:
+    """Return the network's name for a key of the encoder in the file."""
     return "month_embed" if key == "month_embed.weight" else key
 
 

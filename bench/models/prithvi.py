@@ -1,26 +1,26 @@
 """Prithvi-EO 1.0 and 2.0 (IBM and NASA): masked autoencoders of harmonised Landsat and Sentinel-2 time series.
 
-Six bands of HLS at 30 m in reflectance x 10000, standardised with the publishers' moments: ``PRITHVI_V1_MEAN``,
-``PRITHVI_V2_MEAN`` and their deviations in terratorch 1.2.11 (``prithvi_vit.py``); those of 2.0 stand in the
-``config.json`` beside its weights too. Narrow near infrared (B8A) is the fourth band. Files, sizes of the networks
-and the network itself are terratorch's; ``pip install 'geobench-run[terratorch]'`` brings it.
+The input is six bands of HLS at 30 m in reflectance x 10000, standardised with the publishers' moments:
+``PRITHVI_V1_MEAN``, ``PRITHVI_V2_MEAN`` and their standard deviations in terratorch 1.2.11 (``prithvi_vit.py``); those
+of 2.0 are also in the ``config.json`` published with its weights. Narrow near infrared (B8A) is the fourth band. The
+files, the sizes of the networks and the network itself are terratorch's; install it with ``pip install
+'geobench-run[terratorch]'``.
 
-Dates go in together, each a layer of 3-D patches one date long, so ``block_*`` mix them: pretraining had three dates
-(1.0) or four (2.0). Positions are sines and cosines of date, row and column; for another number of dates they are
-computed, for another grid interpolated, both as terratorch does. A grid cell is the mean over the dates at its place.
+All dates enter together as 3-D patches that are one date long, so that the blocks mix them; pretraining had three dates
+(1.0) or four (2.0). Positions are sines and cosines of date, row and column. They are computed for another number of
+dates and interpolated for another grid, both as in terratorch. A grid cell is the mean over the dates at its place.
 
-The ``tl`` networks are told year and day of the year (1 to 366) of each date, and latitude and longitude, each through
-a learned weight. What is not known is left out, as in a tenth of pretraining (terratorch, ``docs/guide/prithvi_eo.md``;
-the counting of days is that of the model card and of ``inference.py`` beside the weights, where that guide counts from
-0).
+The ``tl`` networks are given year and day of the year (1 to 366) of each date, and latitude and longitude, each with a
+learned weight. What is unknown is left out, as for a tenth of pretraining (terratorch, ``docs/guide/prithvi_eo.md``).
+Days are counted as in the model card and in the ``inference.py`` published with the weights; the guide counts from 0.
 
-An image is pooled by the mean of its patch tokens, as by terratorch's neck and scalar head, which drop the class token
-(no objective trained it). A missing band under ``absent=mean`` enters as 0 after standardisation, which is what
-terratorch does for a subset of bands: it drops their part of the patch embedding.
+The image vector is the mean over patch tokens, as in terratorch's neck and scalar head, which drop the class token (no
+objective trained it). Under ``absent=mean`` an absent band enters as 0 after standardisation. terratorch does the same
+for a subset of bands: it drops their part of the patch embedding.
 
-Decoders of several levels are fed the last block of each quarter, the very last after the final norm: ``SelectIndices``
-2 5 8 11 for networks of 12 blocks, 5 11 17 23 for 24, 7 15 23 31 for 32 (``configs`` and ``examples`` of
-NASA-IMPACT/Prithvi-EO-2.0 at 7583112; terratorch, ``docs/guide/prithvi_eo.md``).
+The published taps for multi-level decoders are the last block of each quarter, the very last after the final norm:
+``SelectIndices`` 2 5 8 11 for networks of 12 blocks, 5 11 17 23 for 24, 7 15 23 31 for 32 (``configs`` and ``examples``
+of NASA-IMPACT/Prithvi-EO-2.0 at 7583112; terratorch, ``docs/guide/prithvi_eo.md``).
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ def load_prithvi(entry: ModelEntry, weights: Path | None, seed: int, bands: tupl
 
     Args:
         entry: one of `ENTRIES` or its random twin.
-        weights: the publishers' file; its decoder and its table of positions are dropped.
+        weights: the publishers' file, or None for random init; its decoder and its table of positions are dropped.
         seed: of the random init.
         bands: `BANDS`, in that order.
 
     Raises:
-        MissingWeights: see `bench.networks.checkpoints.load_state`.
+        MissingWeights: see `bench.networks.backbones.built`.
         ModuleNotFoundError: terratorch is not installed.
     """
     from bench.networks.backbones import built
@@ -89,9 +89,10 @@ def load_prithvi(entry: ModelEntry, weights: Path | None, seed: int, bands: tupl
 
 
 def encoder_key(key: str) -> str | None:
-    """Return the encoder's name of a key of a publishers' file, None for one of the decoder or a table of positions.
+    """Return the encoder's name for a key of a publishers' file, or None for the decoder and tables of positions.
 
-    Files hold the whole autoencoder, ``encoder.*`` and ``decoder.*``; the first of Prithvi-EO-1.0 have no prefixes.
+    Files hold the whole autoencoder, ``encoder.*`` and ``decoder.*``; the first files of Prithvi-EO-1.0 have no
+    prefixes.
     """
     if key.startswith("decoder") or key == "mask_token" or key.endswith("pos_embed"):
         return None
@@ -110,7 +111,7 @@ def _entry(
     size: int = 0,
     sha256: str = "",
 ) -> ModelEntry:
-    old = name.startswith("v1")
+    first_version = name.startswith("v1")
     return ModelEntry(
         name=f"prithvi_{name}",
         origin="pretrained",
@@ -118,7 +119,7 @@ def _entry(
         bands=BANDS,
         absent=("refuse", "mean", "zero", "nearest"),
         levels=("hls:SR",),
-        normalise=V1 if old else V2,
+        normalise=V1 if first_version else V2,
         image_size=224,
         any_size=True,
         patch=patch,
@@ -136,8 +137,8 @@ def _entry(
         ),
         taps=(*(f"block_{depth * quarter // 4}" for quarter in (1, 2, 3)), "norm"),
         requires="terratorch",
-        trained_on=("prithvi-eo-1-pretraining",) if old else ("prithvi-eo-2-pretraining",),
-        reference=V1_PAPER if old else V2_PAPER,
+        trained_on=("prithvi-eo-1-pretraining",) if first_version else ("prithvi-eo-2-pretraining",),
+        reference=V1_PAPER if first_version else V2_PAPER,
         load=load_prithvi,
     )
 

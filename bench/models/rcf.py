@@ -1,12 +1,13 @@
-"""Random convolutional features (Rolf et al. 2021, MOSAIKS): what an architecture gives without any training.
+"""Random convolutional features (Rolf et al. 2021, MOSAIKS): a control for what an architecture gives without training.
 
-128 standard Gaussian filters of 3 x 3 pixels over all bands and a bias of -1, torchgeo's defaults; the response is
-rectified with both signs and averaged: 256 features, over the image for the vector and over each cell of 8 x 8 pixels
-for the grid. Images are z-scored with the suite's train statistics and zero-padded, which is the mean. Several dates
-are further channels: a filter sees a whole series; for pixel series filters are 1 x 1.
+There are 128 standard Gaussian filters of 3 x 3 pixels over all bands, with a bias of -1, as by default in torchgeo.
+Responses are rectified with both signs and averaged, which gives 256 features: over the image for the vector, and over
+each cell of 8 x 8 pixels for the grid. Images are standardised with the train statistics of the suite and padded with
+zeros, which are the mean. Several dates enter as further channels, so that a filter covers a whole series; for series
+of single pixels the filters are 1 x 1.
 
-The paper draws filters from whitened image patches; Gaussian ones depend on the seed alone and on no dataset. Nothing
-here was tuned on any suite.
+The paper draws filters from whitened image patches. Gaussian filters depend on the seed only, not on a dataset. Nothing
+was tuned on any suite.
 """
 
 from __future__ import annotations
@@ -24,14 +25,18 @@ def load_rcf(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Ba
     """Return random filters over `bands` as a backbone.
 
     Args:
-        entry: gives the side of a grid cell, ``patch``.
-        weights: not used.
+        entry: its ``patch`` is the side of a grid cell.
+        weights: None.
         seed: of the filters.
-        bands: any, in any order; the order decides which filter meets which band.
+        bands: any bands, in any order; the order decides which part of a filter applies to which band.
+
+    Raises:
+        MissingWeights: a file of weights is given.
     """
-    from bench.networks.backbones import frozen
+    from bench.networks.backbones import frozen, refuse_weights
     from bench.networks.rcf import RandomFeatures
 
+    refuse_weights(weights, entry.name)
     return frozen(RandomFeatures(bands, features=FEATURES, kernel=KERNEL, bias=BIAS, cell=entry.patch, seed=seed))
 
 

@@ -1,15 +1,15 @@
 """SatlasPretrain (Bastani et al. 2023, arXiv:2211.15660): backbones trained on 302 million labels of 137 kinds.
 
-Sentinel-2 level 1C: true colour as ESA's 8-bit picture (reflectance 0..0.3558 as 0..255, Sentinel-2 Products
-Specification Document) over 255; the other bands, reflectance x 10000, over 8160 and clipped to 0..1 (Normalization.md
-of allenai/satlas; order and divisors also in torchgeo's ``_satlas_sentinel2_transforms``). Aerial photographs of 8 bits
-over 255. These are the single-image networks; the multi-image ones are the same architectures, trained to be pooled by
-the maximum over dates. Radar and Landsat networks are left out: their 8 and 16-bit scales cannot be had from dB and
-reflectance.
+Sentinel-2 is level 1C. Its true colour is ESA's 8-bit picture (reflectance 0..0.3558 as 0..255, Sentinel-2 Products
+Specification Document) divided by 255; the other bands are reflectance x 10000 divided by 8160 and clipped to 0..1
+(Normalization.md of allenai/satlas; order and divisors also in torchgeo's ``_satlas_sentinel2_transforms``). Aerial
+photographs of 8 bits are divided by 255. The networks are those for single images; those for several images have the
+same architectures and were trained to be pooled by the maximum over dates. The radar and Landsat networks are not
+supported: their 8-bit and 16-bit scales cannot be computed from dB and reflectance.
 
 Files and networks are torchgeo's: torchvision's Swin v2, whose layers are its patch embedding, every block and the
-final norm, and timm's ResNets. The image vector is the mean of the last layer. The networks were trained on crops of
-512 pixels and take any multiple of 32; 256 is torchgeo's crop.
+final norm, and timm's ResNets. The image vector is the mean over the grid of the last layer. The networks were trained
+on crops of 512 pixels and take any multiple of 32; 256 is torchgeo's crop.
 """
 
 from __future__ import annotations
@@ -20,24 +20,13 @@ from typing import Any
 
 from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
 from bench.core.sensors import rgb_bands, sentinel2_bands
-from bench.networks.from_timm import load_resnet
+from bench.networks.from_timm import load_resnet, without
 
 FOLDER = "https://huggingface.co/torchgeo/satlas/resolve/081d6607431bf36bdb59c223777cbb267131b8f2"
-PICTURE = 3558.0  # reflectance x 10000 at the white of ESA's true-colour picture
+PICTURE = 3558.0  # reflectance x 10000 that ESA's true-colour picture shows as white
 S2 = sentinel2_bands("b04 b03 b02 b05 b06 b07 b08 b11 b12")
 AERIAL = rgb_bands()
-# A part of torchvision's block by its canonical name; "" is the block itself.
-SWIN_BLOCK = {
-    "norm1": "norm1",
-    "qkv": "attn.qkv",
-    "proj": "attn.proj",
-    "norm2": "norm2",
-    "fc1": "mlp.0",
-    "act": "mlp.1",
-    "fc2": "mlp.3",
-    "out": "",
-}
-# torchvision's or timm's name, depth, width, parameters but for the first layer's, parameters of the first layer a band
+# Name in torchvision or timm, depth, width, parameters without the first layer, parameters of the first layer per band.
 NETWORKS: dict[str, tuple[str, int, int, int, int]] = {
     "swin_tiny": ("swin_v2_t", 12, 768, 27577962, 1536),
     "swin_base": ("swin_v2_b", 24, 1024, 86899704, 2048),
@@ -51,18 +40,19 @@ def load_swin(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[B
 
     Args:
         entry: one of `ENTRIES` or its random twin.
-        weights: torchgeo's file; its classification head is dropped.
+        weights: torchgeo's file, or None for random init; its classification head is dropped.
         seed: of the random init.
-        bands: what the patch embedding takes, in order.
+        bands: the bands that the patch embedding takes, in order.
         name: of the architecture in torchvision.
 
     Raises:
-        MissingWeights: see `bench.networks.checkpoints.load_state`.
+        MissingWeights: see `bench.networks.backbones.built`.
     """
     import torch
     import torchvision
 
-    from bench.networks.backbones import PyramidBackbone, built
+    from bench.networks.backbones import built
+    from bench.networks.pyramid import torchvision_swin
 
     def build() -> Any:
         network = getattr(torchvision.models, name)(weights=None)
@@ -76,35 +66,14 @@ def load_swin(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[B
         weights,
         seed=seed,
         entry=entry.name,
-        rename=lambda key: None if key.startswith("head.") else key,
+        rename=without("head."),
         plain_norm="norm",
     )
-    width = network.features[0][0].out_channels
-    steps: list[tuple[str, ...]] = [("features.0",)]
-    stage_of = [0]
-    # Stages and the patch merging between them alternate; a stage's first block follows its merging.
-    for stage, index in enumerate(range(1, len(network.features), 2)):
-        for block in range(len(network.features[index])):
-            merge = (f"features.{index - 1}",) if block == 0 and stage else ()
-            steps.append((*merge, f"features.{index}.{block}"))
-            stage_of.append(stage)
-    return PyramidBackbone(
-        network,
-        bands,
-        steps=steps,
-        channels=[width * 2**stage for stage in stage_of],
-        strides=[4 * 2**stage for stage in stage_of],
-        norm="norm",
-        channels_last=True,
-        modules_map={
-            f"block_{i}": {part: f"network.{step[-1]}.{path}".rstrip(".") for part, path in SWIN_BLOCK.items()}
-            for i, step in enumerate(steps)
-            if i
-        },
-    )
+    return torchvision_swin(network, bands)
 
 
 def _entry(size: str, kind: str, digits: str) -> ModelEntry:
+    """Return an entry of multispectral (``""``), ``rgb`` or ``aerial`` images; `digits` start the hash of its file."""
     architecture, depth, width, rest, first = NETWORKS[size]
     bands = {"": S2, "rgb": S2[:3], "aerial": AERIAL}[kind]
     short = size.replace("swin_tiny", "swint").replace("swin_base", "swinb")

@@ -1,28 +1,30 @@
 """SatMAE (Cong et al. 2022, arXiv:2207.08051) and SatMAE++ (Noman et al. 2024, arXiv:2403.05419): masked autoencoders.
 
-Three encoders of SatMAE and two of SatMAE++, which adds a loss at larger scales and leaves the encoders as they are.
-Facts are from sustainlab-group/SatMAE at e31c11f (``util/datasets.py``, ``models_mae*.py``, ``models_vit*.py``,
-README) and techmn/satmae_pp at ee173bf, whose statistics, groups and encoders are the same.
+There are three encoders of SatMAE and two of SatMAE++, which adds a loss at larger scales and keeps the encoders. Facts
+are from sustainlab-group/SatMAE at e31c11f (``util/datasets.py``, ``models_mae*.py``, ``models_vit*.py``, README) and
+techmn/satmae_pp at ee173bf, whose statistics, groups and encoders are the same.
 
-* ``rgb``: one photograph of fMoW, 224 pixels, patches of 16; mean and standard deviation of fMoW. timm's ViT.
-* ``s2``: Sentinel-2 of fMoW-Sentinel without b01, b09 and b10, 96 pixels, patches of 8. Each band is mapped from mean
-  -/+ 2 standard deviations to 0..1 and clipped (the authors pass through 8 bits on the way; that rounding is left out).
-  The paper calls the images surface reflectance, but they have a cirrus band and its statistics are those of
-  top-of-atmosphere products: level 1C. A token is one of three channel groups at one patch.
-* ``temporal``: three photographs of one place with year, month and hour of each, 224 pixels, patches of 16. Our samples
-  carry no hour: its code is the mean over the day, as that of an unknown year or month is the mean over 2002..2017 or
-  the year. The authors pick two further dates at random; here it is the middle and the last of a series.
+* ``rgb``: one photograph of fMoW at 224 pixels, with patches of 16, standardised with mean and standard deviation of
+  fMoW. The network is timm's ViT.
+* ``s2``: Sentinel-2 of fMoW-Sentinel without b01, b09 and b10 at 96 pixels, with patches of 8. Each band is mapped from
+  mean -/+ 2 standard deviations to 0..1 and clipped (the authors also round to 8 bits, which is left out here). The
+  paper describes the images as surface reflectance, but they have a cirrus band, whose statistics are those of
+  top-of-atmosphere products: level 1C. A token stands for one of three channel groups at one patch.
+* ``temporal``: three photographs of one place at 224 pixels, with patches of 16, and the year, month and hour of each.
+  Samples here have no hour. Its code is the mean over the day, as the code of an unknown year or month is the mean over
+  2002..2017 or over the year. The authors pick two further dates at random; here they are the middle and the last date
+  of a series.
 
-An image is pooled by the mean of its patch tokens, the authors' default (``--global_pool``); the class token is there
-besides. A cell of the grid is the mean over the channel groups, or dates, at its place; to join them along the channels
-(three times as wide) is the alternative. Positions are fixed sines for one grid: images are resized to the pretraining
-size, as the authors do.
+The image vector is the mean over patch tokens, the authors' default (``--global_pool``); the class token is tapped too.
+A grid cell is the mean over the channel groups, or dates, at its place; the alternative is to concatenate them along
+the channels (three times as wide). Positions are fixed sines for one grid, so images are resized to the size of
+pretraining, as by the authors.
 
-In place of an absent band the authors feed the mean of the band, which is 0.5 after this normalisation and not 0, so
-``mean`` is not among the policies of ``s2``.
+In place of an absent band the authors feed the mean of the band, which is 0.5 after this normalisation, not 0.
+Therefore ``mean`` for ``s2`` feeds 0.5 (see `bench.core.Normalise`).
 
-Licences: that of the SatMAE repository, and what the model cards of SatMAE++ say. MD5 of the Zenodo files, where known,
-stands in `Weights.source`.
+Licences are those of the SatMAE repository and of the model cards of SatMAE++. The MD5 of Zenodo files, where known, is
+also in `Weights.source`.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from pathlib import Path
 
 from bench.core import Backbone, Band, Load, ModelEntry, Normalise, Weights
 from bench.core.sensors import rgb_bands, sentinel2_bands
+from bench.networks.from_timm import without
 
 RGB = rgb_bands()
 RGB_MEAN = (0.4182007312774658, 0.4214799106121063, 0.3991275727748871)
@@ -59,7 +62,7 @@ REFLECTANCE = Normalise(
     clip=(0.0, 1.0),
     neutral=0.5,
 )
-# The decoder, and the upsampling of SatMAE++ after it.
+# Starts of the keys of the decoder, and of the upsampling that follows it in SatMAE++.
 PRETRAINING_ONLY = ("decoder_", "mask_token", "proj_up_", "up_block")
 PAPER = "Cong et al. 2022, SatMAE: Pre-training Transformers for Temporal and Multi-Spectral Satellite Imagery, "
 PAPER_PP = "Noman et al. 2024, Rethinking Transformers Pre-training for Multi-Spectral Satellite Imagery, "
@@ -67,27 +70,24 @@ ZENODO = "https://zenodo.org/record"
 HUB = "https://huggingface.co/mubashir04"
 
 
-def _rename(key: str) -> str | None:
-    return None if key.startswith(PRETRAINING_ONLY) else key
-
-
 def load_rgb(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Band, ...]) -> Backbone:
     """Return timm's ViT of the entry's size, with the publisher's weights or at random init.
 
     Args:
         entry: one of `ENTRIES` or its random twin.
-        weights: the publisher's file; the decoder is dropped.
+        weights: the publisher's file, or None for random init; the decoder is dropped.
         seed: of the random init.
         bands: `RGB`, in that order.
 
     Raises:
-        MissingWeights: see `bench.networks.checkpoints.load_state`.
+        MissingWeights: see `bench.networks.backbones.built`.
     """
     import torch
     from timm.models.vision_transformer import VisionTransformer
 
-    from bench.networks.backbones import ViTBackbone, built
+    from bench.networks.backbones import built
     from bench.networks.satmae import initialise, sincos_2d
+    from bench.networks.vit import ViTBackbone
 
     def build() -> VisionTransformer:
         network = VisionTransformer(
@@ -103,7 +103,7 @@ def load_rgb(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Ba
             network.pos_embed[0] = sincos_2d(entry.width, entry.image_size // entry.patch)
         return network
 
-    network = built(build, weights, seed=seed, entry=entry.name, rename=_rename)
+    network = built(build, weights, seed=seed, entry=entry.name, rename=without(*PRETRAINING_ONLY))
     return ViTBackbone(network, bands, pool="mean")
 
 
@@ -112,13 +112,13 @@ def load_group_channel(entry: ModelEntry, weights: Path | None, seed: int, bands
 
     Args:
         entry: one of `ENTRIES` or its random twin.
-        weights: the publisher's file; the decoder is dropped. A ``channel_cls_embed``, which the authors' fine-tuning
-            has and their pretraining code has not, is used where the file holds one.
+        weights: the publisher's file, or None for random init; the decoder is dropped. The authors' fine-tuning code
+            has a ``channel_cls_embed`` and their pretraining code does not; it is used if the file holds one.
         seed: of the random init.
         bands: `S2`, in that order.
 
     Raises:
-        MissingWeights: see `bench.networks.checkpoints.load_state`.
+        MissingWeights: see `bench.networks.backbones.built`.
     """
     from bench.networks.backbones import built
     from bench.networks.checkpoints import read_state
@@ -136,7 +136,7 @@ def load_group_channel(entry: ModelEntry, weights: Path | None, seed: int, bands
         weights,
         seed=seed,
         entry=entry.name,
-        rename=_rename,
+        rename=without(*PRETRAINING_ONLY),
     )
     return GroupChannelBackbone(network, bands, pool="mean")
 
@@ -146,12 +146,12 @@ def load_temporal(entry: ModelEntry, weights: Path | None, seed: int, bands: tup
 
     Args:
         entry: one of `ENTRIES` or its random twin.
-        weights: the publisher's file; the decoder is dropped.
+        weights: the publisher's file, or None for random init; the decoder is dropped.
         seed: of the random init.
         bands: `RGB`, in that order.
 
     Raises:
-        MissingWeights: see `bench.networks.checkpoints.load_state`.
+        MissingWeights: see `bench.networks.backbones.built`.
     """
     from bench.networks.backbones import built
     from bench.networks.satmae import TemporalBackbone, TemporalViT
@@ -161,7 +161,7 @@ def load_temporal(entry: ModelEntry, weights: Path | None, seed: int, bands: tup
         weights,
         seed=seed,
         entry=entry.name,
-        rename=_rename,
+        rename=without(*PRETRAINING_ONLY),
     )
     return TemporalBackbone(network, bands, pool="mean")
 

@@ -1,18 +1,18 @@
 """Scale-MAE (Reed et al. 2023, arXiv:2212.14532): a masked autoencoder whose positions are scaled by resolution.
 
-Three bands, red, green, blue, on the scale 0..255, normalised with the ImageNet moments times 255, with which it was
-trained on fMoW (``mae/config/fmow.yaml`` of bair-climate-initiative/scale-mae; torchgeo's transform is the same).
-Satellite reflectance is shown to it as an 8-bit preview shows it (see `bench.core.UNITS`). Images are resized to 224
-pixels, the side it was trained at.
+The bands are red, green and blue on the scale 0..255, normalised with the ImageNet moments times 255, as in its
+training on fMoW (``mae/config/fmow.yaml`` of bair-climate-initiative/scale-mae, and equally torchgeo's transform).
+Satellite reflectance is converted to the scale of 8-bit previews (see `bench.core.UNITS`). Images are resized to 224
+pixels, as in training.
 
-What the network calls resolution is relative, whatever the paper's g / G suggests. Training takes 2.5 times the share
-of an image's side that a crop keeps, from images of any ground resolution (``lib/transforms.py``,
+The resolution that the network takes is relative, although g / G in the paper suggests otherwise. In training it is 2.5
+times the share of the side of an image that a crop keeps, for images of any ground resolution (``lib/transforms.py``,
 ``dataloaders/utils.py``; issue 14 of the repository asks where the ground resolution enters, and finds that it does
-not). The authors evaluate at 224 divided by the side fed (``eval/knn.py``), which is 1 here, and ask for 1 in their
-recipe for others (torchgeo-bench pull request 215, which also tells that metres per pixel gave worse features). So
-positions are at resolution 1, and no ground resolution is needed.
+not). The authors evaluate at 224 divided by the side of the images fed (``eval/knn.py``), which is 1 here, and
+recommend 1 to others (torchgeo-bench pull request 215, which also reports that metres per pixel gave worse features).
+Therefore positions use resolution 1, and no ground resolution is needed.
 
-An image is pooled by its class token, as they do for nearest neighbours.
+The image vector is the class token, which the authors use for nearest neighbours.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from pathlib import Path
 
 from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
 from bench.core.sensors import rgb_bands
+from bench.networks.from_timm import without
 
 BANDS = rgb_bands()
 MEAN = (0.485, 0.456, 0.406)
 SPREAD = (0.229, 0.224, 0.225)
 RESOLUTION = 1.0  # 224 divided by the side of the images fed
-# Parts of the training code's network that come after the encoder.
+# Starts of the keys of those parts of the training code's network that come after the encoder.
 DECODER = ("decoder_", "mask_token", "pos_emb_projection", "fpn", "fcn")
 
 
@@ -35,23 +36,24 @@ def load_scalemae(entry: ModelEntry, weights: Path | None, seed: int, bands: tup
 
     Args:
         entry: one of `ENTRIES` or its random twin.
-        weights: torchgeo's file or the authors'; a decoder in it is dropped.
+        weights: the file of torchgeo or of the authors, or None for random init; a decoder in it is dropped.
         seed: of the random init.
         bands: `BANDS`, in that order.
 
     Raises:
-        MissingWeights: see `bench.networks.checkpoints.load_state`.
+        MissingWeights: see `bench.networks.backbones.built`.
     """
     from torchgeo.models import scalemae_large_patch16
 
-    from bench.networks.backbones import ViTBackbone, built
+    from bench.networks.backbones import built
+    from bench.networks.vit import ViTBackbone
 
     network = built(
         lambda: scalemae_large_patch16(num_classes=0, res=RESOLUTION),
         weights,
         seed=seed,
         entry=entry.name,
-        rename=lambda key: None if key.startswith(DECODER) else key,
+        rename=without(*DECODER),
     )
     return ViTBackbone(network, bands, pool="cls")
 

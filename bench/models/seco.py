@@ -1,10 +1,10 @@
 """Seasonal Contrast, SeCo (Manas et al. 2021, arXiv:2103.16607): ResNets on true-colour Sentinel-2 of 200,000 places.
 
-Reflectance 0..1 as 0..255; of that each band's range between two quantiles as 0..1; then ImageNet's moments
-(``QUANTILES`` of ServiceNow/seasonal-contrast, ``datasets/seco_dataset.py``, where they are given by band name; 8 bits
-and a clip there). torchgeo's transform holds the same quantiles in the order blue, green, red beside bands in the order
-red, green, blue, and multiplies by 255 before ImageNet's moments; the authors' code is followed here. Files are
-torchgeo's. The image vector is the mean of the last stage.
+Reflectance 0..1 is mapped to 0..255; then the range of each band between two quantiles is mapped to 0..1; then the
+ImageNet moments are applied (``QUANTILES`` of ServiceNow/seasonal-contrast, ``datasets/seco_dataset.py``, which states
+them by band name and also rounds to 8 bits and clips). torchgeo's transform has the same quantiles in the order blue,
+green, red for bands in the order red, green, blue, and multiplies by 255 before the ImageNet moments. The authors' code
+is followed here. Files are torchgeo's. The image vector is the mean over the grid of the last stage.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _entry(size: str, width: int, parameters: int, commit: str, digits: str) -> 
             kind="affine",
             shift=tuple((low + mean * (high - low)) / DISPLAY for (low, high), (mean, _) in pairs),
             scale=tuple(spread * (high - low) / DISPLAY for (low, high), (_, spread) in pairs),
-            # The authors clip each band to 0..1 before the moments; these are the widest bounds that gives.
+            # The authors clip each band to 0..1 before the moments; these are the widest bounds that result.
             clip=(
                 min(-mean / spread for mean, spread in IMAGENET),
                 max((1 - mean) / spread for mean, spread in IMAGENET),

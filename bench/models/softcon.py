@@ -1,11 +1,12 @@
 """SoftCon (Wang et al. 2024, arXiv:2405.20462): soft contrastive learning with land cover labels, from DINO weights.
 
-Sentinel-2 level 1C in all 13 bands as reflectance x 10000, or Sentinel-1 VV and VH in dB. Each band is mapped from mean
--/+ 2 standard deviations of SSL4EO-S12 to 0..1 and clipped (``normalize`` in the README of zhu-xlab/softcon, 8 bits
-there; statistics from torchgeo's ``_ssl4eo_s12_transforms_s2_stats``, whose z-score is that map up to a factor).
+The input is Sentinel-2 level 1C in all 13 bands as reflectance x 10000, or Sentinel-1 VV and VH in dB. Each band is
+mapped from mean -/+ 2 standard deviations of SSL4EO-S12 to 0..1 and clipped (``normalize`` in the README of
+zhu-xlab/softcon, which also rounds to 8 bits; statistics from torchgeo's ``_ssl4eo_s12_transforms_s2_stats``, whose
+standardisation equals that map up to scale and offset).
 
-The ViTs are DINOv2's with patches of 14 pixels at 224 pixels; files and names are torchgeo's. A ViT's image vector is
-its class token (the README's encoder returns it), a ResNet's the mean of its last stage.
+The ViTs are those of DINOv2 with patches of 14 pixels at 224 pixels; files and names are torchgeo's. The image vector
+is the class token of a ViT (which the encoder in the README returns) and the mean over the last grid of a ResNet.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ OPTICAL = {
     "b12": (1537.4, 1142.9),
 }
 RADAR = {"vv": (-12.59, 5.26), "vh": (-20.26, 5.91)}
-# patch, depth, width, parameters but for the first layer's, parameters of the first layer a band
+# Patch, depth, width, parameters without the first layer, parameters of the first layer per band.
 NETWORKS = {
     "small": (14, 12, 384, 21403008, 75264),
     "base": (14, 12, 768, 85273344, 150528),

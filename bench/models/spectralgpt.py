@@ -1,21 +1,21 @@
 """SpectralGPT (Hong et al. 2023, arXiv:2311.07113): a masked autoencoder whose tokens are 3 bands x 8 x 8 pixels.
 
 Facts are from danfenghong/IEEE_TPAMI_SpectralGPT at 56d2c4d (README, ``util/datasets.py``, ``models_mae_spectral.py``,
-``models_vit_tensor.py``). Sentinel-2 in 12 bands (without cirrus, b10) in the order of the wavelengths' numbers.
-``spectralgpt_base`` was pretrained on fMoW-Sentinel at 96 pixels; ``spectralgpt_base.plus`` went on with BigEarthNet at
-128. Their positions are learned for that grid: images are resized to it.
+``models_vit_tensor.py``). The input is Sentinel-2 in 12 bands (without cirrus, b10) in the order of the numbers of the
+bands. ``spectralgpt_base`` was pretrained on fMoW-Sentinel at 96 pixels; ``spectralgpt_base.plus`` was trained further
+on BigEarthNet at 128 pixels. Their positions are learned for that grid, so images are resized to its size.
 
-Normalisation: each band of each image from its own minimum and maximum to 0..1, as in pretraining and in the authors'
-segmentation and change detection. Their BigEarthNet is mapped from mean -/+ 2 standard deviations of fMoW-Sentinel,
-their EuroSAT is standardised with its own statistics.
+Each band of each image is mapped from its own minimum and maximum to 0..1, as in pretraining and in the authors'
+segmentation and change detection. The authors map BigEarthNet from mean -/+ 2 standard deviations of fMoW-Sentinel and
+standardise EuroSAT with its own statistics.
 
-Positions are those of pretraining, one code a place plus one a group of bands. (The authors' classification starts
-from zeros in their place, since that network wants one code a token.) An image is pooled as they pool: the mean over
-all tokens, at ``norm`` pooled first and normed after. They leave out the first token, where a class token would be if
-the network had one; here it counts. A cell of the grid is the mean over the four groups of bands at its place; the
-authors' segmentation learns the weights of that mean, and joining the groups along the channels is the alternative.
+Positions are those of pretraining: one code per place plus one per group of bands. (The authors' classification
+replaces them by zeros, because its network has one code per token.) The image vector is the authors': the mean over all
+tokens, and at ``norm`` the norm of that mean. They leave out the first token, where a class token would be if the
+network had one; here it is included. A grid cell is the mean over the four groups of bands at its place. The authors'
+segmentation learns the weights of that mean; concatenating the groups along the channels is the alternative.
 
-Licence: that of the repository's README.
+The licence is that of the README of the repository.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pathlib import Path
 
 from bench.core import Backbone, Band, ModelEntry, Normalise, Weights
 from bench.core.sensors import sentinel2_bands
+from bench.networks.from_timm import without
 
 BANDS = sentinel2_bands("b01 b02 b03 b04 b05 b06 b07 b08 b8a b09 b11 b12")
 
@@ -33,12 +34,12 @@ def load_spectralgpt(entry: ModelEntry, weights: Path | None, seed: int, bands: 
 
     Args:
         entry: one of `ENTRIES` or its random twin.
-        weights: the publisher's file; the decoder is dropped.
+        weights: the publisher's file, or None for random init; the decoder is dropped.
         seed: of the random init.
         bands: `BANDS`, in that order.
 
     Raises:
-        MissingWeights: see `bench.networks.checkpoints.load_state`.
+        MissingWeights: see `bench.networks.backbones.built`.
     """
     from bench.networks.backbones import built
     from bench.networks.spectralgpt import SpectralBackbone, SpectralViT
@@ -50,7 +51,7 @@ def load_spectralgpt(entry: ModelEntry, weights: Path | None, seed: int, bands: 
         weights,
         seed=seed,
         entry=entry.name,
-        rename=lambda key: None if key.startswith(("decoder_", "mask_token")) else key,
+        rename=without("decoder_", "mask_token"),
     )
     return SpectralBackbone(network, bands, patch=entry.patch)
 

@@ -1,15 +1,17 @@
-"""Encoders pretrained on SSL4EO-S12: one corpus, several objectives and sizes, of Sentinel-2 or of Sentinel-1.
+"""Encoders pretrained on SSL4EO-S12: one corpus, several objectives and sizes, for Sentinel-2 or for Sentinel-1.
 
-Sentinel-2 level 1C in all 13 bands, reflectance x 10000 divided by 10000 and clipped to 0..1, at 224 pixels: "13 bands
-of S2-L1C, 100 epochs, input clip to [0,1] by dividing 10000" (README of zhu-xlab/SSL4EO-S12). Sentinel-1 VV and VH in
-dB are mapped from mean -/+ 2 standard deviations of the corpus to 0..1 and clipped (``normalize`` and ``S1_MEAN`` of
-zhu-xlab/DeCUR, ``src/pretrain/datasets/SSL4EO/ssl4eo_dataset_lmdb_mm_norm.py``, the authors' later release of the same
-reader); torchgeo's z-score of the same statistics is that map up to a factor, without the clip.
+Sentinel-2 is level 1C in all 13 bands: reflectance x 10000 is divided by 10000 and clipped to 0..1, at 224 pixels: "13
+bands of S2-L1C, 100 epochs, input clip to [0,1] by dividing 10000" (README of zhu-xlab/SSL4EO-S12). Sentinel-1 VV and
+VH in dB are mapped from mean -/+ 2 standard deviations of the corpus to 0..1 and clipped (``normalize`` and ``S1_MEAN``
+of zhu-xlab/DeCUR, ``src/pretrain/datasets/SSL4EO/ssl4eo_dataset_lmdb_mm_norm.py``, the authors' later release of the
+same reader). torchgeo standardises with the same statistics, which equals that map up to scale and offset, without the
+clip.
 
-Band order, files and networks are torchgeo's. The ViT-S all have six heads, as their pretraining code has; MoCo v3's
-own ViT-S has twelve, and the authors changed it. A ViT's image vector is its class token, as in the authors' linear
-evaluations, a ResNet's the mean of its last stage. torchgeo accepts MAE and FG-MAE files with or without the final
-norm; where a file has none it is plain. Positions are fixed: images are resized to 224 pixels, as the authors do.
+Band order, files and networks are torchgeo's. Every ViT-S has six heads, as in its pretraining code; the ViT-S of MoCo
+v3 itself has twelve, and the authors changed it. The image vector is the class token of a ViT, as in the authors'
+linear evaluations, and the mean over the last grid of a ResNet. torchgeo accepts MAE and FG-MAE files with or without
+the final norm; for a file without it, the norm has weights of 1 and biases of 0. Positions are fixed, so images are
+resized to 224 pixels, as by the authors.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ S1 = Normalise(
     neutral=0.5,
 )
 COLOUR = sentinel2_bands("b04 b03 b02")
-# patch, depth, width, parameters by number of bands
+# Patch, depth, width, number of bands -> parameters.
 SIZES: dict[str, tuple[int, int, int, dict[int, int]]] = {
     "small": (16, 12, 384, {13: 22648704, 2: 21567360}),
     "base": (16, 12, 768, {13: 87764736, 2: 85602048}),
@@ -50,8 +52,6 @@ SIZES: dict[str, tuple[int, int, int, dict[int, int]]] = {
     "resnet18": (32, 4, 512, {13: 11207872, 3: 11176512}),
     "resnet50": (32, 4, 2048, {13: 23539392, 3: 23508032, 2: 23504896}),
 }
-
-
 LOADERS: dict[str, Load] = {
     **{
         size: partial(load_vit, name=f"vit_{size}_patch{patch}_224", plain_norm="norm")
@@ -72,7 +72,7 @@ def _entry(method: str, size: str, file: str, *, sensor: str = "", sha256: str =
     entry = f"ssl4eo_{method}_{size}" + (f".{sensor}" if sensor else "")
     radar = sensor == "s1"
     colour = Normalise(kind="affine", shift=(0.0,) * 3, scale=(10000.0,) * 3, clip=(0.0, 1.0))
-    said = f"hash starts with {sha256} (file name)" if sha256 else "no hash stated"
+    stated = f"hash starts with {sha256} (file name)" if sha256 else "no hash stated"
     return ModelEntry(
         name=entry,
         origin="pretrained",
@@ -91,7 +91,7 @@ def _entry(method: str, size: str, file: str, *, sensor: str = "", sha256: str =
             url=f"{HUB}/{repository}/resolve/{commit}/{name}",
             sha256=sha256,
             licence="Apache-2.0" if method == "decur" else "CC-BY-4.0",
-            source=f"torchgeo 0.8.1, {source}; {said}",
+            source=f"torchgeo 0.8.1, {source}; {stated}",
         ),
         trained_on=("ssl4eo-s12",),
         reference=reference,
@@ -99,8 +99,8 @@ def _entry(method: str, size: str, file: str, *, sensor: str = "", sha256: str =
     )
 
 
-def _ours(method: str, size: str, commit: str, digits: str, *, sensor: str = "", source: str) -> ModelEntry:
-    """Return an entry whose file torchgeo converted, in a repository of its own."""
+def _converted(method: str, size: str, commit: str, digits: str, *, sensor: str = "", source: str) -> ModelEntry:
+    """Return an entry whose file torchgeo converted and published in a repository of its own."""
     architecture = "vit_small_patch16_224" if size == "small" else size
     kind = {"": "sentinel2_all", "s1": "sentinel1_all", "rgb": "sentinel2_rgb"}[sensor]
     stem = f"{architecture}_{kind}_{method}"
@@ -110,7 +110,7 @@ def _ours(method: str, size: str, commit: str, digits: str, *, sensor: str = "",
 
 
 def _masked(method: str, size: str, sensor: str) -> ModelEntry:
-    """Return an entry of the authors' own MAE and FG-MAE files."""
+    """Return an entry whose MAE or FG-MAE file the authors published."""
     repository, commit = {
         "mae": ("wangyi111/SSL4EO-S12", "75c72195d35201dc1fb210818993518c25da566b"),
         "fgmae": ("wangyi111/FGMAE", "24dd3077d7a99ecd454eaec7adb83d045d7fa122"),
@@ -124,14 +124,14 @@ def _masked(method: str, size: str, sensor: str) -> ModelEntry:
 
 
 ENTRIES = (
-    _ours(
+    _converted(
         "dino",
         "small",
         "5b41dd418a79de47ac9f5be3e035405a83818a62",
         "36bcc127",
         source="ViTSmall16_Weights.SENTINEL2_ALL_DINO",
     ),
-    _ours(
+    _converted(
         "moco",
         "small",
         "1cb683f6c14739634cdfaaceb076529adf898c74",
@@ -139,21 +139,21 @@ ENTRIES = (
         source="ViTSmall16_Weights.SENTINEL2_ALL_MOCO",
     ),
     *(_masked(m, size, s) for m in ("mae", "fgmae") for size in ("small", "base", "large", "huge") for s in ("", "s1")),
-    _ours(
+    _converted(
         "dino",
         "resnet50",
         "d7f14bf5530d70ac69d763e58e77e44dbecfec7c",
         "d6c330e9",
         source="ResNet50_Weights.SENTINEL2_ALL_DINO",
     ),
-    _ours(
+    _converted(
         "moco",
         "resnet50",
         "da4f3c9dbe09272eb902f3b37f46635fa4726879",
         "df8b932e",
         source="ResNet50_Weights.SENTINEL2_ALL_MOCO",
     ),
-    _ours(
+    _converted(
         "moco",
         "resnet50",
         "efd9723b59a88e9dc1420dc1e96afb25b0630a3c",
@@ -161,7 +161,7 @@ ENTRIES = (
         sensor="rgb",
         source="ResNet50_Weights.SENTINEL2_RGB_MOCO",
     ),
-    _ours(
+    _converted(
         "moco",
         "resnet50",
         "e79862c667853c10a709bdd77ea8ffbad0e0f1cf",
@@ -169,14 +169,14 @@ ENTRIES = (
         sensor="s1",
         source="ResNet50_Weights.SENTINEL1_ALL_MOCO",
     ),
-    _ours(
+    _converted(
         "moco",
         "resnet18",
         "5b8cddc9a14f3844350b7f40b85bcd32aed75918",
         "59bfdff9",
         source="ResNet18_Weights.SENTINEL2_ALL_MOCO",
     ),
-    _ours(
+    _converted(
         "moco",
         "resnet18",
         "e1c032e7785fd0625224cdb6699aa138bb304eec",

@@ -1,10 +1,10 @@
-"""SSL4EO-L (Stewart et al. 2023, arXiv:2306.09424): MoCo v2 and SimCLR on Landsat 4-9, a network for each product.
+"""SSL4EO-L (Stewart et al. 2023, arXiv:2306.09424): MoCo v2 and SimCLR on Landsat 4-9, one network per product.
 
-Input is the corpus' 8-bit scale divided by 255: top-of-atmosphere reflectance 0..0.4, surface reflectance 0..0.3 and
-brightness temperature from 25 degrees Celsius below to 45 above zero, each mapped to 0..1 and clipped (the corpus' own
-scripts, ``compress_{tm_toa,etm_toa,etm_sr,oli_tirs_toa,oli_sr}.sh`` of torchgeo's ``experiments/ssl4eo/landsat``;
+The input is the 8-bit scale of the corpus divided by 255: top-of-atmosphere reflectance 0..0.4, surface reflectance
+0..0.3 and brightness temperature from -25 to 45 degrees Celsius, each mapped to 0..1 and clipped (scripts of the
+corpus, ``compress_{tm_toa,etm_toa,etm_sr,oli_tirs_toa,oli_sr}.sh`` in torchgeo's ``experiments/ssl4eo/landsat``;
 ``_ssl4eo_l_transforms`` of torchgeo divides by 255 and crops to 224 pixels). Band order, files and networks are
-torchgeo's. A ViT's image vector is its class token, a ResNet's the mean of its last stage.
+torchgeo's. The image vector is the class token of a ViT and the mean over the last grid of a ResNet.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bench.networks.from_timm import load_resnet, load_vit
 
 FOLDER = "https://huggingface.co/torchgeo/ssl4eo_landsat/resolve/1c88bb51b6e17a21dde5230738fa38b74bd74f76"
 FREEZING = 273.15
-# product: instrument, processing level, reflectance at full scale, bands in the network's order
+# Product -> instrument, processing level, reflectance at full scale, bands in the order of the network.
 PRODUCTS: dict[str, tuple[str, str, float, str]] = {
     "tm_toa": ("tm", "TOA", 0.4, "blue green red nir swir1 thermal swir2"),
     "etm_toa": ("tm", "TOA", 0.4, "blue green red nir swir1 thermal_low thermal_high swir2 pan"),
@@ -25,7 +25,7 @@ PRODUCTS: dict[str, tuple[str, str, float, str]] = {
     "oli_tirs_toa": ("oli", "TOA", 0.4, "coastal blue green red nir swir1 swir2 pan cirrus tirs1 tirs2"),
     "oli_sr": ("oli", "SR", 0.3, "coastal blue green red nir swir1 swir2"),
 }
-# The first digits of each file's hash are part of its name.
+# First digits of the hash of each file, MoCo's then SimCLR's; they are part of the file's name.
 DIGITS = {
     "vits16": {
         "tm_toa": ("a1c967d8", "7c2d9799"),
@@ -49,7 +49,7 @@ DIGITS = {
         "oli_sr": ("660e82ed", "7bced5be"),
     },
 }
-# patch, depth, width, parameters but for the first layer's, parameters of the first layer a band
+# Size, patch, depth, width, parameters without the first layer, parameters of the first layer per band.
 NETWORKS = {
     "vits16": ("small", 16, 12, 384, 21370752, 98304),
     "resnet50": ("resnet50", 32, 4, 2048, 23498624, 3136),
@@ -81,8 +81,8 @@ def _entry(network: str, product: str, method: str, digits: str) -> ModelEntry:
         levels=(f"landsat:{level}",),
         normalise=Normalise(
             kind="affine",
-            shift=tuple(FREEZING - 25.0 if one else 0.0 for one in thermal),
-            scale=tuple(70.0 if one else full for one in thermal),
+            shift=tuple(FREEZING - 25.0 if is_thermal else 0.0 for is_thermal in thermal),
+            scale=tuple(70.0 if is_thermal else full for is_thermal in thermal),
             clip=(0.0, 1.0),
         ),
         image_size=224,

@@ -1,22 +1,24 @@
 """TerraMind 1.0 (IBM and ESA; Jakubik et al. 2025, arXiv:2504.11171): any-to-any generative pretraining on TerraMesh.
 
-Of its raw inputs two are used, whichever a suite has: Sentinel-2 level 2A in 12 bands (without cirrus, b10;
-reflectance x 10000 in "range 0-10000", so without the offset of 2022, say the examples in IBM/terramind) and Sentinel-1
-ground range detected, VV and VH in dB; each standardised with the moments of pretraining (``v1_pretraining_mean`` and
-``_std`` in terratorch 1.2.11, ``terramind_register.py``). It has further patch embeddings, not used here: level 1C in
-13 bands, terrain corrected radar, an 8-bit RGB product, elevation, and tokens of coordinates, land cover and vegetation
-index.
+Two of its raw inputs are used, whichever a suite has: Sentinel-2 level 2A in 12 bands (without cirrus, b10; reflectance
+x 10000 in "range 0-10000", hence without the offset of 2022, according to the examples in IBM/terramind) and Sentinel-1
+ground range detected, VV and VH in dB. Each is standardised with the moments of pretraining (``v1_pretraining_mean``
+and ``_std`` in terratorch 1.2.11, ``terramind_register.py``). The network has further patch embeddings, which are not
+used
+here: level 1C in 13 bands, terrain-corrected radar, an 8-bit RGB product, elevation, and tokens of coordinates, land
+cover and vegetation index.
 
-The network is terratorch's, built for the modalities of the bands given; ``pip install 'geobench-run[terratorch]'``
-brings it. With both sensors the patches of both are one sequence, and each layer is the mean over the two at each
-place, terratorch's default way to merge. An image is pooled by the mean of its tokens; there is no class token.
+The network is terratorch's, built for the modalities of the given bands; install it with ``pip install
+'geobench-run[terratorch]'``. With both sensors, the patches of both form one sequence, and each layer is the mean over
+the two at each place, which is terratorch's default way to merge. The image vector is the mean over tokens; there is no
+class token.
 
-Pretrained at 224 pixels; positions are sines and cosines, which the network interpolates for other sizes. A missing
-band under ``absent=mean`` enters as 0 after standardisation, which is what terratorch does for a subset of bands: the
-patch embedding has no bias, and it drops their part.
+The network was pretrained at 224 pixels; positions are sines and cosines, which it interpolates for other sizes. Under
+``absent=mean`` an absent band enters as 0 after standardisation. terratorch does the same for a subset of bands: the
+patch embedding has no bias, and terratorch drops their part of it.
 
-Decoders of several levels are fed the last block of each quarter, the very last after the final norm: ``SelectIndices``
-2 5 8 11 for tiny, small and base, 5 11 17 23 for large (``configs`` of IBM/terramind at 8090b5c).
+The published taps for multi-level decoders are the last block of each quarter, the very last after the final norm:
+``SelectIndices`` 2 5 8 11 for tiny, small and base, 5 11 17 23 for large (``configs`` of IBM/terramind at 8090b5c).
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ OPTICAL = {
 RADAR = {"vv": (-12.599, 5.195), "vh": (-20.293, 5.890)}
 BANDS = (*sentinel2_bands(" ".join(OPTICAL)), *sentinel1_bands())
 MODALITIES = {"s2": "S2L2A", "s1": "S1GRD"}
-# As the publishers' files call their patch embeddings.
+# Names of the patch embeddings in the publishers' files.
 EMBEDDINGS = {"s2": "untok_sen2l2a@224", "s1": "untok_sen1grd@224"}
 HEADS = {192: 3, 384: 6, 768: 12, 1024: 16}  # by width
 GATED = (768, 1024)  # widths whose feed-forward networks are SwiGLU
@@ -56,12 +58,13 @@ def load_terramind(entry: ModelEntry, weights: Path | None, seed: int, bands: tu
 
     Args:
         entry: one of `ENTRIES` or its random twin.
-        weights: the publishers' file; its decoder and the embeddings of other modalities are dropped.
+        weights: the publishers' file, or None for random init; its decoder and the embeddings of other modalities are
+            dropped.
         seed: of the random init.
         bands: all bands of s2, of s1, or of both, in the order of `BANDS`.
 
     Raises:
-        MissingWeights: see `bench.networks.checkpoints.load_state`.
+        MissingWeights: see `bench.networks.backbones.built`.
         ModuleNotFoundError: terratorch is not installed.
     """
     from bench.networks.backbones import built
@@ -89,10 +92,10 @@ def load_terramind(entry: ModelEntry, weights: Path | None, seed: int, bands: tu
 
 
 def is_encoder_key(key: str, embeddings: tuple[str, ...]) -> bool:
-    """Return whether a key of a publishers' file belongs to the encoder or to one of the patch embeddings wanted.
+    """Return whether a key of a publishers' file belongs to the encoder or to one of the given patch embeddings.
 
-    Files hold the whole network: ``encoder.*``, ``encoder_norm.*``, ``encoder_embeddings.<modality>.*``, and
-    ``decoder*`` and ``mask_token`` for generation.
+    Files hold the whole network: ``encoder.*``, ``encoder_norm.*``, ``encoder_embeddings.<modality>.*``, and for
+    generation ``decoder*`` and ``mask_token``.
     """
     if key.startswith("encoder_embeddings."):
         return key.removeprefix("encoder_embeddings.").startswith(tuple(f"{name}." for name in embeddings))
@@ -128,7 +131,7 @@ def _entry(
             size=bytes_,
             licence="Apache-2.0",
             source=f"file named by terratorch 1.2.11, terramind_register.pretrained_weights; {projects}; the size "
-            "agrees with the network and the modalities the publishers list",
+            "agrees with the network and the modalities that the publishers list",
         ),
         taps=(*(f"block_{depth * quarter // 4}" for quarter in (1, 2, 3)), "norm"),
         requires="terratorch",

@@ -1,24 +1,29 @@
-"""The tiny zoo: three small networks pretrained on the demo's unlabelled landscapes, shipped with the package.
+"""The tiny zoo: three small networks, pretrained on the unlabelled landscapes of the demo and shipped with the package.
 
-Each stands for one objective and has fewer than half a million parameters, so that the whole harness runs in a minute:
+Each represents one objective and has fewer than half a million parameters, so that the whole harness runs in a minute:
 ``tiny_mae`` (reconstruction, He et al. 2022), ``tiny_dino`` (joint embedding, Caron et al. 2021) and ``tiny_croma``
-(multimodal, Fuller et al. 2023). They have seen generated data only and know nothing of the Earth. ``geobench-make
-recipe=pretrain model=tiny_mae`` trains one again; the JSON card beside the weights says how the shipped one was made.
+(multimodal, Fuller et al. 2023). They were trained on generated data only and know nothing of the Earth.
+``geobench-make recipe=pretrain model=tiny_mae`` trains one again; the JSON card next to the weights states how the
+shipped weights were made.
 
-Bands are standardised with the mean and standard deviation of the unlabelled pool. ``tiny_croma`` takes optical images,
-radar images or both; a sensor is taken whole, a missing band of it is refused.
+Bands are standardised with the mean and standard deviation over the unlabelled pool. ``tiny_croma`` takes optical
+images, radar images or both; it needs all bands of a sensor.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.core import Backbone, Band, ModelEntry, Normalise, Objective, Weights
 from bench.core.errors import Incompatible
 from bench.core.sensors import sentinel1_bands, sentinel2_bands
 
-IMAGE_SIZE, PATCH = 64, 8
+if TYPE_CHECKING:
+    import torch
+
+IMAGE_SIZE, PATCH = 64, 8  # pixels
 # Mean and standard deviation over the unlabelled pool of the demo suite, in the bands' units.
 STATISTICS: dict[str, tuple[float, float]] = {
     "s2.b01": (645.4, 511.7),
@@ -36,49 +41,51 @@ STATISTICS: dict[str, tuple[float, float]] = {
     "s1.vv": (-13.119, 3.761),
     "s1.vh": (-19.183, 4.041),
 }
-# The demo's pixels have one size, which the bands as fed state.
+# The pixels of the demo have one size, which is stated by the bands as fed.
 S2 = tuple(replace(band, gsd_m=None) for band in sentinel2_bands("b01 b02 b03 b04 b05 b06 b07 b08 b8a b09 b11 b12"))
 S1 = tuple(replace(band, gsd_m=None) for band in sentinel1_bands())
 
 
 def load_tiny(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Band, ...]) -> Backbone:
-    """Return a network of the tiny zoo in evaluation mode.
+    """Return a network of the tiny zoo, with the shipped weights or at random init.
 
     Args:
-        entry: one of `ENTRIES`.
-        weights: its safetensors; None for random init.
+        entry: one of `ENTRIES` or its random twin.
+        weights: its safetensors file, or None for random init.
         seed: of the random init.
-        bands: ``entry.bands``; for ``tiny_croma`` those of one sensor will do, and give that sensor's encoder alone.
+        bands: ``entry.bands``; for ``tiny_croma`` optionally those of one sensor, which give the encoder of that
+            sensor.
 
     Raises:
-        Incompatible: bands of no sensor the network knows, or not all of a sensor.
-        MissingWeights: see `bench.networks.checkpoints.load_state`.
+        Incompatible: the bands are of no sensor that the network takes, or not all bands of a sensor.
+        MissingWeights: see `bench.networks.backbones.built`.
     """
-    from bench.networks.backbones import ViTBackbone, seeded
-    from bench.networks.checkpoints import load_state
+    from bench.networks.backbones import built
     from bench.networks.croma import CROMABackbone
-    from bench.networks.tiny import network
+    from bench.networks.tiny import tiny_network
+    from bench.networks.vit import ViTBackbone
 
     sensors = {band.sensor for band in bands}
     if not bands or [band.name for band in bands] != [band.name for band in entry.bands if band.sensor in sensors]:
         given = " ".join(band.name for band in bands) or "none"
         raise Incompatible(f"{entry.name} takes {' '.join(band.name for band in entry.bands)}; it is given {given}")
-    multimodal = entry.objective == "multimodal"
-    made = seeded(lambda: network(entry, bands), seed)
-    if multimodal and len(sensors) == 2:
-        # Each sensor's own projection is for the sensor alone; the joint encoder's output has none.
-        del made.s1_GAP_FFN, made.s2_GAP_FFN
-    if weights is not None:
-        parts = {name for name, _ in made.named_children()}
+    if entry.objective != "multimodal":
+        network = built(lambda: tiny_network(entry, bands), weights, seed=seed, entry=entry.name)
+        return ViTBackbone(network, bands, pool="cls" if entry.objective == "joint-embedding" else "mean")
+    # The projection of a single sensor is not used where the joint encoder pools both.
+    parts = {f"{sensor}_encoder" for sensor in sensors}
+    parts |= {"joint_encoder"} if len(sensors) == 2 else {f"{sensor}_GAP_FFN" for sensor in sensors}
 
-        def own(key: str) -> str | None:
-            """Leave out the parts of the file for a sensor that is not there."""
-            return key if not multimodal or key.split(".")[0] in parts else None
+    def build() -> torch.nn.Module:
+        network: torch.nn.Module = tiny_network(entry, bands)
+        for name in [name for name, _ in network.named_children() if name not in parts]:
+            delattr(network, name)
+        return network
 
-        load_state(made, weights, entry=entry.name, rename=own)
-    if multimodal:
-        return CROMABackbone(made, bands)
-    return ViTBackbone(made, bands, pool="cls" if entry.objective == "joint-embedding" else "mean")
+    def rename(key: str) -> str | None:
+        return key if key.split(".")[0] in parts else None
+
+    return CROMABackbone(built(build, weights, seed=seed, entry=entry.name, rename=rename), bands)
 
 
 def _entry(

@@ -1,8 +1,8 @@
 """AnySat (Astruc et al. 2024, arXiv:2412.14123) for Sentinel-2 and Sentinel-1, in the layout of its published weights.
 
-A pixel's series is summed up by temporal attention (L-TAE, Garnot and Landrieu 2020, arXiv:2007.00586), the pixels of a
-patch by a spatial transformer with relative positions (iRPE, Wu et al. 2021, arXiv:2107.14222), the patches of all
-sensors by a transformer whose last block asks one query a place.
+Temporal attention encodes the series of a pixel as one vector (L-TAE, Garnot and Landrieu 2020, arXiv:2007.00586). A
+spatial transformer with relative positions encodes the pixels of a patch (iRPE, Wu et al. 2021, arXiv:2107.14222). A
+second transformer encodes the patches of all sensors; its last block merges them with one query per place.
 """
 
 from __future__ import annotations
@@ -22,13 +22,17 @@ from torch.nn import functional
 
 from bench.core import Band, Images, Tap
 from bench.core.errors import Incompatible
-from bench.networks.backbones import TIMM_BLOCK, ModulesMap, frozen, tap_along, token_grid, transformer_layers
+from bench.networks.acquisition import day_of_year
+from bench.networks.backbones import frozen, tap_along, token_grid, transformer_layers
+from bench.networks.blocks import TIMM_BLOCK, ModulesMap, map_modules
 
 CHANNELS = {"s2": 10, "s1": 2}
 PROJECTORS = {"s2": "projector_s2", "s1": "projector_s1-asc"}
-PIXEL = 10  # metres
-BUCKETS = 8  # of relative distance, the last for the class token
+PIXEL = 10  # ground size in metres
+BUCKETS = 8  # of relative distance; the last is that of the class token
 CHUNK = 2**16  # pixels times dates that are embedded at a time
+# Paths within the cross block, whose queries are learned parameters and no projection.
+CROSS_BLOCK = {n: p for n, p in TIMM_BLOCK.items() if n != "qkv"} | {"k": "attn.wk", "v": "attn.wv"}
 
 
 def positions(width: int, side: int, step: float) -> Tensor:
@@ -37,7 +41,7 @@ def positions(width: int, side: int, step: float) -> Tensor:
     Args:
         width: D, a multiple of 4.
         side: points along a side.
-        step: distance of two points.
+        step: distance between neighbouring points.
     """
     steps = torch.arange(side, dtype=torch.float32) * step
     rows, columns = torch.meshgrid(steps, steps, indexing="ij")
@@ -49,8 +53,8 @@ def positions(width: int, side: int, step: float) -> Tensor:
 def buckets(side: int, device: torch.device) -> Tensor:
     """Return the bucket (1 + side ** 2, 1 + side ** 2) of each pair of tokens, by Euclidean distance (iRPE, eq. 18).
 
-    Distances up to 1.9 are kept, those beyond counted logarithmically up to 3; pairs with the class token, the first,
-    have a bucket of their own.
+    Distances up to 1.9 are kept; larger ones count logarithmically, up to 3. Pairs with the class token, which is the
+    first token, have a separate bucket.
     """
     steps = torch.arange(side, dtype=torch.float32, device=device)
     points = torch.cartesian_prod(steps, steps).reshape(-1, 2)
@@ -62,13 +66,13 @@ def buckets(side: int, device: torch.device) -> Tensor:
 
 
 class RelativePositions(nn.Module):
-    """What a query thinks of each distance, one table for all heads.
+    """A bias of the attention that depends on query and distance, from one table for all heads.
 
-    The published code asks the first head's query alone, and adds its answer to every head: its ``gather`` has an index
-    of one head. (With the optional CUDA operator of iRPE it would ask each.)
+    The published code computes the bias from the query of the first head alone and adds it to every head, because the
+    index of its ``gather`` has one head. (The optional CUDA operator of iRPE would compute it for each head.)
 
     Args:
-        width: of a head.
+        width: channels of a head.
     """
 
     def __init__(self, width: int) -> None:
@@ -77,13 +81,13 @@ class RelativePositions(nn.Module):
         nn.init.trunc_normal_(self.lookup_table_weight, std=0.02)
 
     def forward(self, queries: Tensor, ids: Tensor) -> Tensor:
-        """Return (B, 1, L, L) of (B, H, L, d) queries and the (L, L) `buckets`."""
+        """Return the bias (B, 1, L, L) of queries (B, H, L, d), given the `buckets` (L, L)."""
         table = queries[:, :1] @ self.lookup_table_weight
         return table.gather(-1, ids.expand(len(table), 1, -1, -1))
 
 
 class SpatialAttention(nn.Module):
-    """Self-attention with relative positions on a square grid behind a class token."""
+    """Self-attention with relative positions over a class token and a square grid of tokens."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -93,13 +97,13 @@ class SpatialAttention(nn.Module):
         self.proj = nn.Linear(width, width)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Return (B, 1 + n n, D) of (B, 1 + n n, D)."""
+        """Return the attention's output (B, 1 + n n, D) for tokens (B, 1 + n n, D)."""
         batch, length, width = tokens.shape
         q, k, v = self.qkv(tokens).reshape(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         q = q * (width // self.heads) ** -0.5
         weights = q @ k.transpose(-2, -1) + self.rpe_k(q, buckets(math.isqrt(length - 1), tokens.device))
-        mixed: Tensor = self.proj((weights.softmax(-1) @ v).transpose(1, 2).reshape(batch, length, width))
-        return mixed
+        output: Tensor = self.proj((weights.softmax(-1) @ v).transpose(1, 2).reshape(batch, length, width))
+        return output
 
 
 class SpatialBlock(nn.Module):
@@ -113,27 +117,27 @@ class SpatialBlock(nn.Module):
         self.mlp = Mlp(width, 4 * width)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Return (B, L, D) of (B, L, D)."""
+        """Return the block's output (B, L, D) for tokens (B, L, D)."""
         tokens = tokens + self.attn(self.norm1(tokens))
         return tokens + self.mlp(self.norm2(tokens))  # type: ignore[no-any-return]
 
 
 class SpatialEncoder(nn.Module):
-    """The transformer that sums up a patch in its class token."""
+    """The transformer that encodes a patch in its class token."""
 
     def __init__(self, width: int, depth: int, heads: int) -> None:
         super().__init__()
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
         self.predictor_blocks = nn.ModuleList(SpatialBlock(width, heads) for _ in range(depth))
         self.predictor_norm = nn.LayerNorm(width)
-        for part in self.modules():
-            if isinstance(part, nn.Linear):
-                nn.init.trunc_normal_(part.weight, std=0.02)
-                nn.init.zeros_(part.bias)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                nn.init.zeros_(module.bias)
 
 
 class CrossAttention(nn.Module):
-    """Attention of one learnt query, told apart by position, a place to the tokens of all sensors."""
+    """Attention of one query per place, a learned vector plus its position, to the tokens of all sensors."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -145,23 +149,28 @@ class CrossAttention(nn.Module):
         self.proj = nn.Linear(width, width)
 
     def forward(self, tokens: Tensor, places: Tensor) -> Tensor:
-        """Return (B, 1 + N, D) of tokens (B, 1 + M N, D) of M sensors and positions (1 + N, D)."""
+        """Return the merged tokens (B, 1 + N, D).
+
+        Args:
+            tokens: (B, 1 + M N, D), the class token and those of M sensors.
+            places: positions (1 + N, D).
+        """
         batch, _, width = tokens.shape
         queries = (self.q_learned + places).expand(batch, -1, -1)
         q, k, v = (
             values.reshape(batch, values.shape[1], self.heads, -1).transpose(1, 2)
             for values in (queries, self.wk(tokens), self.wv(tokens))
         )
-        near = self.rpe_k(q, buckets(math.isqrt(len(places) - 1), tokens.device))
+        bias = self.rpe_k(q, buckets(math.isqrt(len(places) - 1), tokens.device))
         sensors = (tokens.shape[1] - 1) // (len(places) - 1)
-        near = torch.cat([near[..., :1], near[..., 1:].repeat(1, 1, 1, sensors)], -1)
-        weights = q @ k.transpose(-2, -1) * (width // self.heads) ** -0.5 + near
-        mixed: Tensor = self.proj((weights.softmax(-1) @ v).transpose(1, 2).reshape(batch, len(places), width))
-        return mixed
+        bias = torch.cat([bias[..., :1], bias[..., 1:].repeat(1, 1, 1, sensors)], -1)
+        weights = q @ k.transpose(-2, -1) * (width // self.heads) ** -0.5 + bias
+        output: Tensor = self.proj((weights.softmax(-1) @ v).transpose(1, 2).reshape(batch, len(places), width))
+        return output
 
 
 class CrossBlock(nn.Module):
-    """The last block: from the tokens of all sensors to one a place."""
+    """The last block: merges the tokens of all sensors into one per place."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -171,13 +180,13 @@ class CrossBlock(nn.Module):
         self.mlp = Mlp(width, 4 * width)
 
     def forward(self, tokens: Tensor, places: Tensor) -> Tensor:
-        """Return (B, 1 + N, D); see `CrossAttention`. Around the attention there is no residual."""
+        """Return (B, 1 + N, D); see `CrossAttention`. No residual connection skips the attention."""
         tokens = self.attn(self.norm1(tokens), places)
         return tokens + self.mlp(self.norm2(tokens))  # type: ignore[no-any-return]
 
 
 class TemporalQueries(nn.Module):
-    """One learnt query a head, each over its own part of the channels."""
+    """Attention over dates with one learned query per head, each head for its own part of the channels."""
 
     def __init__(self, width: int, heads: int, keys: int) -> None:
         super().__init__()
@@ -187,7 +196,7 @@ class TemporalQueries(nn.Module):
             nn.init.normal_(weight, std=math.sqrt(2 / keys))
 
     def forward(self, values: Tensor) -> Tensor:
-        """Return (n, D) of series (n, T, D)."""
+        """Return the weighted mean (n, D) over the dates of series (n, T, D)."""
         count, dates, width = values.shape
         heads, keys = self.Q.shape
         k = self.fc1_k(values).reshape(count, dates, heads, keys)
@@ -196,12 +205,12 @@ class TemporalQueries(nn.Module):
 
 
 class TemporalEncoder(nn.Module):
-    """L-TAE: a pixel's series as one vector.
+    """L-TAE: encodes the series of a pixel as one vector.
 
     Args:
         channels: C.
         width: D.
-        normed: groups of channels are normed over the series, which Sentinel-2's are and Sentinel-1's not.
+        normed: whether groups of channels are normalised over the series, as for Sentinel-2 but not for Sentinel-1.
     """
 
     def __init__(self, channels: int, width: int, *, normed: bool) -> None:
@@ -210,7 +219,7 @@ class TemporalEncoder(nn.Module):
         widths = [channels, width // 8, width // 2, width, 2 * width, width]
         steps: list[nn.Module] = []
         for before, after in pairwise(widths):
-            # The identity stands where the published network has its dropout.
+            # The identity takes the place of the published network's dropout.
             steps += [nn.Linear(before, after), nn.GroupNorm(4, after), nn.ReLU(), nn.Identity()]
         self.inconv = nn.Sequential(*steps)
         self.in_norm = nn.GroupNorm(heads, width) if normed else nn.Identity()
@@ -221,32 +230,32 @@ class TemporalEncoder(nn.Module):
         self.periods = [period ** (2 * (index // 2) / each) for index in range(each)]
 
     def forward(self, series: Tensor, days: Tensor) -> Tensor:
-        """Return (n, D) of series (n, T, C) and days of the year (n, T), 0 for the first."""
+        """Return (n, D) for series (n, T, C) and days of the year (n, T), 0 for 1 January."""
         values = self.inconv(series.flatten(0, 1)).unflatten(0, series.shape[:2])
         values = self.in_norm(values.transpose(1, 2)).transpose(1, 2)
         angles = days[..., None] / torch.tensor(self.periods, device=days.device)
         waves = torch.stack([angles[..., 0::2].sin(), angles[..., 1::2].cos()], -1).flatten(-2)
         pooled = self.attention_heads(values + waves.repeat(1, 1, values.shape[-1] // waves.shape[-1]))
-        summed: Tensor = self.out_norm(self.mlp(pooled))
-        return summed
+        output: Tensor = self.out_norm(self.mlp(pooled))
+        return output
 
 
 class Projector(nn.Module):
-    """The embedding of one sensor's pixels."""
+    """The embedding of the pixels of one sensor."""
 
     def __init__(self, channels: int, width: int, *, normed: bool) -> None:
         super().__init__()
         self.patch_embed = TemporalEncoder(channels, width, normed=normed)
 
     def forward(self, series: Tensor, days: Tensor, patch: int) -> Tensor:
-        """Return (B, N, patch ** 2, D) of series (B, T, C, H, W) and days of the year (B, T)."""
-        batch, dates, channels, tall, wide = series.shape
+        """Return (B, N, patch ** 2, D) for series (B, T, C, H, W) and days of the year (B, T)."""
+        batch, dates, channels, height, width = series.shape
         pixels = series.permute(0, 3, 4, 1, 2).reshape(-1, dates, channels)
-        when = days[:, None].expand(-1, tall * wide, -1).reshape(-1, dates)
+        pixel_days = days[:, None].expand(-1, height * width, -1).reshape(-1, dates)
         size = max(1, CHUNK // dates)
-        chunks = zip(torch.split(pixels, size), torch.split(when, size), strict=True)
-        parts = [self.patch_embed(*both) for both in chunks]
-        grid = torch.cat(parts).reshape(batch, tall // patch, patch, wide // patch, patch, -1)
+        chunks = zip(torch.split(pixels, size), torch.split(pixel_days, size), strict=True)
+        embedded = torch.cat([self.patch_embed(*chunk) for chunk in chunks])
+        grid = embedded.reshape(batch, height // patch, patch, width // patch, patch, -1)
         return grid.transpose(2, 3).flatten(3, 4).flatten(1, 2)
 
 
@@ -255,8 +264,8 @@ class AnySatNetwork(nn.Module):
 
     Args:
         width: D.
-        depth: blocks of each of the two transformers, the cross block apart.
-        heads: of their attention.
+        depth: number of blocks of each of the two transformers, not counting the cross block.
+        heads: number of their attention heads.
     """
 
     def __init__(self, width: int, depth: int, heads: int) -> None:
@@ -273,20 +282,21 @@ class AnySatNetwork(nn.Module):
 
 
 class AnySatBackbone(nn.Module):
-    """AnySat tapped at the pixels' embedding, along the spatial transformer, and along that over patches.
+    """AnySat with taps at the embedding of pixels, along the spatial transformer, and along the one over patches.
 
-    A grid cell is the mean over sensors: at the embedding of a patch's pixels, then of its class token, then of its
-    tokens. The vector is the mean over cells up to there, and the tile's class token, as the authors use, after.
+    A grid cell is the mean over sensors: of the embedded pixels of a patch at the embedding, of the class token of the
+    patch in the spatial transformer, and of the token of the patch in the transformer over patches. The vector is the
+    mean over cells up to the end of the spatial transformer; after it, the class token of the tile, as the authors use.
 
     Args:
         network: see `AnySatNetwork`.
-        bands: as given at load; ``s2``, ``s1`` or both, each with all its bands.
-        patch: pixels a token along each side.
+        bands: the bands given at load: those of ``s2``, ``s1`` or both, each sensor with all its bands.
+        patch: pixels along each side of a token.
 
     Attributes:
         layers: see `bench.core.Layer`. The blocks are those of the spatial transformer, those over patches, and the
             cross block.
-        modules_map: see `bench.networks.backbones.ModulesMap`. The cross block has ``k`` and ``v`` and no ``q``.
+        modules_map: see `bench.networks.blocks.ModulesMap`. The cross block has ``k`` and ``v`` but no ``q``.
     """
 
     def __init__(self, network: AnySatNetwork, bands: Sequence[Band], *, patch: int) -> None:
@@ -298,20 +308,16 @@ class AnySatBackbone(nn.Module):
         paths = [f"network.spatial_encoder.predictor_blocks.{index}" for index in range(self.spatial)]
         paths += [f"network.blocks.{index}" for index in range(len(network.blocks))]
         self.layers = transformer_layers(len(paths), network.width, patch, norm=False)
-        cross = {n: p for n, p in TIMM_BLOCK.items() if n != "qkv"} | {"k": "attn.wk", "v": "attn.wv"}
         self.modules_map: ModulesMap = {
-            f"block_{index + 1}": {
-                name: f"{path}.{part}".rstrip(".")
-                for name, part in (cross if index == len(paths) - 1 else TIMM_BLOCK).items()
-            }
-            for index, path in enumerate(paths)
+            **map_modules(paths[:-1], TIMM_BLOCK),
+            **map_modules(paths[-1:], CROSS_BLOCK, first=len(paths)),
         }
         frozen(self)
 
     def forward(
         self, images: Images, layers: Sequence[int], *, when: Tensor | None = None, where: Tensor | None = None
     ) -> list[Tap]:
-        """Return one `Tap` a layer asked for; see `bench.core.Backbone`. Places are not used."""
+        """Return one `Tap` per requested layer; see `bench.core.Backbone`. Coordinates are not used."""
         batch, side = self._check(images)
 
         def tap(index: int, state: Tensor) -> Tap:
@@ -329,7 +335,7 @@ class AnySatBackbone(nn.Module):
         encoder = network.spatial_encoder
         parts = []
         for sensor in self.counts:
-            days = day_of_year(when, images[sensor])
+            days = days_of(when, images[sensor])
             parts.append(getattr(network, PROJECTORS[sensor])(images[sensor], days, self.patch))
         pixels = torch.cat(parts)
         yield pixels
@@ -351,32 +357,32 @@ class AnySatBackbone(nn.Module):
         shapes = set()
         for sensor, count in self.counts.items():
             if sensor not in images or images[sensor].shape[2] != count or count != CHANNELS.get(sensor):
-                raise Incompatible(f"AnySat takes {CHANNELS} bands, and was loaded for {dict(self.counts)}")
+                given = {name: values.shape[2] for name, values in images.items()}
+                raise Incompatible(
+                    f"AnySat takes {CHANNELS} bands and was loaded for {dict(self.counts)}; the images have {given}"
+                )
             shapes.add((len(images[sensor]), *images[sensor].shape[-2:]))
-        batch, tall, wide = shapes.pop()
-        if shapes or tall != wide or tall % self.patch:
+        batch, height, width = shapes.pop()
+        if shapes or height != width or height % self.patch:
             raise Incompatible(
-                f"images of {tall} x {wide} pixels; AnySat takes squares of whole patches, all of a size"
+                f"images of {height} x {width} pixels; AnySat takes squares whose side is a multiple of {self.patch}, "
+                "of one size for all sensors"
             )
-        return batch, tall // self.patch
+        return batch, height // self.patch
 
 
-def day_of_year(when: Tensor | None, images: Tensor) -> Tensor:
-    """Return (B, T) days since 1 January as float32; 0, the authors' choice, where a date is not known.
+def days_of(when: Tensor | None, images: Tensor) -> Tensor:
+    """Return the days (B, T) since 1 January as float32; 0, the authors' choice, where a date is unknown.
 
     Args:
         when: see `bench.core.Backbone`.
-        images: (B, T, C, H, W), for batch and dates.
+        images: (B, T, C, H, W), for the number of images and dates.
 
     Raises:
-        Incompatible: a date too many or too few.
+        Incompatible: the number of dates is not that of the images.
     """
     if when is None:
         return images.new_zeros(images.shape[:2])
     if when.shape[:2] != images.shape[:2]:
         raise Incompatible(f"{when.shape[1]} dates for {images.shape[1]} images of a series")
-    year, month, day = when.long().unbind(-1)
-    before = torch.tensor([0, 0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334], device=when.device)
-    leap = ((year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0)) & (month > 2)).long()
-    days = before[month.clamp(0, 12)] + leap + day - 1
-    return torch.where((when > 0).all(-1), days, 0).to(images)
+    return torch.where((when > 0).all(-1), day_of_year(when) - 1, 0).to(images)

@@ -1,7 +1,7 @@
-"""Clay's encoder (Clay Foundation, versions 1.0 and 1.5), written anew; it fits the publishers' weights.
+"""Clay's encoder (Clay Foundation, versions 1.0 and 1.5), reimplemented to load the publishers' weights.
 
-A ViT whose patch embedding is generated from the bands' wavelengths by a small transformer, after DOFA
-(arXiv:2403.15356), and whose positions are scaled by the ground sampling distance and carry date and place.
+A ViT whose patch embedding is generated from the wavelengths of the bands by a small transformer, after DOFA
+(arXiv:2403.15356), and whose positions are scaled by the ground sampling distance and encode date and coordinates.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from datetime import date
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,34 +17,43 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.core import Band, Images, Tap
+from bench.networks.acquisition import MID_MONTH
 from bench.networks.backbones import (
-    ModulesMap,
-    check_size,
     frozen,
+    grid_of,
+    outputs_along,
     stack_sensors,
     tap_along,
-    token_grid,
     transformer_layers,
+    xavier_uniform_linears,
 )
+from bench.networks.blocks import ModulesMap, map_modules
+from bench.networks.vit import vit_tap
 
 WAVE_WIDTH = 128
 LATENTS = 128
 HEAD_WIDTH = 64
-PLACE_AND_TIME = 8  # channels: sine and cosine of week, hour, latitude, longitude
-WEEKS, MID_MONTH = 52, 15
+METADATA_WIDTH = 8  # channels: sine and cosine of week, hour, latitude, longitude
+WEEKS = 52
 
 
 def waves_embedding(wavelengths: Tensor, width: int) -> Tensor:
-    """Return sines, then cosines (n, width) of wavelengths (n,) in micrometres."""
+    """Return the encoding (n, width) of wavelengths (n,) in micrometres: sines, then cosines."""
     omega = 1.0 / 10000.0 ** (torch.arange(width // 2, device=wavelengths.device) / (width // 2 - 1))
     angles = wavelengths[:, None] * omega
     return torch.cat([angles.sin(), angles.cos()], 1)
 
 
 def grid_embedding(size: tuple[int, int], width: int, gsd: float) -> Tensor:
-    """Return the position embedding (h w, width) of a patch grid; frequencies grow with the metres of a pixel."""
+    """Return the position embedding (h w, width) of a patch grid; its frequencies grow with the ground size of a pixel.
+
+    Args:
+        size: (h, w) of the grid.
+        width: channels.
+        gsd: ground size of a pixel in metres.
+    """
     omega = torch.arange(width // 4) / (width // 4 - 1)
-    # The order of operations is the authors': an angle may be of hundreds of radians, and rounding shows in its sine.
+    # The order of operations is the authors': angles reach hundreds of radians, so that rounding shows in their sines.
     omega = 1.0 / 10000.0 ** (2 * omega / width) * gsd
     rows, columns = torch.meshgrid(torch.arange(size[0]), torch.arange(size[1]), indexing="ij")
     across, down = columns.flatten()[:, None] * omega, rows.flatten()[:, None] * omega
@@ -51,7 +61,7 @@ def grid_embedding(size: tuple[int, int], width: int, gsd: float) -> Tensor:
 
 
 class Residual(nn.Module):
-    """Two linear maps with GELU beside a way around them."""
+    """Two linear layers with GELU, and a connection that skips them."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -64,7 +74,13 @@ class Residual(nn.Module):
 
 
 class WeightGenerator(nn.Module):
-    """Generates the patch embedding's weights, one vector a band, and its bias."""
+    """Generates the weights of the patch embedding, one vector per band, and its bias.
+
+    Args:
+        width: channels of the encoded wavelengths.
+        outputs: length of the vector of weights of a band.
+        biases: length of the bias.
+    """
 
     def __init__(self, width: int, outputs: int, biases: int) -> None:
         super().__init__()
@@ -76,7 +92,7 @@ class WeightGenerator(nn.Module):
         self.bias_token = nn.Parameter(torch.randn(1, width) * 0.02)
 
     def forward(self, waves: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (n, outputs) weights and (biases,) of n bands, given (n, width)."""
+        """Return weights (n, outputs) and bias (biases,) for n bands with encoded wavelengths (n, width)."""
         tokens = torch.cat([self.weight_tokens, waves, self.bias_token])
         encoded = self.encoder(tokens[None])[0]
         return self.fc_weight(encoded[LATENTS:-1] + waves), self.fc_bias(encoded[-1])
@@ -86,8 +102,8 @@ class DynamicEmbedding(nn.Module):
     """A patch embedding for any bands.
 
     Args:
-        patch: its side in pixels.
-        width: of a token.
+        patch: side of a patch in pixels.
+        width: channels of a token.
     """
 
     def __init__(self, patch: int, width: int) -> None:
@@ -95,20 +111,17 @@ class DynamicEmbedding(nn.Module):
         self.patch = patch
         self.weight_generator = WeightGenerator(WAVE_WIDTH, patch * patch * width, width)
         self.fclayer = Residual(WAVE_WIDTH)
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.xavier_uniform_(module.weight)
-                nn.init.zeros_(module.bias)
+        xavier_uniform_linears(self)
 
     def forward(self, pixels: Tensor, wavelengths: Tensor) -> Tensor:
-        """Return (B, h w, D) tokens of (B, C, H, W) pixels, one wavelength a band."""
+        """Return the tokens (B, h w, D) of pixels (B, C, H, W), given one wavelength per band."""
         weight, bias = self.weight_generator(self.fclayer(waves_embedding(wavelengths, WAVE_WIDTH)))
         kernel = weight.unflatten(1, (-1, self.patch, self.patch)).transpose(0, 1)
         return functional.conv2d(pixels, kernel * 0.02, bias, stride=self.patch).flatten(2).transpose(1, 2)
 
 
 class Attention(nn.Module):
-    """Self-attention after its own norm, without biases."""
+    """Self-attention without biases, preceded by its own norm."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -118,29 +131,29 @@ class Attention(nn.Module):
         self.to_out = nn.Linear(heads * HEAD_WIDTH, width, bias=False)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Return what is added to the tokens (B, L, D)."""
+        """Return what the block adds to the tokens (B, L, D)."""
         parts = self.to_qkv(self.norm(tokens)).unflatten(-1, (3, self.heads, HEAD_WIDTH))
         query, key, value = parts.permute(2, 0, 3, 1, 4)
         mixed = functional.scaled_dot_product_attention(query, key, value)
-        out: Tensor = self.to_out(mixed.transpose(1, 2).flatten(2))
-        return out
+        projected: Tensor = self.to_out(mixed.transpose(1, 2).flatten(2))
+        return projected
 
 
 class FeedForward(nn.Module):
-    """Two linear maps with GELU between, after a norm."""
+    """A norm, then two linear layers with GELU between them."""
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
         self.net = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Return what is added to the tokens (B, L, D)."""
-        out: Tensor = self.net(tokens)
-        return out
+        """Return what the block adds to the tokens (B, L, D)."""
+        added: Tensor = self.net(tokens)
+        return added
 
 
 class Transformer(nn.Module):
-    """The blocks, each attention and feed-forward network, and the final norm."""
+    """The blocks, each an attention and a feed-forward network, and the final norm."""
 
     def __init__(self, width: int, depth: int, heads: int) -> None:
         super().__init__()
@@ -154,10 +167,10 @@ class ClayEncoder(nn.Module):
     """The parameters of Clay's encoder, under the publishers' names.
 
     Args:
-        width: of a token.
+        width: channels of a token.
         depth: number of blocks.
-        heads: of the attention, 64 channels each.
-        patch: its side in pixels.
+        heads: number of attention heads, 64 channels each.
+        patch: side of a patch in pixels.
     """
 
     def __init__(self, width: int, depth: int, heads: int, patch: int) -> None:
@@ -167,23 +180,23 @@ class ClayEncoder(nn.Module):
         self.transformer = Transformer(width, depth, heads)
 
 
-# Where the parts of a block lie; no module returns a block's output, so there is no "out".
+# Paths within a block. No module returns the output of a block, so there is no "out".
 BLOCK = {"norm1": "0.norm", "qkv": "0.to_qkv", "proj": "0.to_out", "norm2": "1.net.0"}
 BLOCK |= {"fc1": "1.net.1", "act": "1.net.2", "fc2": "1.net.3"}
 
 
 class ClayBackbone(nn.Module):
-    """A Clay encoder tapped at embedding, blocks and final norm; the vector is the class token.
+    """A Clay encoder with taps at embedding, blocks and final norm; the vector is the class token.
 
     Args:
         network: see `ClayEncoder`.
-        bands: as given at load.
-        wavelengths: one a band, micrometres, in the order of `bench.networks.backbones.stack_sensors`.
+        bands: the bands given at load.
+        wavelengths: one per band in micrometres, in the order of `bench.networks.backbones.stack_sensors`.
         gsd: ground size of a pixel in metres.
 
     Attributes:
         layers: see `bench.core.Layer`.
-        modules_map: see `bench.networks.backbones.ModulesMap`.
+        modules_map: see `bench.networks.blocks.ModulesMap`.
     """
 
     wavelengths: Tensor
@@ -199,51 +212,44 @@ class ClayBackbone(nn.Module):
         self.register_buffer("wavelengths", torch.tensor(wavelengths, dtype=torch.float32), persistent=False)
         depth = len(network.transformer.layers)
         self.layers = transformer_layers(depth, network.cls_token.shape[-1], self.patch, norm=True)
-        self.modules_map: ModulesMap = {
-            f"block_{i + 1}": {name: f"network.transformer.layers.{i}.{path}" for name, path in BLOCK.items()}
-            for i in range(depth)
-        }
+        self.modules_map: ModulesMap = map_modules([f"network.transformer.layers.{i}" for i in range(depth)], BLOCK)
         frozen(self)
 
     def states(self, pixels: Tensor, when: Tensor | None, where: Tensor | None) -> Iterator[Tensor]:
         """Yield the tokens (B, 1 + h w, D) at each layer in turn."""
         network = self.network
         tokens = network.patch_embedding(pixels, self.wavelengths)
-        size = (pixels.shape[-2] // self.patch, pixels.shape[-1] // self.patch)
-        places = grid_embedding(size, tokens.shape[-1] - PLACE_AND_TIME, self.gsd).to(tokens.device)
-        context = torch.cat([week_of(when, len(tokens)), place_of(where, len(tokens))], 1).to(tokens.device)
-        added = (places.expand(len(tokens), -1, -1), context[:, None].expand(-1, len(places), -1))
+        positions = grid_embedding(grid_of(pixels, self.patch), tokens.shape[-1] - METADATA_WIDTH, self.gsd)
+        positions = positions.to(tokens.device)
+        metadata = torch.cat([encoded_week(when, len(tokens)), encoded_place(where, len(tokens))], 1).to(tokens.device)
+        added = (positions.expand(len(tokens), -1, -1), metadata[:, None].expand(-1, len(positions), -1))
         tokens = torch.cat([network.cls_token.expand(len(tokens), -1, -1), tokens + torch.cat(added, -1)], 1)
-        yield tokens
         blocks: Any = network.transformer.layers
-        for attention, feed_forward in blocks:
-            tokens = attention(tokens) + tokens
-            tokens = feed_forward(tokens) + tokens
-            yield tokens
-        yield network.transformer.norm(tokens)
+        yield from outputs_along(
+            tokens, (*(partial(_through_block, *parts) for parts in blocks), network.transformer.norm)
+        )
 
     def forward(
         self, images: Images, layers: Sequence[int], *, when: Tensor | None = None, where: Tensor | None = None
     ) -> list[Tap]:
-        """Return one `Tap` a layer asked for; see `bench.core.Backbone`."""
+        """Return one `Tap` per requested layer; see `bench.core.Backbone`."""
         pixels = stack_sensors(images, self.bands)
-        size = (pixels.shape[-2] // self.patch, pixels.shape[-1] // self.patch)
-        check_size(pixels, (size[0] * self.patch, size[1] * self.patch))
-
-        def tap(index: int, tokens: Tensor) -> Tap:
-            patches = tokens[:, 1:]
-            # Before the first block the class token is the same for every image: a constant, not a feature.
-            cls = tokens[:, 0] if index else None
-            return Tap(token_grid(patches, size), patches.mean(1) if cls is None else cls, cls)
-
+        tap = partial(vit_tap, size=grid_of(pixels, self.patch), pool="cls")
         return tap_along(self.states(pixels, when, where), layers, self.layers, tap)
 
 
-def week_of(when: Tensor | None, count: int) -> Tensor:
+def _through_block(attention: nn.Module, feed_forward: nn.Module, tokens: Tensor) -> Tensor:
+    """Return the output of a block for tokens (B, L, D)."""
+    tokens = attention(tokens) + tokens
+    output: Tensor = feed_forward(tokens) + tokens
+    return output
+
+
+def encoded_week(when: Tensor | None, count: int) -> Tensor:
     """Return sine and cosine of the ISO week, then of the hour (0, 0: unknown), as (B, 4); zeros without a date.
 
     Args:
-        when: (B, 1, 3) year, month, day, -1 where unknown; an unknown day is taken to be the middle of its month.
+        when: (B, 1, 3) year, month, day, -1 where unknown; an unknown day counts as the middle of its month.
         count: B.
     """
     rows = when[:, 0].tolist() if when is not None else [[-1, -1, -1]] * count
@@ -255,7 +261,7 @@ def week_of(when: Tensor | None, count: int) -> Tensor:
     return torch.tensor([(0.0,) * 4 if angle is None else (math.sin(angle), math.cos(angle), 0, 0) for angle in angles])
 
 
-def place_of(where: Tensor | None, count: int) -> Tensor:
+def encoded_place(where: Tensor | None, count: int) -> Tensor:
     """Return sine and cosine of the latitude, then of the longitude, as (B, 4); zeros where unknown.
 
     Args:

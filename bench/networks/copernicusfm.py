@@ -1,8 +1,9 @@
-"""torchgeo's Copernicus-FM, tapped at every layer, with what is known of each image beside its pixels."""
+"""torchgeo's Copernicus-FM as a backbone, given the date, coordinates and patch area of each image where known."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,34 +11,21 @@ from torch import Tensor
 from torchgeo.models.copernicusfm import resize_abs_pos_embed
 
 from bench.core import Band, Images, Tap
-from bench.networks.backbones import ViTBackbone, check_size, stack_sensors, tap_along, token_grid
-
-
-def days_since_1970(dates: Tensor) -> Tensor:
-    """Return days since 1 January 1970 as float32, NaN where a part of the date is unknown.
-
-    Args:
-        dates: (..., 3) int year, month, day in the Gregorian calendar, -1 where unknown.
-    """
-    year, month, day = dates.long().unbind(-1)
-    # Years begin in March here, so that the leap day is the last.
-    year = year - (month <= 2).long()
-    day_of_year = (153 * ((month + 9) % 12) + 2).div(5, rounding_mode="floor") + day - 1
-    leaps = sum(sign * year.div(every, rounding_mode="floor") for every, sign in ((4, 1), (100, -1), (400, 1)))
-    days = (365 * year + leaps + day_of_year - 719468).float()
-    return torch.where((dates > 0).all(-1), days, torch.nan)
+from bench.networks.acquisition import days_since_1970
+from bench.networks.backbones import grid_of, outputs_along, stack_sensors, tap_along
+from bench.networks.vit import ViTBackbone, vit_tap
 
 
 class CopernicusFMBackbone(ViTBackbone):
     """torchgeo's ``CopernicusFM`` in its spectral mode.
 
-    What is unknown of an image is replaced by a learnt token, image by image; torchgeo's own forward does so for a
-    whole batch as soon as one image of it lacks something.
+    Metadata that is unknown is replaced by a learned token, image by image. torchgeo's own forward pass replaces it for
+    a whole batch as soon as it is unknown for one image.
 
     Args:
         network: ``torchgeo.models.CopernicusFM`` with ``patch_embed_spectral``.
-        bands: as given at load.
-        wavelengths: one a band, nanometres, in the order of `stack_sensors`.
+        bands: the bands given at load.
+        wavelengths: one per band in nanometres, in the order of `bench.networks.backbones.stack_sensors`.
         bandwidths: likewise.
         area: of a patch in square kilometres, NaN where unknown.
     """
@@ -54,7 +42,7 @@ class CopernicusFMBackbone(ViTBackbone):
         bandwidths: Sequence[float],
         area: float,
     ) -> None:
-        network.patch_embed = network.patch_embed_spectral  # under the name that ViTBackbone reads it by
+        network.patch_embed = network.patch_embed_spectral  # the name under which ViTBackbone reads it
         network.embed_dim = network.cls_token.shape[-1]
         super().__init__(network, bands, pool="mean")
         del network.patch_embed
@@ -65,15 +53,10 @@ class CopernicusFMBackbone(ViTBackbone):
     def forward(
         self, images: Images, layers: Sequence[int], *, when: Tensor | None = None, where: Tensor | None = None
     ) -> list[Tap]:
-        """Return one `Tap` a layer asked for; see `bench.core.Backbone`."""
+        """Return one `Tap` per requested layer; see `bench.core.Backbone`."""
         pixels = stack_sensors(images, self.bands)
-        size = (pixels.shape[-2] // self.patch, pixels.shape[-1] // self.patch)
-        check_size(pixels, (size[0] * self.patch, size[1] * self.patch))
-
-        def tap(index: int, tokens: Tensor) -> Tap:
-            patches = tokens[:, 1:]
-            return Tap(token_grid(patches, size), patches.mean(1), tokens[:, 0] if index else None)
-
+        size = grid_of(pixels, self.patch)
+        tap = partial(vit_tap, size=size, pool=self.pool)
         return tap_along(self._states(pixels, size, when, where), layers, self.layers, tap)
 
     def _states(
@@ -81,25 +64,22 @@ class CopernicusFMBackbone(ViTBackbone):
     ) -> Iterator[Tensor]:
         network: Any = self.network
         patches = network.patch_embed_spectral(pixels, wavelengths=self.wavelengths, bandwidths=self.bandwidths)
-        old = round(network.num_patches**0.5)
-        positions = resize_abs_pos_embed(network.pos_embed, size, (old, old)) + self._context(pixels, when, where)
+        side = round(network.num_patches**0.5)
+        positions = resize_abs_pos_embed(network.pos_embed, size, (side, side)) + self._metadata(pixels, when, where)
         tokens = torch.cat([network.cls_token + positions[:, :1], patches + positions[:, 1:]], 1)
-        yield tokens
-        for block in network.blocks:
-            tokens = block(tokens)
-            yield tokens
+        yield from outputs_along(tokens, network.blocks)
 
-    def _context(self, pixels: Tensor, when: Tensor | None, where: Tensor | None) -> Tensor:
-        """Return (B, 1, D), the sum of what place, patch area and date say, or their tokens."""
+    def _metadata(self, pixels: Tensor, when: Tensor | None, where: Tensor | None) -> Tensor:
+        """Return the sum (B, 1, D) of the encodings of coordinates, patch area and date, or of their learned tokens."""
         network: Any = self.network
         width = network.embed_dim
         unknown = pixels.new_full((len(pixels), 2), torch.nan)
         place = unknown if where is None else where.to(pixels)
-        # In the network's own range of angles, zero excepted; see its FourierExpansion.
+        # Shifted to the network's own range of angles, which excludes zero; see its FourierExpansion.
         lon, lat = ((place + place.new_tensor([180.0, 90.0])).clamp_min(network.coord_expansion.lower)).unbind(-1)
         days = unknown[:, 0] if when is None else days_since_1970(when[:, 0]).to(pixels)
         area = torch.full_like(days, self.area)
-        # An area the network has no period for, of patches below 32 m a side, is as good as unknown.
+        # The network has no period for the area of patches below 32 m per side: such an area counts as unknown.
         area = torch.where(
             (area >= network.scale_expansion.lower) & (area <= network.scale_expansion.upper), area, torch.nan
         )
@@ -114,5 +94,5 @@ class CopernicusFMBackbone(ViTBackbone):
         date = torch.where(
             days.isnan()[:, None], network.time_token[0], network.time_expansion(days.nan_to_num(), width)
         )
-        context = network.coord_fc(coordinates) + network.scale_fc(size) + network.time_fc(date)
-        return context.unsqueeze(1)  # type: ignore[no-any-return]
+        encoding = network.coord_fc(coordinates) + network.scale_fc(size) + network.time_fc(date)
+        return encoding.unsqueeze(1)  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""torchgeo's CROMA, tapped at every layer, with its attention biases for any grid of patches."""
+"""torchgeo's CROMA as a backbone, with its attention biases computed for any grid of patches."""
 
 from __future__ import annotations
 
@@ -10,17 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.core import Band, Images, Tap
-from bench.networks.backbones import (
-    ModulesMap,
-    check_size,
-    frozen,
-    stack_sensors,
-    tap_along,
-    token_grid,
-    transformer_layers,
-)
+from bench.networks.backbones import frozen, grid_of, stack_sensors, tap_along, token_grid, transformer_layers
+from bench.networks.blocks import ModulesMap, map_modules
 
-# Where the parts of a block lie; a joint block has its feed-forward network third, after the cross-attention.
+# Paths within a block. In a joint block the feed-forward network comes third, after the cross-attention.
 CROMA_ATTENTION = {"norm1": "0.input_norm", "qkv": "0.to_qkv", "proj": "0.to_out"}
 CROMA_CROSS = {
     "cross_norm": "1.input_norm",
@@ -33,21 +26,22 @@ CROMA_FEED_FORWARD = {"norm2": "input_norm", "fc1": "net.0", "act": "net.1", "fc
 
 
 class CROMABackbone(nn.Module):
-    """torchgeo's ``CROMA``, tapped along the encoder of the sensors given.
+    """torchgeo's ``CROMA``, with taps along the encoders of the given sensors.
 
-    With one sensor: its embedding, blocks and final norm; the norm's vector is the authors' pooled output (the mean of
-    tokens through the feed-forward network ``GAP_FFN``). With both: the optical embedding and blocks, then the blocks
-    of the joint encoder, numbered onwards, and its norm. The joint encoder starts from the radar encoder's output and
-    looks at the optical encoder's, each after its own final norm. Positions are ALiBi biases: any grid of patches fits.
+    With one sensor, the layers are its embedding, blocks and final norm; the vector of the norm is the authors' pooled
+    output (the mean of the tokens passed through the feed-forward network ``GAP_FFN``). With both sensors, the layers
+    are the optical embedding and blocks, then the blocks of the joint encoder, numbered on from there, and its norm.
+    The joint encoder starts from the output of the radar encoder and attends to that of the optical encoder, each after
+    its own final norm. Positions are ALiBi biases, which exist for any grid of patches.
 
     Args:
         network: ``torchgeo.models.CROMA`` with the parts that the sensors need.
-        bands: as given at load; ``s2``, ``s1`` or both.
+        bands: the bands given at load: those of ``s2``, ``s1`` or both.
 
     Attributes:
         layers: see `bench.core.Layer`.
-        modules_map: see `bench.networks.backbones.ModulesMap`. No module returns a block's output, so there is no
-            ``out``; joint blocks have ``cross_norm``, ``cross_q``, ``cross_k``, ``cross_v`` and ``cross_proj`` besides.
+        modules_map: see `bench.networks.blocks.ModulesMap`. No module returns the output of a block, so there is no
+            ``out``. Joint blocks also have ``cross_norm``, ``cross_q``, ``cross_k``, ``cross_v`` and ``cross_proj``.
     """
 
     def __init__(self, network: Any, bands: Sequence[Band]) -> None:
@@ -58,19 +52,17 @@ class CROMABackbone(nn.Module):
         self.main = "s2" if "s2" in sensors else "s1"
         self.joint = sensors == {"s1", "s2"}
         self.patch = int(network.patch_size)
-        own = len(self._encoder(self.main).transformer.layers)
+        single = len(self._encoder(self.main).transformer.layers)
         joint = len(network.joint_encoder.layers) if self.joint else 0
-        self.layers = transformer_layers(own + joint, int(network.encoder_dim), self.patch, norm=True)
-        paths = [f"network.{self.main}_encoder.transformer.layers.{i}" for i in range(own)]
-        single = CROMA_ATTENTION | {name: f"1.{path}" for name, path in CROMA_FEED_FORWARD.items()}
-        double = CROMA_ATTENTION | CROMA_CROSS | {name: f"2.{path}" for name, path in CROMA_FEED_FORWARD.items()}
-        self.modules_map: ModulesMap = {
-            **{f"block_{i + 1}": {n: f"{paths[i]}.{p}" for n, p in single.items()} for i in range(own)},
-            **{
-                f"block_{own + i + 1}": {n: f"network.joint_encoder.layers.{i}.{p}" for n, p in double.items()}
-                for i in range(joint)
-            },
-        }
+        self.layers = transformer_layers(single + joint, int(network.encoder_dim), self.patch, norm=True)
+        self.modules_map: ModulesMap = map_modules(
+            [f"network.{self.main}_encoder.transformer.layers.{i}" for i in range(single)],
+            CROMA_ATTENTION | {name: f"1.{path}" for name, path in CROMA_FEED_FORWARD.items()},
+        ) | map_modules(
+            [f"network.joint_encoder.layers.{i}" for i in range(joint)],
+            CROMA_ATTENTION | CROMA_CROSS | {name: f"2.{path}" for name, path in CROMA_FEED_FORWARD.items()},
+            first=single + 1,
+        )
         frozen(self)
 
     def _encoder(self, sensor: str) -> Any:
@@ -81,7 +73,12 @@ class CROMABackbone(nn.Module):
         return stack_sensors(images, [band for band in self.bands if band.sensor == sensor])
 
     def states(self, images: Images, bias: Tensor) -> Iterator[Tensor]:
-        """Yield the tokens (B, h w, D) at each layer in turn, given the attention bias of `alibi`."""
+        """Yield the tokens (B, h w, D) at each layer in turn.
+
+        Args:
+            images: see `bench.core.Backbone`.
+            bias: attention bias, see `alibi`.
+        """
         encoder: Any = self._encoder(self.main)
         # A patch is flattened as (channel, row, column), which is what unfold does.
         patches = functional.unfold(self._pixels(images, self.main), self.patch, stride=self.patch)
@@ -106,10 +103,8 @@ class CROMABackbone(nn.Module):
     def forward(
         self, images: Images, layers: Sequence[int], *, when: Tensor | None = None, where: Tensor | None = None
     ) -> list[Tap]:
-        """Return one `Tap` a layer asked for; see `bench.core.Backbone`. Dates and places are not used."""
-        pixels = self._pixels(images, self.main)
-        size = (pixels.shape[-2] // self.patch, pixels.shape[-1] // self.patch)
-        check_size(pixels, (size[0] * self.patch, size[1] * self.patch))
+        """Return one `Tap` per requested layer; see `bench.core.Backbone`. Dates and coordinates are not used."""
+        size = grid_of(self._pixels(images, self.main), self.patch)
         network: Any = self.network
         project = None if self.joint else network.s2_GAP_FFN if self.main == "s2" else network.s1_GAP_FFN
 
@@ -119,11 +114,12 @@ class CROMABackbone(nn.Module):
                 pooled = project(pooled)
             return Tap(token_grid(tokens, size), pooled)
 
-        return tap_along(self.states(images, alibi(size, int(network.num_heads)).to(pixels)), layers, self.layers, tap)
+        bias = alibi(size, int(network.num_heads)).to(images[self.main])
+        return tap_along(self.states(images, bias), layers, self.layers, tap)
 
 
 def alibi(size: tuple[int, int], heads: int) -> Tensor:
-    """Return CROMA's 2-D ALiBi attention bias (1, heads, h w, h w): minus slope times distance in patches.
+    """Return CROMA's two-dimensional ALiBi attention bias (1, heads, h w, h w): minus slope times distance in patches.
 
     The slope of head i = 1 .. heads is ``2 ** (-8 i / heads)`` (arXiv 2311.00566, after 2108.12409).
 

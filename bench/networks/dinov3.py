@@ -1,13 +1,15 @@
-"""timm's DINOv3, tapped at every layer: its blocks are given rotary positions beside the tokens."""
+"""timm's DINOv3 as a backbone: its blocks take rotary positions in addition to the tokens."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from torch import Tensor
 
-from bench.networks.backbones import ViTBackbone
+from bench.networks.backbones import outputs_along
+from bench.networks.vit import ViTBackbone
 
 
 class DINOv3Backbone(ViTBackbone):
@@ -15,17 +17,13 @@ class DINOv3Backbone(ViTBackbone):
 
     Args:
         network: ``timm`` ``vit_*_patch16_dinov3``.
-        bands: as given at load.
-        pool: see `bench.networks.backbones.ViTBackbone`.
+        bands: the bands given at load.
+        pool: see `bench.networks.vit.ViTBackbone`.
     """
 
     def states(self, pixels: Tensor) -> Iterator[Tensor]:
         """Yield the tokens (B, prefix + h w, D) at each layer in turn."""
         network: Any = self.network
         tokens, rotations = network._pos_embed(network.patch_embed(pixels))
-        tokens = network.norm_pre(tokens)
-        yield tokens
-        for block in network.blocks:
-            tokens = block(tokens, rope=rotations)
-            yield tokens
-        yield network.norm(tokens)
+        blocks = [partial(block, rope=rotations) for block in network.blocks]
+        yield from outputs_along(network.norm_pre(tokens), (*blocks, network.norm))

@@ -1,4 +1,4 @@
-"""torchgeo's DOFA, tapped at every layer."""
+"""torchgeo's DOFA as a backbone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from bench.core import Band
-from bench.networks.backbones import ViTBackbone, check_size
+from bench.networks.backbones import check_size
+from bench.networks.vit import ViTBackbone
 
 
 class DOFABackbone(ViTBackbone):
@@ -17,8 +18,8 @@ class DOFABackbone(ViTBackbone):
 
     Args:
         network: ``torchgeo.models.DOFA``.
-        bands: as given at load.
-        wavelengths: one a band, micrometres, in the order of `stack_sensors`.
+        bands: the bands given at load.
+        wavelengths: one per band in micrometres, in the order of `bench.networks.backbones.stack_sensors`.
     """
 
     wavelengths: Tensor
@@ -28,7 +29,7 @@ class DOFABackbone(ViTBackbone):
         self.register_buffer("wavelengths", torch.tensor(wavelengths, dtype=torch.float32), persistent=False)
 
     def embed(self, pixels: Tensor) -> Tensor:
-        """Return (B, 1 + h w, D) tokens of (B, C, H, W) pixels, with positions."""
+        """Return the tokens (B, 1 + h w, D) of pixels (B, C, H, W), positions included."""
         network: Any = self.network
         check_size(pixels, (network.img_size, network.img_size))
         patches, _ = network.patch_embed(pixels, self.wavelengths)

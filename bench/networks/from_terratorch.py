@@ -1,4 +1,4 @@
-"""Import networks of terratorch without terratorch. Imports no torch by itself."""
+"""Import the networks of terratorch without terratorch as a whole. Imports no torch by itself."""
 
 from __future__ import annotations
 
@@ -13,30 +13,32 @@ def terratorch_module(name: str) -> ModuleType:
     """Return a module of terratorch, imported without the ``__init__`` of the packages above it.
 
     Importing terratorch as a whole takes seconds and sets torch's float32 matrix products to "medium" precision for the
-    whole process, which would change the numbers of every other model on a GPU. So empty packages stand in for those
-    above the module while it is imported; where terratorch has been imported as a whole, its own are used.
+    whole process, which would change the results of every other model on a GPU. Therefore empty packages take the place
+    of the packages above the module while it is imported. If terratorch has been imported as a whole, its own packages
+    are used.
 
     Args:
-        name: its path below ``terratorch``, joined by dots.
+        name: path of the module below ``terratorch``, joined by dots.
 
     Raises:
         ModuleNotFoundError: terratorch is not installed.
     """
-    full = f"terratorch.{name}"
-    if full in sys.modules:
-        return sys.modules[full]
-    found = importlib.util.find_spec("terratorch")
-    if found is None or not found.submodule_search_locations:
+    full_name = f"terratorch.{name}"
+    if full_name in sys.modules:
+        return sys.modules[full_name]
+    installed = importlib.util.find_spec("terratorch")
+    if installed is None or not installed.submodule_search_locations:
         raise ModuleNotFoundError("this network comes from terratorch: pip install 'geobench-run[terratorch]'")
-    parts = full.split(".")
+    root = installed.submodule_search_locations[0]
+    parts = full_name.split(".")
     above = [".".join(parts[:end]) for end in range(1, len(parts))]
-    standing_in = [package for package in above if package not in sys.modules]
-    for package in standing_in:
+    placeholders = [package for package in above if package not in sys.modules]
+    for package in placeholders:
         empty = ModuleType(package)
-        empty.__path__ = [str(Path(found.submodule_search_locations[0], *package.split(".")[1:]))]
+        empty.__path__ = [str(Path(root, *package.split(".")[1:]))]
         sys.modules[package] = empty
     try:
-        return importlib.import_module(full)
+        return importlib.import_module(full_name)
     finally:
-        for package in standing_in:
+        for package in placeholders:
             del sys.modules[package]

@@ -1,25 +1,29 @@
-"""Galileo's encoder (Tseng et al. 2025, arXiv:2502.09356), written anew; it fits the publishers' weights.
+"""Galileo's encoder (Tseng et al. 2025, arXiv:2502.09356), reimplemented to load the publishers' weights.
 
-A token is one channel group, at one patch and date for what varies over both, at one patch for terrain, at one date for
-weather, once for the location. All visible tokens attend to each other.
+A token stands for one channel group: at one patch and date for quantities that vary in space and time, at one patch for
+terrain, at one date for weather, and once per image for the location. All visible tokens attend to each other.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.core import Band, Images, Layer, Tap
+from bench.core import Band, Images, Tap
 from bench.core.errors import Incompatible
-from bench.networks.masked_blocks import Block
+from bench.networks.acquisition import on_unit_sphere
+from bench.networks.backbones import outputs_along, tap_along, transformer_layers, xavier_uniform_linears
+from bench.networks.blocks import SPLIT_BLOCK, ModulesMap, map_modules
+from bench.networks.masked_blocks import Block, mean_of_visible
 
-KERNEL = 8
-DATES = 24
+KERNEL = 8  # side in pixels of the published patch embeddings
+DATES = 24  # longest series with a position for each date
 JULY = 6
 
 DYNAMIC_WORLD = tuple(
@@ -50,8 +54,14 @@ STATIC = {
 }
 
 
-class _Source(NamedTuple):
-    """Where a channel group's bands are: indices into its sensor's channels, or None and the value that stands in."""
+class _GroupBands(NamedTuple):
+    """Where the bands of a channel group are.
+
+    Attributes:
+        sensor: the sensor of all bands of the group.
+        channels: index of each band among the channels of the sensor, None for a band that is not given.
+        absent: the value fed in place of each band that is not given.
+    """
 
     sensor: str
     channels: tuple[int | None, ...]
@@ -59,7 +69,10 @@ class _Source(NamedTuple):
 
 
 class _Layout(NamedTuple):
-    """How tokens follow each other: rows x columns x dates x moving groups, rows x columns x still groups, the rest."""
+    """The order of tokens: (rows, columns, dates, moving groups), then (rows, columns, still groups), then the rest.
+
+    Moving groups vary in space and time, still groups (terrain) in space only.
+    """
 
     rows: int
     columns: int
@@ -68,22 +81,19 @@ class _Layout(NamedTuple):
     still: int
 
 
-# Where the parts of a block lie, by their canonical names; "" is the block itself.
-PARTS = {
-    **{"norm1": "norm1", "q": "attn.q", "k": "attn.k", "v": "attn.v", "proj": "attn.proj"},
-    **{"norm2": "norm2", "fc1": "mlp.fc1", "act": "mlp.act", "fc2": "mlp.fc2", "out": ""},
-}
-
-
 class GalileoNetwork(nn.Module):
-    """The encoder, tapped at every layer; parameters carry the publishers' names.
+    """The encoder with taps at every layer; parameters have the publishers' names.
 
     Args:
         width: channels of a token.
         depth: number of blocks.
-        heads: attention heads.
-        bands: what will be fed, in order; a channel group is visible if its first band is among them.
-        absent: by band, the value that stands for it where the rest of its visible group is fed.
+        heads: number of attention heads.
+        bands: the bands that will be fed, in order; a channel group is visible if its first band is among them.
+        absent: band -> the value fed in its place where the rest of its visible group is given.
+
+    Attributes:
+        layers: see `bench.core.Layer`.
+        modules_map: see `bench.networks.blocks.ModulesMap`.
     """
 
     def __init__(
@@ -96,7 +106,7 @@ class GalileoNetwork(nn.Module):
             name: source
             for groups in (SPACE_TIME, SPACE, TIME)
             for name, members in groups.items()
-            if (source := _source(members, bands, absent))
+            if (source := _group_bands(members, bands, absent))
         }
         self.blocks = nn.ModuleList(Block(width, heads, joint=False) for _ in range(depth))
         self.register_buffer("pos_embed", sinusoid(quarter, torch.arange(DATES)))
@@ -110,18 +120,15 @@ class GalileoNetwork(nn.Module):
         self.time_embed = nn.ModuleDict({name: nn.Linear(len(group), width) for name, group in TIME.items()})
         self.static_embed = nn.ModuleDict({name: nn.Linear(len(group), width) for name, group in STATIC.items()})
         self.norm = nn.LayerNorm(width)
-        self.modules_map = {
-            f"block_{i + 1}": {name: f"blocks.{i}.{path}".rstrip(".") for name, path in PARTS.items()}
-            for i in range(depth)
-        }
-        self.apply(_initialise)
-        self.layers = _layers(width, depth, self.patch)
+        self.modules_map: ModulesMap = map_modules([f"blocks.{i}" for i in range(depth)], SPLIT_BLOCK)
+        xavier_uniform_linears(self)
+        self.layers = transformer_layers(depth, width, self.patch, norm=True)
 
     def resize_patches(self, patch: int) -> None:
-        """Turn the 8 x 8 patch embeddings into `patch` x `patch` ones, in place.
+        """Change the patch embeddings from 8 x 8 to `patch` x `patch` pixels, in place.
 
-        The new kernel gives on a bicubically shrunk patch what the old one gives on the patch itself, in the sense of
-        least squares (FlexiViT, arXiv:2212.08013, eq. 5).
+        On a patch shrunk by bicubic interpolation, the new kernel gives what the old kernel gives on the patch itself,
+        in the least-squares sense (FlexiViT, arXiv:2212.08013, eq. 5).
         """
         if patch == self.patch:
             return
@@ -131,31 +138,25 @@ class GalileoNetwork(nn.Module):
         for module in (*self.space_time_embed.values(), *self.space_embed.values()):
             assert isinstance(module, nn.Conv2d)
             kernel = module.weight.data
-            module.weight = nn.Parameter((kernel.flatten(2) @ inverse.T).unflatten(2, (patch, patch)))
+            resized = (kernel.flatten(2) @ inverse.T).unflatten(2, (patch, patch))
+            module.weight = nn.Parameter(resized, requires_grad=False)
             module.kernel_size = module.stride = (patch, patch)
         self.patch = patch
-        self.layers = _layers(self.norm.weight.numel(), len(self.blocks), patch)
+        self.layers = transformer_layers(len(self.blocks), self.norm.weight.numel(), patch, norm=True)
 
     def forward(
         self, images: Images, layers: Sequence[int], *, when: Tensor | None = None, where: Tensor | None = None
     ) -> list[Tap]:
-        """Return one `Tap` for each index in `layers`; see `bench.core.Backbone`."""
+        """Return one `Tap` per requested layer; see `bench.core.Backbone`."""
         tokens, visible, layout = self._embed(images, when, where)
-        taps: dict[int, Tap] = {}
-        if 0 in layers:
-            taps[0] = _tap(tokens, visible, layout)
-        for index, block in enumerate(self.blocks[: max(layers, default=0)], start=1):
-            tokens = block(tokens, visible)
-            if index in layers:
-                taps[index] = _tap(tokens, visible, layout)
-        if len(self.blocks) + 1 in layers:
-            taps[len(self.blocks) + 1] = _tap(self.norm(tokens), visible, layout)
-        return [taps[index] for index in layers]
+        blocks = [partial(block, visible=visible) for block in self.blocks]
+        states = outputs_along(tokens, (*blocks, self.norm))
+        return tap_along(states, layers, self.layers, lambda _, state: _tap(state, visible, layout))
 
     def _embed(
         self, images: Images, when: Tensor | None, where: Tensor | None
     ) -> tuple[Tensor, Tensor | None, _Layout]:
-        """Return tokens (B, N, D), which of them are visible (B, N), or None for all, and their layout."""
+        """Return the tokens (B, N, D), a mask (B, N) of the visible ones (None: all are visible), and their layout."""
         moving, still, weather = (
             [name for name in groups if name in self.sources] for groups in (SPACE_TIME, SPACE, TIME)
         )
@@ -164,7 +165,7 @@ class GalileoNetwork(nn.Module):
         place = self._position(rows, columns)
         month = self._months(when, dates)
         order = self.get_buffer("pos_embed")[:dates]
-        nothing = torch.zeros_like(order[0])
+        zeros = torch.zeros_like(order[0])
         parts = []
         if moving:
             planes = [self._patches(self.space_time_embed[name], self._pixels(images, name)) for name in moving]
@@ -173,11 +174,11 @@ class GalileoNetwork(nn.Module):
             parts.append((torch.stack(planes, 4) + code).flatten(1, 4))
         if still:
             planes = [self._patches(self.space_embed[name], self._pixels(images, name)[:, :1]) for name in still]
-            code = _code(self.sp_channel_embed[_indices(SPACE, still)], nothing, nothing, place[:, :, None])
+            code = _code(self.sp_channel_embed[_indices(SPACE, still)], zeros, zeros, place[:, :, None])
             parts.append((torch.cat(planes, 3) + code).flatten(1, 3))
         if weather:
             series = [self.time_embed[name](self._pixels(images, name).mean((-2, -1))) for name in weather]
-            code = _code(self.t_channel_embed[_indices(TIME, weather)], order[:, None], month[:, :, None], nothing)
+            code = _code(self.t_channel_embed[_indices(TIME, weather)], order[:, None], month[:, :, None], zeros)
             parts.append((torch.stack(series, 2) + code).flatten(1, 2))
         if where is None or not bool((known := torch.isfinite(where).all(1)).any()):
             return torch.cat(parts, 1), None, layout
@@ -189,22 +190,33 @@ class GalileoNetwork(nn.Module):
         return tokens, visible, layout
 
     def _shape(self, images: Images, placed: Sequence[str], weather: Sequence[str]) -> tuple[int, int, int]:
-        """Return dates, rows and columns of tokens, having checked that sensors agree."""
+        """Return the rows, columns and dates of the tokens.
+
+        Args:
+            images: see `bench.core.Backbone`.
+            placed: names of the groups that vary in space.
+            weather: names of the groups that vary in time only.
+
+        Raises:
+            Incompatible: sensors differ in size or number of dates, or the network cannot take these.
+        """
         shapes = {name: tuple(images[self.sources[name].sensor].shape) for name in [*placed, *weather]}
         sizes = {shapes[name][-2:] for name in placed}
         series = {shape[1] for name, shape in shapes.items() if name not in SPACE} or {1}
         if len(sizes) != 1 or len(series) != 1:
-            raise Incompatible(f"Galileo wants one image size and one number of dates, got {_text(images)}")
+            raise Incompatible(
+                f"Galileo takes one image size and one number of dates for all sensors; given {_text(images)}"
+            )
         (height, width), (dates,) = sizes.pop(), series
         if height % self.patch or width % self.patch or dates > DATES:
             raise Incompatible(
-                f"Galileo takes sides that are multiples of {self.patch} pixels and up to {DATES} dates, "
-                f"got {_text(images)}: resize or cut windows, and leave dates out"
+                f"Galileo takes sides that are multiples of {self.patch} pixels and up to {DATES} dates; "
+                f"given {_text(images)}. Resize the images or cut windows, and leave out dates."
             )
         return height // self.patch, width // self.patch, dates
 
     def _pixels(self, images: Images, name: str) -> Tensor:
-        """Return a channel group's bands (B, T, C, H, W)."""
+        """Return the bands (B, T, C, H, W) of a channel group."""
         sensor, channels, absent = self.sources[name]
         image = images[sensor]
         planes = [
@@ -214,20 +226,23 @@ class GalileoNetwork(nn.Module):
         return torch.stack(planes, 2)
 
     def _patches(self, embedding: nn.Module, pixels: Tensor) -> Tensor:
-        """Return (B, T, C, H, W) as patch embeddings (B, rows, columns, T, D)."""
+        """Return the patch embeddings (B, rows, columns, T, D) of pixels (B, T, C, H, W)."""
         tokens: Tensor = embedding(pixels.flatten(0, 1)).unflatten(0, pixels.shape[:2])
         return tokens.permute(0, 3, 4, 1, 2)
 
     def _position(self, rows: int, columns: int) -> Tensor:
-        """Return the code of each place (rows, columns, D / 4), in pixels of 10 m: one half for each axis."""
+        """Return the code (rows, columns, D / 4) of each place, in pixels of 10 m; each axis has one half of it."""
         table = self.get_buffer("pos_embed")
         half, device = table.shape[1] // 2, table.device
-        along = sinusoid(half, torch.arange(columns, device=device) * float(self.patch))
+        across = sinusoid(half, torch.arange(columns, device=device) * float(self.patch))
         down = sinusoid(half, torch.arange(rows, device=device) * float(self.patch))
-        return _code(along, down[:, None])
+        return _code(across, down[:, None])
 
     def _months(self, when: Tensor | None, dates: int) -> Tensor:
-        """Return the code of each date's month (B or 1, T, D / 4); July, as the publishers evaluate, where unknown."""
+        """Return the code (B or 1, T, D / 4) of the month of each date.
+
+        An unknown month counts as July, as in the publishers' evaluation.
+        """
         table = self.get_buffer("month_embed")
         if when is None:
             return table[JULY].expand(1, dates, -1)
@@ -235,54 +250,42 @@ class GalileoNetwork(nn.Module):
         return table[torch.where(month > 0, month - 1, JULY)]
 
     def _location(self, where: Tensor) -> Tensor:
-        """Return the token (B, D) of longitude and latitude in degrees: a point on the unit sphere."""
-        longitude, latitude = torch.nan_to_num(where).mul(math.pi / 180).unbind(1)
-        point = torch.stack([latitude.cos() * longitude.cos(), latitude.cos() * longitude.sin(), latitude.sin()], dim=1)
+        """Return the token (B, D) of coordinates (B, 2), which enter as a point on the unit sphere."""
         channel = self.st_channel_embed[list(STATIC).index("location")]
-        token: Tensor = self.static_embed["location"](point)
+        token: Tensor = self.static_embed["location"](on_unit_sphere(where))
         return token + functional.pad(channel, (0, 3 * len(channel)))
 
 
 def sinusoid(size: int, position: Tensor) -> Tensor:
-    """Return the sine-cosine code (n, size) of positions (n,). Its exponents run to 1/4, not to 1: as published."""
+    """Return the sine-cosine code (n, size) of positions (n,); its exponents run to 1/4, not to 1, as published."""
     frequency = 1.0 / 10000 ** (torch.arange(size // 2, device=position.device) / size / 2.0)
     angle = position[:, None] * frequency
     return torch.cat([angle.sin(), angle.cos()], 1)
 
 
 def month_table(size: int) -> Tensor:
-    """Return the code (12, size) of the months: the sine of the year's angle in one half, its cosine in the other."""
+    """Return the code (12, size) of the months: the sine of the month's angle in one half, its cosine in the other."""
     angle = (torch.arange(12) / (12 / (2 * math.pi)))[:, None].expand(-1, size // 2)
     return torch.cat([angle.sin(), angle.cos()], 1)
 
 
 def _text(images: Images) -> str:
+    """Return sensors and shapes for a message."""
     return ", ".join(f"{sensor} {tuple(image.shape)}" for sensor, image in images.items())
 
 
-def _source(members: Sequence[str], bands: Sequence[Band], absent: Mapping[str, float]) -> _Source | None:
-    """Return where a group's bands are, or None if it is masked because its first band is not given."""
+def _group_bands(members: Sequence[str], bands: Sequence[Band], absent: Mapping[str, float]) -> _GroupBands | None:
+    """Return where the bands of a group are, or None for a group that is masked because its first band is not given."""
     sensor = members[0].partition(".")[0]
     names = [band.name for band in bands if band.sensor == sensor]
     if members[0] not in names:
         return None
     channels = tuple(names.index(name) if name in names else None for name in members)
-    return _Source(sensor, channels, tuple(absent.get(name, 0.0) for name in members))
+    return _GroupBands(sensor, channels, tuple(absent.get(name, 0.0) for name in members))
 
 
 def _patch_embeddings(groups: Mapping[str, Sequence[str]], width: int) -> nn.ModuleDict:
     return nn.ModuleDict({name: nn.Conv2d(len(group), width, KERNEL, KERNEL) for name, group in groups.items()})
-
-
-def _layers(width: int, depth: int, patch: int) -> tuple[Layer, ...]:
-    places = [("embedding", 0.0), *((f"block_{i}", i / depth) for i in range(1, depth + 1)), ("norm", 1.0)]
-    return tuple(Layer(name=name, channels=width, stride=patch, depth=place) for name, place in places)
-
-
-def _initialise(module: nn.Module) -> None:
-    if isinstance(module, nn.Linear):
-        nn.init.xavier_uniform_(module.weight)
-        nn.init.zeros_(module.bias)
 
 
 def _indices(groups: Mapping[str, object], wanted: Sequence[str]) -> list[int]:
@@ -290,20 +293,17 @@ def _indices(groups: Mapping[str, object], wanted: Sequence[str]) -> list[int]:
 
 
 def _code(*parts: Tensor) -> Tensor:
-    """Return the parts side by side along the channels, broadcast over all other axes."""
+    """Return the parts concatenated along the channels, broadcast over all other axes."""
     shape = torch.broadcast_shapes(*(part.shape[:-1] for part in parts))  # type: ignore[no-untyped-call]
     return torch.cat([part.expand(*shape, part.shape[-1]) for part in parts], -1)
 
 
 def _tap(tokens: Tensor, visible: Tensor | None, layout: _Layout) -> Tap:
-    """Return the mean over dates and groups at each place, and the mean over all visible tokens."""
+    """Return the tap of a layer: the mean over dates and groups at each place, and the mean over all visible tokens."""
     rows, columns, dates, moving, still = layout
     first, second = rows * columns * dates * moving, rows * columns * still
     batch, _, width = tokens.shape
     total = tokens[:, :first].reshape(batch, rows, columns, dates * moving, width).sum(3)
     total = total + tokens[:, first : first + second].reshape(batch, rows, columns, still, width).sum(3)
     grid = (total / (dates * moving + still)).permute(0, 3, 1, 2)
-    if visible is None:
-        return Tap(grid, tokens.mean(1))
-    weight = visible[..., None].to(tokens.dtype)
-    return Tap(grid, (tokens * weight).sum(1) / weight.sum(1))
+    return Tap(grid, mean_of_visible(tokens, visible))

@@ -1,4 +1,4 @@
-"""torchgeo's Panopticon, tapped at every layer, with the authors' way of bringing positions to another grid."""
+"""torchgeo's Panopticon as a backbone, with the authors' way to interpolate positions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from bench.core import Band
-from bench.networks.backbones import ViTBackbone, check_size, resized_positions
+from bench.networks.backbones import grid_of
+from bench.networks.dinov2 import resized_positions
+from bench.networks.vit import ViTBackbone
 
 
 class PanopticonBackbone(ViTBackbone):
@@ -17,8 +19,9 @@ class PanopticonBackbone(ViTBackbone):
 
     Args:
         network: the ``model`` of ``torchgeo.models.Panopticon``.
-        bands: as given at load.
-        channels: one number a band, wavelength in nanometres or radar category, in the order of `stack_sensors`.
+        bands: the bands given at load.
+        channels: one number per band (wavelength in nanometres or radar category), in the order of
+            `bench.networks.backbones.stack_sensors`.
     """
 
     channels: Tensor
@@ -28,11 +31,10 @@ class PanopticonBackbone(ViTBackbone):
         self.register_buffer("channels", torch.tensor([channels], dtype=torch.float32), persistent=False)
 
     def embed(self, pixels: Tensor) -> Tensor:
-        """Return (B, 1 + h w, D) tokens of (B, C, H, W) pixels, with positions."""
+        """Return the tokens (B, 1 + h w, D) of pixels (B, C, H, W), positions included."""
         network: Any = self.network
-        size = (pixels.shape[-2] // self.patch, pixels.shape[-1] // self.patch)
-        check_size(pixels, (size[0] * self.patch, size[1] * self.patch))
-        # One row of channels serves every image; a copy, for the network rounds it in place.
+        size = grid_of(pixels, self.patch)
+        # One row of channels serves every image. It is copied because the network rounds it in place.
         patches = network.patch_embed({"imgs": pixels, "chn_ids": self.channels.clone()})
         positions = resized_positions(network.pos_embed, network.patch_embed.grid_size, size)
         cls = (network.cls_token + positions[:, :1]).expand(len(pixels), -1, -1)

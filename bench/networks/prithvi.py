@@ -1,4 +1,4 @@
-"""terratorch's Prithvi encoder as a backbone that takes any number of dates and any whole number of patches."""
+"""terratorch's Prithvi encoder as a backbone for any number of dates and any whole number of patches."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from torch.nn import functional
 
 from bench.core import Band, Images, Tap
 from bench.core.errors import Incompatible
-from bench.networks.backbones import TIMM_BLOCK, ModulesMap, frozen, tap_along, token_grid, transformer_layers
+from bench.networks.acquisition import MID_MONTH, day_of_year
+from bench.networks.backbones import frozen, outputs_along, tap_along, token_grid, transformer_layers
+from bench.networks.blocks import TIMM_BLOCK, ModulesMap, map_modules
 from bench.networks.from_terratorch import terratorch_module
-
-DAYS_BEFORE = (0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334)
-MID_MONTH = 15
 
 
 def prithvi_module() -> ModuleType:
-    """Return terratorch's module of Prithvi networks."""
+    """Return the module of terratorch that defines the Prithvi networks."""
     return terratorch_module("models.backbones.prithvi_mae")
 
 
 def prithvi_encoder(**settings: Any) -> nn.Module:
     """Return terratorch's ``PrithviViT`` without its table of positions, which `PrithviBackbone` computes.
 
-    The table is fixed (sines and cosines), and made for one number of dates; a file's is for that of its pretraining.
+    The table is fixed (sines and cosines) and holds for one number of dates; the table in a file is for the number of
+    dates in pretraining.
 
     Args:
-        settings: of the class.
+        settings: arguments of the class.
     """
     network: nn.Module = prithvi_module().PrithviViT(**settings)
     del network.pos_embed
@@ -44,8 +44,8 @@ def positions(width: int, base: tuple[int, int], grid: tuple[int, int, int]) -> 
 
     Args:
         width: D.
-        base: (h, w) of the grid at pretraining, between whose positions those of another grid are interpolated.
-        grid: (t, h, w) wanted; the dates' part is computed for any t.
+        base: (h, w) of the grid in pretraining; the positions of another grid are interpolated from it.
+        grid: (t, h, w) of the tokens; the part for the dates is computed for any t.
     """
     dates, *size = grid
     table = prithvi_module().get_3d_sincos_pos_embed(width, (dates, *base))
@@ -56,18 +56,18 @@ def positions(width: int, base: tuple[int, int], grid: tuple[int, int, int]) -> 
 
 
 class PrithviBackbone(nn.Module):
-    """A Prithvi encoder tapped at embedding, blocks and final norm.
+    """A Prithvi encoder with taps at embedding, blocks and final norm.
 
-    Tokens of all dates attend to each other. A grid cell is the mean over the dates of the tokens at its place, the
-    vector the mean over all patch tokens.
+    Tokens of all dates attend to each other. A grid cell is the mean over dates of the tokens at its place; the vector
+    is the mean over all patch tokens.
 
     Args:
         network: see `prithvi_encoder`; its tubelets are one date long.
-        bands: as given at load, all of one sensor.
+        bands: the bands given at load, all of one sensor.
 
     Attributes:
         layers: see `bench.core.Layer`.
-        modules_map: see `bench.networks.backbones.ModulesMap`.
+        modules_map: see `bench.networks.blocks.ModulesMap`.
     """
 
     def __init__(self, network: Any, bands: Sequence[Band]) -> None:
@@ -75,14 +75,11 @@ class PrithviBackbone(nn.Module):
         self.network = network
         self.bands = tuple(bands)
         self.patch = int(network.patch_embed.patch_size[-1])
-        _, tall, wide = network.patch_embed.grid_size
-        self.base = (int(tall), int(wide))
+        _, rows, columns = network.patch_embed.grid_size
+        self.base = (int(rows), int(columns))
         depth = len(network.blocks)
         self.layers = transformer_layers(depth, int(network.embed_dim), self.patch, norm=True)
-        self.modules_map: ModulesMap = {
-            f"block_{i + 1}": {name: f"network.blocks.{i}.{path}".rstrip(".") for name, path in TIMM_BLOCK.items()}
-            for i in range(depth)
-        }
+        self.modules_map: ModulesMap = map_modules([f"network.blocks.{i}" for i in range(depth)], TIMM_BLOCK)
         frozen(self)
 
     def _pixels(self, images: Images) -> Tensor:
@@ -93,21 +90,21 @@ class PrithviBackbone(nn.Module):
         values = images[sensor]
         whole = values.ndim == 5 and not any(side % self.patch for side in values.shape[-2:])
         if not whole or values.shape[2] != len(self.bands):
-            wanted = f"(B, T, {len(self.bands)}, H, W) with sides that are multiples of {self.patch}"
-            raise Incompatible(f"{sensor}: images of shape {tuple(values.shape)}; wanted {wanted}")
+            expected = f"(B, T, {len(self.bands)}, H, W) with sides that are multiples of {self.patch}"
+            raise Incompatible(f"{sensor}: images of shape {tuple(values.shape)}; expected {expected}")
         return values.transpose(1, 2)
 
     def embed(self, pixels: Tensor, when: Tensor | None, where: Tensor | None) -> Tensor:
-        """Return (B, 1 + t h w, D) tokens of (B, C, T, H, W) pixels, with positions, dates and places."""
+        """Return the tokens (B, 1 + t h w, D) of pixels (B, C, T, H, W): positions, dates and coordinates included."""
         network: Any = self.network
-        dates, tall, wide = pixels.shape[2], pixels.shape[3] // self.patch, pixels.shape[4] // self.patch
+        dates, rows, columns = pixels.shape[2], pixels.shape[3] // self.patch, pixels.shape[4] // self.patch
         tokens = network.patch_embed(pixels)
-        tokens = tokens + positions(int(network.embed_dim), self.base, (dates, tall, wide)).to(tokens.device)
-        # Autocast would round the year to eight bits before its sine is taken.
+        tokens = tokens + positions(int(network.embed_dim), self.base, (dates, rows, columns)).to(tokens.device)
+        # Autocast would round the year to eight bits before its sine is computed.
         with torch.autocast(tokens.device.type, enabled=False):
             if network.temporal_encoding and when is not None:
                 coordinates, known = year_and_day(when.to(tokens.device))
-                tokens = tokens + known[:, None, None] * network.temporal_embed_enc(coordinates, tall * wide)
+                tokens = tokens + known[:, None, None] * network.temporal_embed_enc(coordinates, rows * columns)
             if network.location_encoding and where is not None:
                 place = where.to(tokens.device, torch.float32).flip(-1)
                 known = place.isfinite().all(-1)
@@ -118,16 +115,12 @@ class PrithviBackbone(nn.Module):
     def states(self, pixels: Tensor, when: Tensor | None, where: Tensor | None) -> Iterator[Tensor]:
         """Yield the tokens (B, 1 + t h w, D) at each layer in turn."""
         network: Any = self.network
-        tokens = self.embed(pixels, when, where)
-        yield tokens
-        for step in (*network.blocks, network.norm):
-            tokens = step(tokens)
-            yield tokens
+        yield from outputs_along(self.embed(pixels, when, where), (*network.blocks, network.norm))
 
     def forward(
         self, images: Images, layers: Sequence[int], *, when: Tensor | None = None, where: Tensor | None = None
     ) -> list[Tap]:
-        """Return one `Tap` a layer asked for; see `bench.core.Backbone`."""
+        """Return one `Tap` per requested layer; see `bench.core.Backbone`."""
         pixels = self._pixels(images)
         dates, size = pixels.shape[2], (pixels.shape[3] // self.patch, pixels.shape[4] // self.patch)
 
@@ -140,15 +133,13 @@ class PrithviBackbone(nn.Module):
 
 
 def year_and_day(when: Tensor) -> tuple[Tensor, Tensor]:
-    """Return years and days of the year (B, T, 2) as float32, and which samples (B,) have all their dates known.
+    """Return years and days of the year (B, T, 2) as float32, and a mask (B,) of the samples whose dates are all known.
 
     Args:
-        when: (B, T, 3) year, month, day, -1 where unknown. An unknown day is taken to be the middle of its month; with
-            an unknown year or month at any date the sample's dates count as unknown.
+        when: (B, T, 3) year, month, day, -1 where unknown. An unknown day counts as the middle of its month. If the
+            year or month of any date is unknown, all dates of the sample count as unknown.
     """
     year, month, day = when.long().unbind(-1)
     known = ((year > 0) & (month > 0)).all(-1)
-    before = torch.tensor(DAYS_BEFORE, device=when.device)[month.clamp(1, 12) - 1]
-    leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0)) & (month > 2)
-    day_of_year = before + torch.where(day > 0, day, MID_MONTH) + leap
-    return torch.stack([year.clamp_min(0), day_of_year], -1).float(), known
+    dates = torch.stack([year, month, torch.where(day > 0, day, MID_MONTH)], -1)
+    return torch.stack([year.clamp_min(0), day_of_year(dates)], -1).float(), known

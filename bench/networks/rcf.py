@@ -12,20 +12,25 @@ from torch.nn import functional
 from bench.core import Band, Images, Layer, Tap
 from bench.core.errors import Incompatible
 from bench.networks.backbones import tap_along
+from bench.networks.blocks import ModulesMap
 
-CHUNK = 2**23  # filter responses held at a time: 32 MB in float32
+CHUNK = 2**23  # filter responses held in memory at a time: 32 MB in float32
 
 
 class RandomFeatures(nn.Module):
-    """Random filters, rectified with both signs and averaged over cells; nothing is learned.
+    """Responses of random filters, rectified with both signs and averaged over cells; nothing is learned.
 
     Args:
-        bands: as given at load.
-        features: channels, two for each filter.
-        kernel: side of a filter in pixels; 1 is used where an image is a single pixel.
+        bands: the bands given at load.
+        features: number of channels, two per filter.
+        kernel: side of a filter in pixels; filters are 1 x 1 where an image is a single pixel.
         bias: added to each response before it is rectified.
-        cell: side of a grid cell in pixels; a single pixel is one cell.
+        cell: side of a grid cell in pixels; an image of a single pixel is one cell.
         seed: of the filters.
+
+    Attributes:
+        layers: one layer, ``embedding``.
+        modules_map: empty, because there are no blocks.
     """
 
     def __init__(self, bands: Sequence[Band], *, features: int, kernel: int, bias: float, cell: int, seed: int) -> None:
@@ -33,16 +38,17 @@ class RandomFeatures(nn.Module):
         self.sensors = Counter(band.sensor for band in bands)
         self.features, self.kernel, self.bias, self.cell, self.seed = features, kernel, bias, cell, seed
         self.layers: tuple[Layer, ...] = (Layer(name="embedding", channels=features, stride=cell, depth=0.0),)
+        self.modules_map: ModulesMap = {}
 
     def filters(self, channels: int, kernel: int) -> Tensor:
-        """Return (features / 2, channels, kernel, kernel) standard Gaussian filters: the seed alone decides them."""
+        """Return standard Gaussian filters (features / 2, channels, kernel, kernel), which depend on the seed alone."""
         generator = torch.Generator().manual_seed(self.seed)
         return torch.randn(self.features // 2, channels, kernel, kernel, generator=generator)
 
     def forward(
         self, images: Images, layers: Sequence[int], *, when: Tensor | None = None, where: Tensor | None = None
     ) -> list[Tap]:
-        """Return the one `Tap` for each index asked for; see `bench.core.Backbone`. Dates are taken as channels."""
+        """Return the only `Tap` per requested layer; see `bench.core.Backbone`. Dates enter as further channels."""
         parts = []
         for sensor, count in self.sensors.items():
             if images[sensor].shape[2] != count:
@@ -52,20 +58,20 @@ class RandomFeatures(nn.Module):
         return tap_along(iter([grid]), layers, self.layers, lambda _, grid: Tap(grid, grid.mean((-2, -1))))
 
     def _grid(self, pixels: Tensor) -> Tensor:
-        """Return the pooled features (B, D, h, w) of (B, channels, H, W) pixels."""
-        tall, wide = pixels.shape[-2:]
-        kernel, cell = (1, 1) if tall == wide == 1 else (self.kernel, self.cell)
-        if tall % cell or wide % cell:
-            raise Incompatible(f"images of {tall} x {wide} pixels; random features take multiples of {cell}")
+        """Return the pooled features (B, D, h, w) of pixels (B, channels, H, W)."""
+        height, width = pixels.shape[-2:]
+        kernel, cell = (1, 1) if height == width == 1 else (self.kernel, self.cell)
+        if height % cell or width % cell:
+            raise Incompatible(f"images of {height} x {width} pixels; random features take multiples of {cell}")
         weight = self.filters(pixels.shape[1], kernel).to(pixels).contiguous(memory_format=torch.channels_last)
         bias = torch.full((len(weight),), self.bias).to(pixels)
         grids = []
         # A few images at a time: the responses are many times larger than the images.
-        for part in torch.split(pixels, max(1, CHUNK // (len(weight) * tall * wide))):
+        for part in torch.split(pixels, max(1, CHUNK // (len(weight) * height * width))):
             part = part.contiguous(memory_format=torch.channels_last)
             response = functional.conv2d(part, weight, bias, padding="same")
             linear = functional.avg_pool2d(response, cell)
             positive = functional.avg_pool2d(response.relu_(), cell)
-            # relu(-x) = relu(x) - x, and the mean is linear: no second pass over the responses.
+            # relu(-x) = relu(x) - x and the mean is linear, so that no second pass over the responses is needed.
             grids.append(torch.cat([positive, positive - linear], 1).contiguous())
         return torch.cat(grids)

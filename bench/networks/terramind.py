@@ -1,4 +1,4 @@
-"""terratorch's TerraMind encoder as a backbone for the image modalities it is given."""
+"""terratorch's TerraMind encoder as a backbone for one or more image modalities."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from torch import Tensor, nn
 from bench.core import Band, Images, Tap
 from bench.core.errors import Incompatible
 from bench.networks.backbones import (
-    TIMM_BLOCK,
-    ModulesMap,
     frozen,
+    grid_of,
+    outputs_along,
     stack_sensors,
     tap_along,
     token_grid,
     transformer_layers,
 )
+from bench.networks.blocks import TIMM_BLOCK, ModulesMap, map_modules
 from bench.networks.from_terratorch import terratorch_module
 
 TERRAMIND = "models.backbones.terramind.model"
@@ -31,13 +32,14 @@ def terramind_encoder(
     """Return terratorch's ``TerraMindViT``.
 
     Args:
-        modalities: as terratorch calls them, e.g. ``"S2L2A"``.
-        width: of a token.
+        modalities: their names in terratorch, e.g. ``"S2L2A"``.
+        width: channels of a token.
         depth: number of blocks.
-        heads: of the attention.
-        gated: SwiGLU without biases (base and large); else GELU with biases (tiny and small).
-        image_size: at pretraining.
-        patch: its side in pixels.
+        heads: number of attention heads.
+        gated: whether feed-forward networks are SwiGLU without biases (base and large) or GELU with biases (tiny and
+            small).
+        image_size: side in pixels of the images in pretraining.
+        patch: side of a patch in pixels.
     """
     parts = terratorch_module(f"{TERRAMIND}.tm_utils")
     norm = partial(parts.LayerNorm, eps=1e-6, bias=False)
@@ -60,28 +62,28 @@ def terramind_encoder(
         merge_method="mean",
         **block,
     )
-    # It reads its rates of stochastic depth, all zero, off a tensor, which has no values on the meta device: the blocks
-    # are added here instead.
+    # The class reads its rates of stochastic depth, all zero, from a tensor, which has no values on the meta device.
+    # Therefore the blocks are added here.
     network.encoder.extend(parts.Block(dim=width, **block) for _ in range(depth))
     network.init_weights()
     return network  # type: ignore[no-any-return]
 
 
 class TerraMindBackbone(nn.Module):
-    """A TerraMind encoder tapped at embedding, blocks and final norm.
+    """A TerraMind encoder with taps at embedding, blocks and final norm.
 
-    Patches of all modalities are one sequence and attend to each other. A layer's grid is the mean over modalities at
-    each place, terratorch's default merge; the vector is its mean. There is no class token. Positions of other grids
-    than the one pretrained on are interpolated by the network.
+    The patches of all modalities form one sequence and attend to each other. The grid of a layer is the mean over
+    modalities at each place, which is terratorch's default way to merge; the vector is the mean over the grid. There is
+    no class token. For a grid other than that of pretraining, the network interpolates its positions.
 
     Args:
         network: see `terramind_encoder`.
-        bands: as given at load.
-        modalities: sensor -> modality, as terratorch calls it, of each sensor of `bands`.
+        bands: the bands given at load.
+        modalities: sensor -> name of its modality in terratorch, for each sensor of `bands`.
 
     Attributes:
         layers: see `bench.core.Layer`.
-        modules_map: see `bench.networks.backbones.ModulesMap`; a gated feed-forward network has ``fc3`` besides.
+        modules_map: see `bench.networks.blocks.ModulesMap`; a gated feed-forward network also has ``fc3``.
     """
 
     def __init__(self, network: Any, bands: Sequence[Band], modalities: Mapping[str, str]) -> None:
@@ -96,21 +98,25 @@ class TerraMindBackbone(nn.Module):
         paths = dict(TIMM_BLOCK)
         if hasattr(network.encoder[0].mlp, "fc3"):
             paths["fc3"] = "mlp.fc3"
-        self.modules_map: ModulesMap = {
-            f"block_{i + 1}": {name: f"network.encoder.{i}.{path}".rstrip(".") for name, path in paths.items()}
-            for i in range(depth)
-        }
+        self.modules_map: ModulesMap = map_modules([f"network.encoder.{i}" for i in range(depth)], paths)
         frozen(self)
 
     def _pixels(self, images: Images) -> dict[str, Tensor]:
-        """Return modality -> (B, C, H, W), all of one size in whole patches."""
+        """Return modality -> pixels (B, C, H, W), all of one size in whole patches.
+
+        Raises:
+            Incompatible: sensors differ in size, or a side is no multiple of the patch.
+        """
         pixels = {
             name: stack_sensors(images, [band for band in self.bands if band.sensor == sensor])
             for sensor, name in self.modalities.items()
         }
         sizes = {tuple(values.shape[-2:]) for values in pixels.values()}
         if len(sizes) > 1 or any(side % self.patch for size in sizes for side in size):
-            raise Incompatible(f"images of {sizes} pixels; wanted one size, in multiples of {self.patch}")
+            raise Incompatible(
+                f"images of {sorted(sizes)} pixels; the network takes one size for all sensors, in multiples of "
+                f"{self.patch}"
+            )
         return pixels
 
     def states(self, pixels: Mapping[str, Tensor]) -> Iterator[Tensor]:
@@ -120,19 +126,14 @@ class TerraMindBackbone(nn.Module):
         for name, values in pixels.items():
             embedded = network.encoder_embeddings[network.mod_name_mapping[name]](values)
             parts.append(embedded["x"] + embedded["emb"])
-        tokens = torch.cat(parts, 1)
-        yield tokens
-        for step in (*network.encoder, network.encoder_norm):
-            tokens = step(tokens)
-            yield tokens
+        yield from outputs_along(torch.cat(parts, 1), (*network.encoder, network.encoder_norm))
 
     def forward(
         self, images: Images, layers: Sequence[int], *, when: Tensor | None = None, where: Tensor | None = None
     ) -> list[Tap]:
-        """Return one `Tap` a layer asked for; see `bench.core.Backbone`. Dates and places are not used."""
+        """Return one `Tap` per requested layer; see `bench.core.Backbone`. Dates and coordinates are not used."""
         pixels = self._pixels(images)
-        tall, wide = next(iter(pixels.values())).shape[-2:]
-        size = (tall // self.patch, wide // self.patch)
+        size = grid_of(next(iter(pixels.values())), self.patch)
 
         def tap(index: int, tokens: Tensor) -> Tap:
             merged = tokens.reshape(len(tokens), len(pixels), -1, tokens.shape[-1]).mean(1)

@@ -1,1 +1,1 @@
-"""What decoders share."""
+"""Parts that decoders share, and the typed noun that each decoder exports."""

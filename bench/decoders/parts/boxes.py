@@ -1,9 +1,9 @@
-"""What the detectors share: a pyramid of four maps, anchors on it, and boxes to and from its own frame of coordinates.
+"""What the detectors share: a pyramid of four maps, and boxes converted to and from a frame of coordinates.
 
-torchvision's parts infer strides from sizes by whole division and round them to powers of two, which puts boxes in the
-wrong place for patches of 14 and for odd grids. So detectors work in a frame of their own, in which the maps have
-strides 4, 8, 16 and 32 whatever those are in pixels, with anchors at the centres of cells; boxes are scaled on the way
-in and out.
+torchvision's parts infer strides from sizes by integer division and round them to powers of two, which puts boxes in
+the wrong place for patches of 14 and for odd grids. Detectors therefore work in their own frame of coordinates. In the
+frame the maps have strides 4, 8, 16 and 32, whatever these are in pixels, and anchors lie at the centres of cells.
+Boxes are scaled when they enter and leave it.
 """
 
 from __future__ import annotations
@@ -23,17 +23,22 @@ from bench.decoders.parts.anchors import STRIDES
 from bench.decoders.parts.norms import group_norm
 from bench.decoders.parts.pyramid import Pyramid, finest_stride, is_pyramid
 
-MOST_CELLS = 64  # a side of the finest map, where that would be finer than 4 pixels
-SCORE = 0.01  # least score of a box that is kept
-BOXES = 100  # most boxes an image, as COCO counts them
+MOST_CELLS = 64  # largest number of cells per side of a finest map with a stride below 4 pixels
+SCORE = 0.01  # lowest score of a box that is kept
+BOXES = 100  # largest number of boxes per image, as in COCO's evaluation
 Boxes = dict[str, Tensor]
 
 
 def finest_map(layers: Sequence[Layer], image: tuple[int, int]) -> float:
     """Return the stride in pixels of the finest map.
 
-    That of `finest_stride` where the network is a pyramid; else a quarter of the patch, as ViTDet (arXiv 2203.16527),
-    but of patches under 16 no finer than 4 pixels where that would make more than `MOST_CELLS` cells a side.
+    For a network that is a pyramid it is that of `bench.decoders.parts.pyramid.finest_stride`. Otherwise it is a
+    quarter of the patch, as in ViTDet (arXiv 2203.16527). For patches below 16 pixels it is larger where a quarter
+    would be finer than 4 pixels and give more than `MOST_CELLS` cells per side.
+
+    Args:
+        layers: the layers that the detector is given, shallow to deep.
+        image: (H, W) of the network's input in pixels.
     """
     if is_pyramid(layers):
         return finest_stride(layers)
@@ -45,12 +50,12 @@ def finest_map(layers: Sequence[Layer], image: tuple[int, int]) -> float:
 
 
 class Neck(nn.Module):
-    """Four maps of one width from the taps: a simple feature pyramid from the last grid, or an FPN over a native one.
+    """Four maps of equal width from the taps: a simple feature pyramid of the last grid, or an FPN over native maps.
 
     Args:
-        layers: four, shallow to deep; of a network with one stride the last alone is read.
+        layers: four, shallow to deep; of a network with a single stride only the last is read.
         finest: see `finest_map`.
-        width: channels of each map.
+        width: number of channels of each map.
 
     Attributes:
         reads: positions of the taps that are read.
@@ -66,7 +71,7 @@ class Neck(nn.Module):
         self.each = nn.ModuleList(_lateral(count, width) for count in ([] if native else channels))
 
     def forward(self, taps: Sequence[Tap]) -> OrderedDict[str, Tensor]:
-        """Return maps (B, width, h, w), fine to coarse, float32, under the names ``"0"`` to ``"3"``."""
+        """Return maps (B, width, h, w) in float32, fine to coarse, with the names ``"0"`` to ``"3"``."""
         maps = self.pyramid([taps[index].grid for index in self.reads])
         if self.join is None:
             maps = [step(grid) for step, grid in zip(self.each, maps, strict=True)]
@@ -76,7 +81,7 @@ class Neck(nn.Module):
 
 
 def _lateral(channels: int, width: int) -> nn.Sequential:
-    """Return ViTDet's convolutions of 1 x 1 and 3 x 3, each with a norm (appendix A.2); nothing goes top-down."""
+    """Return ViTDet's convolutions of 1 x 1 and 3 x 3, each with a norm (appendix A.2); there is no top-down path."""
     return nn.Sequential(
         nn.Conv2d(channels, width, 1, bias=False),
         group_norm(width),
@@ -86,17 +91,17 @@ def _lateral(channels: int, width: int) -> nn.Sequential:
 
 
 class Head(Protocol):
-    """What finds boxes on four maps."""
+    """The part of a detector that predicts boxes from four maps."""
 
     def __call__(
         self, maps: OrderedDict[str, Tensor], images: ImageList, targets: list[Boxes] | None
     ) -> dict[str, Tensor] | list[Boxes]:
-        """Return losses in training mode, else the boxes of each image, all in the frame and with labels from 0."""
+        """Return losses in training mode, else the boxes of each image, in the frame and with labels from 0."""
         ...
 
 
 class Detector(nn.Module):
-    """A neck and a head, with boxes in pixels of the labels outside and in the frame's units inside.
+    """A neck and a head. Its inputs and outputs have boxes in pixels of the labels; inside, boxes are in the frame.
 
     Args:
         layers: four, shallow to deep.
@@ -126,9 +131,9 @@ class Detector(nn.Module):
         """Return losses by name in training mode; else ``boxes``, ``scores`` and ``labels`` of each image, best first.
 
         Args:
-            taps: one a layer, shallow to deep.
-            size: (H, W) of the images in whose pixels boxes are given and wanted.
-            targets: of each image ``boxes`` (N, 4) x1 y1 x2 y2 and ``labels`` (N,) int64 from 0; N may be 0.
+            taps: one per layer, shallow to deep.
+            size: (H, W) of the images in whose pixels boxes are given and returned.
+            targets: ``boxes`` (N, 4) as x1 y1 x2 y2 and ``labels`` (N,) int64 from 0, for each image; N may be 0.
 
         Raises:
             Incompatible: training without targets, with a box that has no area, or with a label beyond the classes.
@@ -137,33 +142,49 @@ class Detector(nn.Module):
         grid = maps["0"]
         scale = grid.new_tensor([self.frame[1] / size[1], self.frame[0] / size[0]] * 2)
         framed = _framed(targets, scale, self.classes) if self.training else None
-        # Coordinates need more than bfloat16's eight bits, and torchvision computes them in the precision of its maps.
+        images = ImageList(grid, [self.frame] * len(grid))
+        # Coordinates need more than the eight bits of bfloat16, and torchvision computes them in the precision of maps.
         with torch.autocast(grid.device.type, enabled=False):
-            found: dict[str, Tensor] | list[Boxes] = self.head(maps, ImageList(grid, [self.frame] * len(grid)), framed)
-        if isinstance(found, dict):
-            return found
-        return [{**one, "boxes": one["boxes"] / scale} for one in found]
+            output: dict[str, Tensor] | list[Boxes] = self.head(maps, images, framed)
+        if isinstance(output, dict):
+            return output
+        return [{**detected, "boxes": detected["boxes"] / scale} for detected in output]
 
 
 def frame_of(layers: Sequence[Layer], image: tuple[int, int]) -> tuple[float, float]:
-    """Return (height, width) of an image in the frame, where the finest map's cell has a side of 4."""
+    """Return (height, width) of an image in the frame, in which a cell of the finest map has a side of 4.
+
+    Args:
+        layers: see `finest_map`.
+        image: see `finest_map`.
+    """
     unit = STRIDES[0] / finest_map(layers, image)
     return image[0] * unit, image[1] * unit
 
 
 def _framed(targets: Sequence[Mapping[str, Tensor]] | None, scale: Tensor, classes: int) -> list[Boxes]:
-    """Return targets with boxes in the frame."""
+    """Return the targets with boxes in the frame.
+
+    Args:
+        targets: see `Detector.forward`.
+        scale: (4,), frame units per pixel of x, y, x, y.
+        classes: K.
+
+    Raises:
+        Incompatible: see `Detector.forward`.
+    """
     if targets is None:
-        raise Incompatible("a detector is trained with targets; none were given")
-    found = []
-    for place, one in enumerate(targets):
-        boxes = one["boxes"].to(scale).reshape(-1, 4) * scale
+        raise Incompatible("a detector needs targets in training mode; none were given")
+    framed = []
+    for index, target in enumerate(targets):
+        boxes = target["boxes"].to(scale).reshape(-1, 4) * scale
         if bool((boxes[:, 2:] <= boxes[:, :2]).any()):
-            raise Incompatible(f"image {place} of the batch has a box without area: {one['boxes'].tolist()}")
-        labels = one["labels"].to(scale.device, torch.int64).reshape(-1)
+            raise Incompatible(f"image {index} of the batch has a box without area: {target['boxes'].tolist()}")
+        labels = target["labels"].to(scale.device, torch.int64).reshape(-1)
         if len(labels) != len(boxes) or bool(((labels < 0) | (labels >= classes)).any()):
             raise Incompatible(
-                f"image {place}: {len(boxes)} boxes need a label each of 0..{classes - 1}: {labels.tolist()}"
+                f"image {index} of the batch: each of its {len(boxes)} boxes needs a label of 0..{classes - 1}; "
+                f"given {labels.tolist()}"
             )
-        found.append({"boxes": boxes, "labels": labels})
-    return found
+        framed.append({"boxes": boxes, "labels": labels})
+    return framed

@@ -20,15 +20,15 @@ POOLED: tuple[Kind, ...] = ("classification", "multilabel", "regression")
 
 @dataclass(frozen=True, kw_only=True)
 class Decoder:
-    """A head that turns the taps of a backbone into a task's output.
+    """A head that turns the taps of a backbone into the output of a task.
 
     Attributes:
-        kinds: kinds of task it serves.
+        kinds: the kinds of task it serves.
         layers_read: number of layers it reads; 0 for every layer, at least one.
-        reference: paper, with arXiv id, and the implementation it follows.
-        build: ``(layers, task, outputs=, image=) -> nn.Module``; the layers are those it reads, shallow to deep,
-            `outputs` the number of classes or values, `image` the (H, W) of the prepared input in pixels. Heavy imports
-            stay inside.
+        reference: the paper, with arXiv id, and the implementation it follows.
+        build: ``(layers, task, outputs=, image=) -> nn.Module``. The layers are those it reads, shallow to deep;
+            `outputs` is the number of classes or values, `image` the (H, W) of the prepared input in pixels. Heavy
+            imports stay inside.
         reads_grids: whether it reads the token grids; otherwise the image vectors suffice.
     """
 
@@ -39,12 +39,12 @@ class Decoder:
     reads_grids: bool = True
 
     def accept(self, name: str, layers: Sequence[Layer], task: Task) -> None:
-        """Raise `Incompatible` unless the decoder serves a task's kind and is given as many layers as it reads.
+        """Raise `Incompatible` unless the decoder serves the kind of the task and is given as many layers as it reads.
 
         Args:
             name: of the decoder, for the message.
-            layers: those it is to read.
-            task: what is to be predicted.
+            layers: the layers it is to read.
+            task: the task it is to predict.
         """
         if task.kind not in self.kinds:
             raise Incompatible(f"decoder {name} serves {', '.join(self.kinds)}; task {task.name} is {task.kind}")

@@ -1,4 +1,4 @@
-"""The frame every dense decoder shares: grids to one map, a linear classifier, bilinear upsampling to the labels."""
+"""The structure of every dense decoder: grids to one map, a linear classifier, bilinear upsampling to the labels."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from bench.decoders.parts.pyramid import resized
 
 
 class Dense(nn.Module):
-    """A dense decoder. There is no dropout: regularisation is the training loop's, alike for every decoder.
+    """A dense decoder. It has no dropout: regularisation belongs to the training loop and is equal for every decoder.
 
     Args:
         neck: list of grids -> list of maps.
         body: list of maps -> one map (B, width, h, w).
-        width: channels of that map.
-        outputs: classes, or 1 for values.
+        width: number of channels of that map.
+        outputs: number of classes, or 1 for values.
     """
 
     def __init__(self, neck: nn.Module, body: nn.Module, *, width: int, outputs: int) -> None:
@@ -31,18 +31,18 @@ class Dense(nn.Module):
         """Return logits or values (B, outputs, H, W) in float32.
 
         Args:
-            taps: one a layer, shallow to deep.
-            size: (H, W).
+            taps: one per layer, shallow to deep.
+            size: (H, W) of the labels.
         """
         maps = self.neck([tap.grid for tap in taps])
         return resized(self.classifier(self.body(maps)).float(), size)
 
 
-class One(nn.Module):
-    """Some steps on the only map of a list.
+class OnlyMap(nn.Module):
+    """The body of a decoder that reads one layer: steps applied to its only map.
 
     Args:
-        steps: in order.
+        steps: modules, in order.
     """
 
     def __init__(self, *steps: nn.Module) -> None:
@@ -50,18 +50,18 @@ class One(nn.Module):
         self.steps = nn.Sequential(*steps)
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """Return what the steps make of the only map."""
+        """Return the output of the last step."""
         (grid,) = maps
-        found: Tensor = self.steps(grid)
-        return found
+        output: Tensor = self.steps(grid)
+        return output
 
 
 class SumFuse(nn.Module):
-    """Each map through a linear layer, all brought to the finest, added up; then norm, ReLU and one convolution.
+    """A linear layer per map, the sum of their outputs at the size of the finest map, then ReLU and one convolution.
 
     Args:
-        channels: of each map.
-        width: of what it returns.
+        channels: number of channels of each map.
+        width: number of channels of the result.
     """
 
     def __init__(self, channels: Sequence[int], width: int) -> None:
@@ -73,5 +73,5 @@ class SumFuse(nn.Module):
         """Return (B, width, h, w) at the size of the finest map."""
         size = max((grid.shape[-2:] for grid in maps), key=lambda side: side[0] * side[1])
         parts = [resized(step(grid), size) for step, grid in zip(self.project, maps, strict=True)]
-        found: Tensor = self.fuse(sum(parts[1:], parts[0]))
-        return found
+        fused: Tensor = self.fuse(sum(parts[1:], parts[0]))
+        return fused

@@ -1,4 +1,4 @@
-"""Heads that give one vector an image: linear, attentive and learned layer mix."""
+"""Heads that give one vector per image: linear, attentive and learned layer mix."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Linear(nn.Module):
 
     Args:
         channels: D of the vector.
-        outputs: K classes or values.
+        outputs: K, number of classes or values.
     """
 
     def __init__(self, channels: int, outputs: int) -> None:
@@ -28,19 +28,19 @@ class Linear(nn.Module):
 
     def forward(self, taps: Sequence[Tap], size: tuple[int, int]) -> Tensor:
         """Return logits or values (B, K) in float32, from the vector of the last tap."""
-        found: Tensor = self.linear(self.norm(taps[-1].vector))
-        return found.float()
+        outputs: Tensor = self.linear(self.norm(taps[-1].vector))
+        return outputs.float()
 
 
 class Attentive(nn.Module):
-    """One learned query attends over the tokens of the grid; a linear layer reads what it gathered.
+    """One learned query attends to the tokens of the grid, and a linear layer follows.
 
-    Without biases in the attention: that of the keys would be cancelled by the softmax, the others absorbed by what
-    follows. The class token is not among the tokens, so that models with and without one are read alike.
+    The attention has no biases: the softmax would cancel that of the keys, and the next layers absorb the others. The
+    class token is not among the tokens, so that models with and without one are treated alike.
 
     Args:
         channels: D of the tokens.
-        outputs: K classes or values.
+        outputs: K, number of classes or values.
     """
 
     def __init__(self, channels: int, outputs: int) -> None:
@@ -56,17 +56,17 @@ class Attentive(nn.Module):
         """Return logits or values (B, K) in float32, from the grid of the last tap."""
         tokens = self.norm(taps[-1].grid).flatten(2).transpose(1, 2)
         query = self.query.expand(len(tokens), -1, -1)
-        gathered, _ = self.attention(query, tokens, tokens, need_weights=False)
-        found: Tensor = self.linear(gathered[:, 0])
-        return found.float()
+        pooled, _ = self.attention(query, tokens, tokens, need_weights=False)
+        outputs: Tensor = self.linear(pooled[:, 0])
+        return outputs.float()
 
 
 class LayerMix(nn.Module):
-    """A linear layer on a weighted mean of the layers' mean tokens; the weights are a softmax of learned scores.
+    """A linear layer on a weighted mean over layers of their mean tokens; the weights are a softmax of learned scores.
 
     Args:
-        layers: those mixed. Narrower ones than the widest first pass a linear map of their own to its width.
-        outputs: K classes or values.
+        layers: the layers to mix. A layer narrower than the widest first passes a linear layer to the widest width.
+        outputs: K, number of classes or values.
     """
 
     def __init__(self, layers: Sequence[Layer], outputs: int) -> None:
@@ -85,5 +85,5 @@ class LayerMix(nn.Module):
         parts = zip(self.maps, self.norms, taps, strict=True)
         vectors = torch.stack([step(norm(tap.grid.mean((-2, -1)))) for step, norm, tap in parts])
         mixed = torch.einsum("l,lbd->bd", self.scores.softmax(0).to(vectors.dtype), vectors)
-        found: Tensor = self.linear(mixed)
-        return found.float()
+        outputs: Tensor = self.linear(mixed)
+        return outputs.float()

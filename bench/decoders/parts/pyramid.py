@@ -1,4 +1,4 @@
-"""From the grids of four layers to a pyramid of maps, each twice as coarse as the one before."""
+"""A pyramid of maps, each twice as coarse as the one before, from the grids of four layers."""
 
 from __future__ import annotations
 
@@ -12,38 +12,39 @@ from torch.nn import functional
 from bench.core import Layer
 from bench.decoders.parts.norms import Standardise, group_norm
 
-NARROWEST = 32  # channels below which upsampling halves no further
+NARROWEST = 32  # number of channels below which upsampling does not halve them
 
 
 def is_pyramid(layers: Sequence[Layer]) -> bool:
-    """Return whether layers differ in stride (a convolutional network or a Swin), unlike those of a plain ViT."""
+    """Return whether layers differ in stride, as in a convolutional network or a Swin, unlike in a plain ViT."""
     return len({layer.stride for layer in layers}) > 1
 
 
 def finest_stride(layers: Sequence[Layer]) -> float:
     """Return the stride of the first map of a pyramid, in input pixels.
 
-    It is the part of the layers' finest, by a power of two, that comes nearest to 4 pixels: 4 for patches of 4, 8, 16
-    and 32 and 3.5 for 14, so that maps have strides 4, 8, 16 and 32, as the decoders' papers have. A convolutional
-    network tapped at its stages has those already. What is finer than 4 pixels is not thinned out.
+    It is the finest stride of the layers divided by the power of two that brings it nearest to 4 pixels: 4 for patches
+    of 4, 8, 16 and 32, and 3.5 for patches of 14. The maps then have strides 4, 8, 16 and 32, as in the papers of the
+    decoders. A convolutional network tapped at its stages already has these. Strides below 4 pixels are kept.
     """
     finest = min(layer.stride for layer in layers)
     return float(finest / 2 ** max(0, round(math.log2(finest / 4))))
 
 
 class Resample(nn.Module):
-    """Changes a grid's stride: learned upsampling by deconvolutions, downsampling by max pooling.
+    """Changes the stride of a grid: learned upsampling by deconvolutions, downsampling by max pooling.
 
-    As the simple feature pyramid of ViTDet (Li et al. 2022, arXiv 2203.16527, sec. 3): a deconvolution of kernel and
-    step 2 for each doubling, halving the channels, with norm and GELU between two; max pooling of kernel and step 2 for
-    each halving, which rounds odd sizes up. A ratio that is no power of two is interpolated.
+    This is the simple feature pyramid of ViTDet (Li et al. 2022, arXiv 2203.16527, sec. 3). For each doubling there is
+    a deconvolution with kernel and step 2 that halves the channels, with a norm and GELU between two of them. For each
+    halving there is max pooling with kernel and step 2, which rounds odd sizes up. Grids are interpolated if the ratio
+    is no power of two.
 
     Args:
-        channels: of the grid.
-        ratio: its stride by the stride wanted: 4.0 makes it four times as fine.
+        channels: number of channels of the grid.
+        ratio: its stride divided by the new stride; 4.0 makes the grid four times as fine.
 
     Attributes:
-        channels: of what it returns.
+        channels: number of channels of the result.
     """
 
     def __init__(self, channels: int, ratio: float) -> None:
@@ -61,7 +62,7 @@ class Resample(nn.Module):
         self.channels = channels
 
     def forward(self, grid: Tensor) -> Tensor:
-        """Return (B, D, h, w) resampled."""
+        """Return the resampled grid (B, D, h, w)."""
         grid = self.up(grid)
         for _ in range(self.down):
             grid = functional.max_pool2d(grid, 2, ceil_mode=True)
@@ -72,13 +73,13 @@ class Resample(nn.Module):
 
 
 class Standardised(nn.Module):
-    """The grids of some layers, each standardised a channel.
+    """Standardises the grids of layers, per channel.
 
     Args:
-        layers: whose grids they are.
+        layers: the layers that the grids belong to.
 
     Attributes:
-        channels: of each.
+        channels: number of channels of each grid.
     """
 
     def __init__(self, layers: Sequence[Layer]) -> None:
@@ -87,22 +88,22 @@ class Standardised(nn.Module):
         self.channels = tuple(layer.channels for layer in layers)
 
     def forward(self, grids: Sequence[Tensor]) -> list[Tensor]:
-        """Return one (B, D, h, w) for each given."""
+        """Return the standardised grids, in the same order and shapes."""
         return [norm(grid) for norm, grid in zip(self.norms, grids, strict=True)]
 
 
 class Pyramid(nn.Module):
-    """One map from each layer's grid, at strides ``finest * (1, 2, 4, ...)``, fine to coarse.
+    """One map from the grid of each layer, at strides ``finest * (1, 2, 4, ...)``, fine to coarse.
 
-    The shallowest layer gives the finest map. Maps of a network that is a pyramid itself pass as they are where their
-    strides are those.
+    The shallowest layer gives the finest map. Grids of a network that is a pyramid itself keep their size where they
+    already have these strides.
 
     Args:
-        layers: whose grids it is given, shallow to deep.
-        finest: stride of the first map in input pixels; that of `finest_stride` by default.
+        layers: the layers that the grids belong to, shallow to deep.
+        finest: stride of the first map in input pixels; by default that of `finest_stride`.
 
     Attributes:
-        channels: of each map.
+        channels: number of channels of each map.
     """
 
     def __init__(self, layers: Sequence[Layer], finest: float = 0.0) -> None:
@@ -119,7 +120,7 @@ class Pyramid(nn.Module):
 
 
 def resized(grid: Tensor, size: Sequence[int] | torch.Size) -> Tensor:
-    """Return (B, D, h, w) at (H, W), bilinearly, corners not aligned (as the probes and labels have it)."""
+    """Return a grid (B, D, h, w) interpolated to (H, W): bilinear, corners not aligned, as in the probes."""
     if tuple(grid.shape[-2:]) == tuple(size):
         return grid
     return functional.interpolate(grid, (size[0], size[1]), mode="bilinear", align_corners=False)

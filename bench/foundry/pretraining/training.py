@@ -20,7 +20,7 @@ from bench.foundry.pretraining.settings import PretrainSettings
 from bench.input.prepare import prepare
 from bench.input.recipe import match
 from bench.networks.backbones import seeded
-from bench.networks.tiny import network
+from bench.networks.tiny import tiny_network
 
 
 class Method(Protocol):
@@ -53,7 +53,7 @@ def method_of(entry: ModelEntry, settings: PretrainSettings) -> Any:
     name, kind = METHODS[entry.objective]
 
     def build() -> nn.Module:
-        made: nn.Module = kind(network(entry, entry.bands), getattr(settings, name))
+        made: nn.Module = kind(tiny_network(entry, entry.bands), getattr(settings, name))
         return made
 
     method: Any = seeded(build, settings.seed).train()

@@ -249,7 +249,7 @@ def test_stored_features_are_those_of_the_network(tmp_path):
 
 
 def test_a_frozen_decoder_runs_the_backbone_once_a_split(tmp_path, monkeypatch):
-    from bench.networks.backbones import ViTBackbone
+    from bench.networks.vit import ViTBackbone
 
     seen = []
     real = ViTBackbone.forward

@@ -23,9 +23,9 @@ from torchgeo.models import CopernicusFM, Panopticon, ScaleMAE
 from bench.core import Band, ModelEntry, Tap
 from bench.core.errors import Incompatible
 from bench.models import anysat, copernicusfm, dinov2, dinov3, olmoearth, panopticon, scalemae
-from bench.networks.anysat import AnySatBackbone, AnySatNetwork, buckets, day_of_year
-from bench.networks.backbones import resized_positions
-from bench.networks.copernicusfm import days_since_1970
+from bench.networks.acquisition import days_since_1970
+from bench.networks.anysat import AnySatBackbone, AnySatNetwork, buckets, days_of
+from bench.networks.dinov2 import resized_positions
 
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 SMALL = {"embed_dim": 48, "depth": 3, "num_heads": 4}
@@ -503,9 +503,9 @@ def test_anysat_days_and_refusals() -> None:
     images = normal(1, 3, 2, 8, 8)
     dates = [(1900, 3, 1), (2000, 3, 1), (2023, 12, 31)]
     expected = [(datetime.date(*date) - datetime.date(date[0], 1, 1)).days for date in dates]
-    assert day_of_year(torch.tensor([dates]), images).tolist() == [expected]
-    assert day_of_year(torch.tensor([[(2020, -1, 3)] * 3]), images).tolist() == [[0.0] * 3]
-    assert day_of_year(None, images).tolist() == [[0.0] * 3]
+    assert days_of(torch.tensor([dates]), images).tolist() == [expected]
+    assert days_of(torch.tensor([[(2020, -1, 3)] * 3]), images).tolist() == [[0.0] * 3]
+    assert days_of(None, images).tolist() == [[0.0] * 3]
     backbone = anysat_tiny(("s1",))
     for bad in (normal(1, 3, 2, 8, 4), normal(1, 3, 2, 10, 10), normal(1, 3, 3, 8, 8)):
         with pytest.raises(Incompatible):

@@ -25,7 +25,7 @@ from bench.models import clay, prithvi, terramind
 if importlib.util.find_spec("terratorch") is None:
     pytest.skip("terratorch is not installed", allow_module_level=True)
 
-from bench.networks.clay import place_of, week_of
+from bench.networks.clay import encoded_place, encoded_week
 from bench.networks.from_terratorch import terratorch_module
 from bench.networks.prithvi import prithvi_module, year_and_day
 
@@ -438,10 +438,10 @@ def authors_place(latitude: float, longitude: float) -> list[float]:
 
 
 def test_clay_gives_zeros_for_what_is_not_known() -> None:
-    assert not week_of(None, 2).any() and not place_of(None, 2).any()
+    assert not encoded_week(None, 2).any() and not encoded_place(None, 2).any()
     when = torch.tensor([[[2021, 5, -1]], [[2021, -1, -1]], [[-1, -1, -1]]])
-    assert week_of(when, 3).tolist() == [pytest.approx(authors_time(date(2021, 5, 15))), [0.0] * 4, [0.0] * 4]
-    places = place_of(torch.tensor([[math.nan, 3.0], [10.0, 50.0]]), 2)
+    assert encoded_week(when, 3).tolist() == [pytest.approx(authors_time(date(2021, 5, 15))), [0.0] * 4, [0.0] * 4]
+    places = encoded_place(torch.tensor([[math.nan, 3.0], [10.0, 50.0]]), 2)
     NORM(places, torch.tensor([[0.0] * 4, authors_place(50.0, 10.0)]))
 
 

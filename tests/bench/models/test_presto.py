@@ -240,7 +240,7 @@ def test_order_of_dates_matters_and_order_of_samples_does_not():
 
 
 def test_what_does_not_fit_is_refused():
-    with pytest.raises(Incompatible, match=r"presto needs one of these groups whole: s1\.vv s1\.vh; .*given s1\.vv"):
+    with pytest.raises(Incompatible, match=r"presto needs all bands of one of these groups: s1\.vv s1\.vh; .*s1\.vv"):
         load("s1.vv")
     network = load("s1", "era5")
     with pytest.raises(Incompatible, match="24"):

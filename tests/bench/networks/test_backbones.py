@@ -16,18 +16,11 @@ from torchgeo.models.croma import get_2dalibi
 
 from bench.core import Band, Tap
 from bench.core.errors import Incompatible
-from bench.networks.backbones import (
-    PyramidBackbone,
-    ViTBackbone,
-    built,
-    frozen,
-    seeded,
-    stack_sensors,
-    tap_along,
-    transformer_layers,
-)
+from bench.networks.backbones import built, frozen, seeded, stack_sensors, tap_along, transformer_layers
 from bench.networks.croma import CROMABackbone, alibi
 from bench.networks.dofa import DOFABackbone
+from bench.networks.pyramid import PyramidBackbone
+from bench.networks.vit import ViTBackbone
 
 S2 = tuple(Band(name=f"s2.b{index:02d}", unit="dn") for index in range(1, 13))
 S1 = (Band(name="s1.vv", unit="db"), Band(name="s1.vh", unit="db"))
@@ -320,7 +313,7 @@ def test_sensors_are_stacked_in_the_order_of_the_bands() -> None:
     ("images", "message"),
     [
         ({"s2": noise(1, 1, 2, 4, 4)}, "loaded for s1; the images have s2"),
-        ({"s1": noise(1, 3, 2, 4, 4)}, r"s1: images of shape \(1, 3, 2, 4, 4\); wanted \(B, 1, 2, H, W\)"),
+        ({"s1": noise(1, 3, 2, 4, 4)}, r"s1: images of shape \(1, 3, 2, 4, 4\); expected \(B, 1, 2, H, W\)"),
         ({"s1": noise(1, 1, 5, 4, 4)}, r"s1: images of shape \(1, 1, 5, 4, 4\)"),
         ({"s1": noise(1, 2, 4, 4)}, r"s1: images of shape \(1, 2, 4, 4\)"),
     ],
