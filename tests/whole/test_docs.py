@@ -386,6 +386,27 @@ def test_words_of_commands_exist():
             assert unknown == set(), f"{path}: {line}"
 
 
+def test_every_column_of_a_report_is_explained():
+    from analysis.findings.published import COMPARISON
+    from analysis.tables.columns import LAYERS, LEADERBOARD
+    from bench.metrics import METRICS
+
+    text = (DOCS / "columns.md").read_text()
+    explained = set(re.findall(r"`(\w+)`", text)) | set(METRICS)
+    for path in (ROOT / "results").glob("*/*.csv"):
+        if path.parent.name != "published" and path.stem != "ranks":
+            with path.open(newline="") as stream:
+                found = {name for name in next(csv.reader(stream)) if not re.fullmatch(r"iou_\d+", name)}
+            assert found - explained == set(), path
+    assert {*LEADERBOARD, *LAYERS, *COMPARISON} - explained == set()
+
+
+def test_every_kind_of_figure_is_explained():
+    text = (DOCS / "reading-a-report.md").read_text()
+    stems = {path.stem.split("_")[0] for path in (ROOT / "results").glob("*/*.pdf")}
+    assert [stem for stem in sorted(stems) if f"`{stem}" not in text] == []
+
+
 def test_the_home_page_names_every_page():
     text = (ROOT / "mkdocs.yml").read_text()
     assert {path.name for path in DOCS.glob("*.md")} == set(re.findall(r": ([\w-]+\.md)$", text, re.M)) - {"README.md"}
