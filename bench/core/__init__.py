@@ -2,12 +2,26 @@
 
 from bench.core.bands import UNITS, Band, Normalise, Unit
 from bench.core.errors import BadSetting, BenchError, Incompatible, MissingData, MissingWeights, UnknownName
-from bench.core.models import Absent, Backbone, Images, Layer, Load, ModelEntry, Objective, Origin, Tap, Weights
+from bench.core.models import (
+    BLOCK_PARTS,
+    Absent,
+    Backbone,
+    Images,
+    Layer,
+    Load,
+    ModelEntry,
+    ModulesMap,
+    Objective,
+    Origin,
+    Tap,
+    Weights,
+)
 from bench.core.records import Outcome, Record, RunKey, canonical, label_fraction_text, sha256_of
 from bench.core.structures import Structure
-from bench.core.suites import Fetch, Kind, Sample, Split, Suite, Task
+from bench.core.suites import Fetch, GeoreferencedSplit, Kind, Sample, Split, Suite, Task
 
 __all__ = [
+    "BLOCK_PARTS",
     "UNITS",
     "Absent",
     "Backbone",
@@ -15,6 +29,7 @@ __all__ = [
     "Band",
     "BenchError",
     "Fetch",
+    "GeoreferencedSplit",
     "Images",
     "Incompatible",
     "Kind",
@@ -23,6 +38,7 @@ __all__ = [
     "MissingData",
     "MissingWeights",
     "ModelEntry",
+    "ModulesMap",
     "Normalise",
     "Objective",
     "Origin",

@@ -16,6 +16,10 @@ Objective = Literal["joint-embedding", "reconstruction", "multimodal", "supervis
 Absent = Literal["refuse", "zero", "mean", "nearest", "mask"]
 Images = Mapping[str, "Tensor"]
 """Sensor name -> float32 tensor (B, T, C, H, W)."""
+ModulesMap = Mapping[str, Mapping[str, str]]
+"""Block name -> canonical name of a sub-module -> its path for ``backbone.get_submodule``."""
+BLOCK_PARTS = ("norm1", "qkv", "q", "k", "v", "proj", "norm2", "fc1", "fc2", "fc3")
+"""Canonical names of the sub-modules of a block that hold weights, in the order of the forward pass."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +57,11 @@ class Backbone(Protocol):
     """A network that can be tapped at every layer (also an ``nn.Module``)."""
 
     layers: tuple[Layer, ...]
+
+    @property
+    def modules_map(self) -> ModulesMap:
+        """The sub-modules of each block, see `ModulesMap`; empty where the blocks have none with a canonical name."""
+        ...
 
     def __call__(
         self, images: Images, layers: Sequence[int], *, when: Tensor | None = None, where: Tensor | None = None

@@ -70,6 +70,11 @@ class RunKey:
         """20 hex digits that name this run's record."""
         return sha256_of(asdict(self))[:20]
 
+    @property
+    def init_seed(self) -> int:
+        """The seed of the network's random init: that of the run for untrained networks, else 0."""
+        return self.seed if self.weights in ("random", "none") else 0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:

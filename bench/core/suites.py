@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -82,6 +82,19 @@ class Split(Protocol):
 
         Of dense values that is their mean.
         """
+        ...
+
+
+@runtime_checkable
+class GeoreferencedSplit(Split, Protocol):
+    """A split that knows the raster each sample was read from, so that predictions can be written as maps.
+
+    Optional: a split without `source` is a `Split` all the same.
+    """
+
+    @property
+    def source(self) -> Callable[[int], Path] | None:
+        """Index -> the georeferenced raster that a sample is the whole of; None where there is none."""
         ...
 
 

@@ -1,56 +1,54 @@
-"""The local executor: carries out a plan in this process, or in processes that train together."""
+"""The local executor: carries out a plan in this process, or in several that train together."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import groupby
 
 from bench.core import Record
 from bench.core.errors import MissingData
 from bench.finetuning import distributed
 from bench.runs.carry_out import carry_out
 from bench.runs.plan import Plan, Run
-from bench.runs.session import Session, init_seed
+from bench.runs.session import Session
 
 
 def execute(plan: Plan, session: Session) -> Iterator[tuple[Run, Record, bool]]:
-    """Yield every run with its record and whether it was done now; runs of one model come together.
+    """Yield every run with its record and whether it was carried out now; runs of one model come together.
 
-    A run that another process holds is passed over and taken up at the end, when its record is there or the other
-    process is gone. An exception is a failed record; an interrupt ends the sweep.
+    A run that another process has claimed is postponed to the end, when its record is there or that process is gone.
+    An exception gives a failed record; an interrupt ends the sweep.
     """
     if distributed.world() > 1:
         yield from _together(plan, session)
         return
     postponed: list[Run] = []
-    for _, runs in groupby(plan.runs, key=lambda run: (run.entry.name, run.recipe.bands, init_seed(run))):
-        for run in runs:
-            if record := _stored(run, session):
-                yield run, record, False
-                continue
-            lock = session.store.claim(run.key)
-            if lock is None:
-                postponed.append(run)
-                continue
-            with lock:
-                record = _stored(run, session)
-                done = record is None
-                record = record or carry_out(run, session)
-            session.store.release(run.key)
-            yield run, record, done
+    for run in plan.runs:
+        if record := _stored(run, session):
+            yield run, record, False
+        elif claimed := _claim(run, session):
+            yield run, *claimed
+        else:
+            postponed.append(run)
     for run in postponed:
-        lock = session.store.claim(run.key, wait=True)
-        assert lock is not None
-        with lock:
-            record = _stored(run, session)
-            done = record is None
-            record = record or carry_out(run, session)
-        session.store.release(run.key)
-        yield run, record, done
+        claimed = _claim(run, session, wait=True)
+        assert claimed is not None
+        yield run, *claimed
+
+
+def _claim(run: Run, session: Session, *, wait: bool = False) -> tuple[Record, bool] | None:
+    """Return a run's record and whether it was carried out now; None where another process has claimed the run."""
+    lock = session.store.claim(run.key, wait=wait)
+    if lock is None:
+        return None
+    with lock:
+        stored = _stored(run, session)
+        record = stored or carry_out(run, session)
+    session.store.release(run.key)
+    return record, stored is None
 
 
 def _together(plan: Plan, session: Session) -> Iterator[tuple[Run, Record, bool]]:
-    """Carry out a plan in several processes: the first decides and keeps the records, trained runs are shared."""
+    """Carry out a plan in several processes: process 0 decides and stores the records, all of them train."""
     for run in plan.runs:
         record = _stored(run, session) if distributed.rank() == 0 else None
         if record := distributed.agreed(record):
@@ -62,10 +60,11 @@ def _together(plan: Plan, session: Session) -> Iterator[tuple[Run, Record, bool]
 
 
 def _stored(run: Run, session: Session) -> Record | None:
+    """Return the stored record of a run, or None where it is to be carried out."""
     try:
         record = session.store.get(run.key)
     except MissingData:
-        return None  # a damaged record is made again
+        return None  # a damaged record is replaced
     if record is not None and record.status == "failed" and session.config.retry:
         return None
     return record

@@ -28,7 +28,7 @@ def parts_of(backbone: Backbone, wanted: Sequence[str]) -> dict[str, str]:
         UnknownName: a part that no block has.
         Incompatible: the network names no parts.
     """
-    blocks: Mapping[str, Mapping[str, str]] = getattr(backbone, "modules_map", {})
+    blocks = backbone.modules_map
     known = list(dict.fromkeys(part for block in blocks.values() for part in block))
     if wanted and not known:
         raise Incompatible("the network names no sub-modules in its blocks; leave modules= out")

@@ -1,4 +1,4 @@
-"""One training loop: equal steps for every arm, the checkpoint chosen on validation, resumed where it was killed.
+"""The training loop: equal steps for every arm, best state chosen on validation, resumable after a kill.
 
 It knows no suite and no model: it is given batches by step, a loss and a validation score.
 """
@@ -19,26 +19,30 @@ from torch import Tensor, nn
 from bench.core.errors import BenchError
 from bench.finetuning import distributed
 from bench.input.batches import Batch
+from bench.networks.randomness import seeded_draws
 from bench.store import write_atomic
 
 KEPT_SECONDS = 20.0  # between checkpoints on disk
+STEP_STRIDE = 1_000_003  # between the seeds of the first steps of two runs, more than any run has steps
+History = list[tuple[int, float, float]]
+"""(step, mean training loss since the last evaluation, validation score) of each evaluation."""
 
 
 class Diverged(BenchError):
-    """The loss is no number, or has grown beyond reason."""
+    """The loss is not finite, or no validation score is a number."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """What every arm gets alike.
+    """Training budget, equal for every arm.
 
     Attributes:
         steps: optimiser steps.
         evaluations: how often validation is scored along the way, the last step included.
-        patience: evaluations without a better score after which training stops; 0 never stops early.
-        warmup: share of the steps over which the rate rises to its peak; it falls to 0 along a cosine after.
+        patience: evaluations without a better score after which training stops; 0 for no early stop.
+        warmup: share of the steps over which the rate rises to its peak; a cosine down to 0 follows.
         clip: largest norm of the gradient.
-        head_steps: first steps that train the head alone.
+        head_steps: number of first steps that train the head alone.
     """
 
     steps: int
@@ -63,21 +67,21 @@ class Budget:
 
 @dataclass
 class Trained:
-    """What came of training.
+    """A training that has ended, or the part of one that has been done.
 
     Attributes:
         score: best validation score, higher is better.
         step: the step after which it was reached.
-        history: (step, mean training loss since the last evaluation, validation score).
+        history: see `History`.
         state: trained parameters and buffers at the best step, on the CPU.
-        micro: samples a forward pass at the end.
+        micro: samples per forward pass at the end.
         seconds: spent on steps, evaluations left out.
-        notes: what a reader must know.
+        notes: remarks for the reader of the record.
     """
 
     score: float = -math.inf
     step: int = 0
-    history: list[tuple[int, float, float]] = field(default_factory=list)
+    history: History = field(default_factory=list)
     state: dict[str, Tensor] = field(default_factory=dict)
     micro: int = 0
     seconds: float = 0.0
@@ -85,13 +89,13 @@ class Trained:
 
 
 def trained_names(module: nn.Module) -> set[str]:
-    """Return the names of what training changes: parameters with gradients, and every buffer."""
+    """Return the names of everything that training changes: parameters with gradients, and every buffer."""
     parameters = {name for name, value in module.named_parameters() if value.requires_grad}
     return parameters | {name for name, _ in module.named_buffers()}
 
 
 def copied(module: nn.Module, names: set[str]) -> dict[str, Tensor]:
-    """Return copies, on the CPU, of the named parts of a state."""
+    """Return copies, on the CPU, of the named parameters and buffers."""
     return {name: value.detach().cpu().clone() for name, value in module.state_dict().items() if name in names}
 
 
@@ -113,28 +117,29 @@ def train(
     place: Path | None = None,
     head_only: Callable[[bool], None] | None = None,
 ) -> Trained:
-    """Return the best state along a run of AdamW.
+    """Train a module with AdamW and return its best state on validation.
 
     Args:
         module: trained in place, its best state restored at the end.
         groups: see `bench.finetuning.tuning.parameter_groups`.
         budget: steps and schedule.
-        batches: step -> the samples of that step, the same however often it is asked.
+        batches: step -> the samples of that step, the same at every call.
         loss: of a part of a batch, a mean over its samples.
-        evaluate: validation score, higher is better; leaves the module in the mode it found it in.
-        micro: most samples a forward pass; gradients of a step's parts are added up to those of the whole.
-        seed: of what is random inside (dropout).
+        evaluate: gives the validation score, higher is better; it leaves the module in the mode it was in.
+        micro: most samples per forward pass; the gradients of a step's parts add up to those of the whole.
+        seed: of the random numbers drawn in a step: dropout, and the samplers of detectors.
         place: file of a checkpoint to continue from, kept up to date, removed at the end.
-        head_only: told whether the steps that follow train the head alone.
+        head_only: called with whether the steps that follow train the head alone.
 
     Raises:
-        Diverged: the loss is NaN or infinite.
+        Diverged: the loss is not finite, or no validation score is a number.
     """
     optimiser = torch.optim.AdamW(list(groups), betas=(0.9, 0.999))
     peaks = [float(group["lr"]) for group in optimiser.param_groups]
     names = trained_names(module)  # before a first phase that trains the head alone
+    device = next(module.parameters()).device
     found = Trained(micro=micro)
-    # Of several processes each reads the checkpoint that the first one wrote; none starts before all have.
+    # Each of several processes reads the checkpoint that the first one wrote; none starts before all have read it.
     first = distributed.agreed(_resume(place, module, optimiser, found) if place else 0)
     kept, since, losses = time.monotonic(), time.perf_counter(), list[float]()
     for step in range(first, budget.steps):
@@ -144,9 +149,8 @@ def train(
             head_only(step < budget.head_steps)
         for group, peak in zip(optimiser.param_groups, peaks, strict=True):
             group["lr"] = peak * budget.rate(step)
-        # Each step has random numbers of its own, so that a resumed run draws what a whole one does.
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed * 1_000_003 + step)
+        # Each step has a seed of its own, so that a resumed run draws the same numbers as an uninterrupted one.
+        with seeded_draws(seed * STEP_STRIDE + step, device):
             distributed.same_buffers(module)
             value = _step(module, optimiser, _share(batches(step)), loss, budget.clip, found)
         if not math.isfinite(value):
@@ -199,7 +203,7 @@ def _step(
     clip: float,
     found: Trained,
 ) -> float:
-    """Take one optimiser step and return its loss; where memory runs out, once, with half the samples a pass."""
+    """Take one optimiser step and return its loss; if memory runs out, try once more with half the samples per pass."""
     try:
         value = _gradients(module, optimiser, batches, loss, found.micro)
     except (torch.OutOfMemoryError, MemoryError):
@@ -212,7 +216,7 @@ def _step(
             torch.cuda.empty_cache()
         value = _gradients(module, optimiser, batches, loss, half)
     if math.isfinite(value):
-        parameters = [one for group in optimiser.param_groups for one in group["params"]]
+        parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
         torch.nn.utils.clip_grad_norm_(parameters, clip)
         optimiser.step()
     return value
@@ -236,7 +240,7 @@ def _gradients(
             value = loss(module, part) * (len(part.rows) / count)
             value.backward()  # type: ignore[no-untyped-call]
             total += float(value.detach())
-    distributed.sum_gradients(one for group in optimiser.param_groups for one in group["params"])
+    distributed.sum_gradients(parameter for group in optimiser.param_groups for parameter in group["params"])
     return distributed.total(total, device)
 
 

@@ -1,4 +1,4 @@
-"""What training minimises, by kind of task and by name: (output, target) -> a scalar tensor."""
+"""Losses by kind of task and by name: (output, target) -> a scalar tensor."""
 
 from __future__ import annotations
 
@@ -8,20 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bench.core import Kind, Task
+from bench.core import Task
 from bench.core.errors import BadSetting
+from bench.finetuning.settings import LOSSES
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-LOSSES: dict[Kind, tuple[str, ...]] = {
-    "classification": ("cross_entropy", "focal"),
-    "multilabel": ("cross_entropy", "focal"),
-    "regression": ("squared", "huber"),
-    "segmentation": ("cross_entropy", "dice", "focal"),
-    "change": ("cross_entropy", "dice", "focal"),
-    "dense_regression": ("squared", "huber"),
-    "detection": ("detector",),
-}
-"""Losses of each kind of task, the usual one first; detectors bring their own."""
 FOCUS = 2.0  # gamma of the focal loss (Lin et al. 2017, arXiv 1708.02002)
 
 
@@ -29,12 +20,12 @@ def loss_of(task: Task, name: str = "") -> Loss:
     """Return the loss of a task: ``(output, target) -> scalar``.
 
     Targets: (B,) classes; (B, K) multi-hot; (B, q) values; (B, H, W) classes, or values with NaN where there is none.
-    Pixels of the ignored label, or without a value, take no part; of a batch with no other the loss is 0. Dice is one
-    less the mean overlap of the classes present (Milletari et al. 2016, arXiv 1606.04797).
+    Pixels with the ignored label or without a value do not count; the loss of a batch without any other is 0. Dice is
+    1 - the mean overlap of the classes present (Milletari et al. 2016, arXiv 1606.04797).
 
     Args:
-        task: its kind decides what there is.
-        name: one of `LOSSES`, or empty for the first.
+        task: its kind decides which losses there are.
+        name: one of `bench.finetuning.settings.LOSSES`, or empty for the first.
 
     Raises:
         BadSetting: a loss that is not for this kind of task.

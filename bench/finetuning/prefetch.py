@@ -1,4 +1,4 @@
-"""The result of the next call made while this one is used."""
+"""Prefetch: read the next training batch in a thread while this one trains."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ T = TypeVar("T")
 
 
 class Prefetch(Generic[T]):
-    """A function of a step, whose next value is computed in a thread while the last one is used.
+    """A function of the step whose next value is computed in a thread while the current one is used.
 
     Args:
-        function: step -> value, the same whenever it is asked.
+        function: step -> value, the same at every call.
     """
 
     def __init__(self, function: Callable[[int], T]) -> None:

@@ -1,4 +1,4 @@
-"""What decides how a decoder, and a backbone with it, is trained; one set of values is an arm of a comparison."""
+"""Settings of fine-tuning: what is trained and how; one set of values is an arm of a comparison."""
 
 from __future__ import annotations
 
@@ -12,38 +12,49 @@ from bench.decoders.parts.contract import Decoder
 from bench.finetuning.taps import TAPS
 from bench.input.recipe import InputRecipe
 
-USUAL: dict[Kind, str] = {"detection": "faster_rcnn"}  # decoder of a kind of task where none is asked for, else linear
+USUAL: dict[Kind, str] = {"detection": "faster_rcnn"}
+"""The decoder of a kind of task where none is asked for; ``linear`` for all other kinds."""
+LOSSES: dict[Kind, tuple[str, ...]] = {
+    "classification": ("cross_entropy", "focal"),
+    "multilabel": ("cross_entropy", "focal"),
+    "regression": ("squared", "huber"),
+    "segmentation": ("cross_entropy", "dice", "focal"),
+    "change": ("cross_entropy", "dice", "focal"),
+    "dense_regression": ("squared", "huber"),
+    "detection": ("detector",),
+}
+"""Losses of each kind of task, the default first; detectors bring their own."""
 
 
 class ArmSettings(Root):
     """Settings of training.
 
     Attributes:
-        decoders: file names in ``bench/decoders``; the usual one of the task's kind if not given.
+        decoders: file names in ``bench/decoders``; the default of the task's kind if not given.
         tuning: ``frozen``, ``lora``, ``full``, ``head-then-full``; ``scratch``, the same architecture from random init
             with one rate for all of it; or one type of module alone: ``norms``, ``attention``, ``mlp``, ``qkv``,
             ``proj``, ``fc1``, ``fc2`` ...
         taps: which layers a decoder reads: ``last``, the model's ``published`` ones, even ``quarters`` of its depth, or
-            ``profile``, those that the probe's validation scores prefer.
-        dates: how the features of several dates become one: ``mean``, ``max``, ``ltae``; models with their own way
-            with time keep it.
+            ``profile``, those with the best validation scores of the probe.
+        dates: how the features of several dates become one: ``mean``, ``max``, ``ltae``; models that read several
+            dates themselves keep their own way.
         learning_rates: of decoder and LoRA; each gets the same steps.
-        backbone_rate: of a tuned backbone's last block, as a share of that.
-        layer_decay: factor a block below.
+        backbone_rate: learning rate of a tuned backbone's last block, as a share of that.
+        layer_decay: factor on the learning rate per block towards the input.
         weight_decay: of matrices.
         steps: optimiser steps of each learning rate.
-        batch: samples a step.
-        micro_batch: most samples a forward pass, 0 for the whole batch; gradients are accumulated.
-        evaluations: how often validation is scored on the way.
-        patience: evaluations without a gain after which an arm stops, 0 for never.
+        batch: samples per step.
+        micro_batch: most samples per forward pass, 0 for the whole batch; gradients are accumulated.
+        evaluations: how often validation is scored during training.
+        patience: evaluations without a gain after which training stops, 0 for never.
         warmup: share of the steps over which the rate rises.
-        head_share: of the steps, before ``head-then-full`` tunes the backbone.
-        rank: of LoRA.
-        loss: by name, the usual one of the task's kind if not given.
-        augment: ``none``, ``flips``, ``crop``; ``auto`` is none for frozen backbones, else what is usual for the kind.
-        checkpointing: trade computation for memory in the backbone.
+        head_share: share of the steps in which ``head-then-full`` trains the head alone.
+        rank: of LoRA's matrices.
+        loss: name of the loss; the default of the task's kind if not given.
+        augment: ``none``, ``flips``, ``crop``; ``auto`` is none for frozen backbones, else the default of the kind.
+        checkpointing: recompute the backbone's blocks in the backward pass, which saves memory.
         keep: keep the tuned weights in the cache.
-        write: write predicted masks and values of the test splits as GeoTIFFs, where the suite's images lie somewhere.
+        write: write predicted masks and values of the test splits as GeoTIFFs, where samples are georeferenced.
     """
 
     decoders: tuple[str, ...] = ()
@@ -81,7 +92,7 @@ class ArmSettings(Root):
     @field_validator("learning_rates")
     @classmethod
     def _rates(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        if not value or any(one <= 0 for one in value):
+        if not value or any(rate <= 0 for rate in value):
             raise ValueError("needs one or more positive numbers")
         return tuple(sorted(value))
 
@@ -99,20 +110,20 @@ class ArmSettings(Root):
 
 
 def arms(settings: ArmSettings, task: Task) -> list[ArmSettings]:
-    """Return one set of settings for each decoder, way of tuning and choice of taps; each is a run of its own.
+    """Return one set of settings per decoder, way of tuning and choice of taps; each is a run of its own.
 
-    Of decoders named by a glob, those for other kinds of task are left out.
+    Decoders for other kinds of task are left out where any fits.
     """
     decoders = settings.decoders or (USUAL.get(task.kind, "linear"),)
-    fit = [name for name in decoders if task.kind in _kinds(name)] or list(decoders)
+    fitting = [name for name in decoders if task.kind in _kinds(name)] or list(decoders)
     return [
         settings.model_copy(update={"decoders": (decoder,), "tuning": (tuning,), "taps": (taps,)})
-        for decoder, tuning, taps in product(fit, settings.tuning, settings.taps)
+        for decoder, tuning, taps in product(fitting, settings.tuning, settings.taps)
     ]
 
 
 def label(settings: ArmSettings) -> dict[str, str]:
-    """Return what sets an arm apart, for tables."""
+    """Return the facts that tell one arm from another, for tables."""
     return {"decoder": settings.decoders[0], "tuning": settings.tuning[0], "taps": settings.taps[0]}
 
 

@@ -1,4 +1,4 @@
-"""Which layers a decoder reads, as places in a model's own depth."""
+"""Which layers a decoder reads, relative to the depth of the model."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ def choose_taps(
     profile: Callable[[], Mapping[str, float]],
     model: str,
 ) -> tuple[int, ...]:
-    """Return the indices of the layers a decoder reads, shallow to deep; never beyond the model's depth.
+    """Return the indices of the layers that a decoder reads, shallow to deep.
 
-    A network whose strides differ (a CNN, a Swin) is read at four strides, the deepest layer of each, whatever `taps`,
-    unless that is ``profile``: then the layer of each stride that validation prefers.
+    A network whose strides differ (a CNN, a Swin) is read at its last `count` strides, the deepest layer of each,
+    whatever `taps`; under ``profile``, the layer of each stride that validation prefers.
 
     Args:
-        layers: all of the backbone's.
-        taps: ``last``, again and again; ``quarters``, the last layer and the blocks at a quarter, half and three
+        layers: all layers of the backbone.
+        taps: ``last``, `count` times; ``quarters``, the last layer and the blocks at a quarter, half and three
             quarters of the depth; ``published``, those named; ``profile``, the layer of each quarter of the depth with
-            the highest validation score of the linear probe, or of all where one is read.
-        count: how many are read; 0 for every layer.
-        published: names of layers.
+            the highest validation score of the linear probe, or of all layers where one is read.
+        count: number of layers read; 0 for every layer.
+        published: names of the layers its authors read.
         profile: layer name -> validation score, higher is better.
-        model: for messages.
+        model: name of the model, for messages.
 
     Raises:
-        Incompatible: published taps that the network does not have, or another number of them.
+        Incompatible: the network lacks a published tap, or the decoder reads another number of layers.
     """
     if count == 0:
         return tuple(range(len(layers)))
@@ -62,7 +62,7 @@ def choose_taps(
 
 
 def usual_layers(layers: Sequence[Layer], published: Sequence[str]) -> list[str]:
-    """Return the names of the layers that ``last``, ``quarters`` and ``published`` read: one pass keeps them all."""
+    """Return the names of the layers that ``last``, ``quarters`` and ``published`` read, to be kept by one pass."""
     wanted: set[int] = set()
     for count, taps in ((1, "last"), (4, "last"), (4, "quarters")):
         wanted.update(choose_taps(layers, taps, count=count, published=(), profile=dict, model=""))

@@ -1,4 +1,4 @@
-"""Which parameters of a backbone are trained, and at which rate."""
+"""Which parameters of a backbone are trained, and at which learning rate."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from bench.core import Backbone
+from bench.core import BLOCK_PARTS, Backbone
 from bench.core.errors import BadSetting, Incompatible
 
 if TYPE_CHECKING:
@@ -18,17 +18,17 @@ PARTS: dict[str, tuple[str, ...]] = {
     "norms": ("norm1", "norm2", "cross_norm"),
     "attention": ("qkv", "q", "k", "v", "proj"),
     "mlp": ("fc1", "fc2", "fc3"),
-    **{name: (name,) for name in ("norm1", "qkv", "q", "k", "v", "proj", "norm2", "fc1", "fc2", "fc3")},
+    **{name: (name,) for name in BLOCK_PARTS},
 }
-"""Ways to tune one type of module alone: their canonical names, see `bench.networks.blocks.ModulesMap`."""
-ADAPTED = ("qkv", "q", "k", "v", "proj", "fc1", "fc2", "fc3")
+"""Ways to tune one type of module alone -> the canonical names of the modules, see `bench.core.BLOCK_PARTS`."""
+ADAPTED = (*PARTS["attention"], *PARTS["mlp"])  # the linear maps of a block
 
 
 def check_tuning(name: str) -> str:
-    """Return `name` if it is a way to tune.
+    """Return `name` if it is a way of tuning.
 
     Raises:
-        BadSetting: lists those there are.
+        BadSetting: it is not; lists those there are.
     """
     if name not in WHOLE and name not in PARTS:
         raise BadSetting(f"no tuning {name!r}; known: {', '.join((*WHOLE, *PARTS))}")
@@ -36,15 +36,15 @@ def check_tuning(name: str) -> str:
 
 
 def tune(backbone: Backbone, how: str, *, rank: int = 8) -> None:
-    """Make a backbone's parameters trainable in place, those that `how` names and no others.
+    """Make the parameters of a backbone trainable that a way of tuning names, and no others, in place.
 
-    Networks that are tuned in full are put into training mode; else the backbone stays as it is evaluated, running
-    statistics of batch norms included.
+    A network that is tuned in full is put into training mode; otherwise the backbone stays in evaluation mode, the
+    running statistics of its batch norms included. LoRA's matrices are drawn from torch's global generator.
 
     Args:
         backbone: as loaded, frozen.
-        how: ``frozen``; ``full``, also ``head-then-full`` (which begins with the head alone, see
-            `bench.finetuning.loop`) and ``scratch`` (which starts from a random init); ``lora`` (Hu et al. 2021, arXiv
+        how: ``frozen``; ``full``, also ``head-then-full`` (the head alone at first, see `bench.finetuning.loop`) and
+            ``scratch`` (from a random init); ``lora`` (Hu et al. 2021, arXiv
             2106.09685) on every linear map of the blocks; or one of `PARTS`.
         rank: of LoRA's matrices; their scale is 2.
 
@@ -73,10 +73,10 @@ def tune(backbone: Backbone, how: str, *, rank: int = 8) -> None:
 
 
 def recompute_blocks(backbone: Backbone, model: str) -> None:
-    """Have every block of a network computed again on the way back instead of keeping what it holds, in place.
+    """Recompute every block of a network in the backward pass instead of keeping its activations, in place.
 
     Raises:
-        BadSetting: the network names no blocks that are modules with a pass of their own.
+        BadSetting: the network names no blocks that are modules with a forward pass.
     """
     from torch import nn
     from torch.utils.checkpoint import checkpoint
@@ -89,25 +89,24 @@ def recompute_blocks(backbone: Backbone, model: str) -> None:
         block.forward = partial(checkpoint, block.forward, use_reentrant=False)
 
 
-def _prefixes(backbone: nn.Module) -> list[str]:
-    """Return the path of each block, with a dot behind it."""
-    blocks: dict[str, dict[str, str]] = getattr(backbone, "modules_map", {})
-    found = []
-    for block in blocks.values():
+def _prefixes(backbone: Backbone) -> list[str]:
+    """Return the path of each block, with a dot at its end."""
+    prefixes = []
+    for block in backbone.modules_map.values():
         parts = [PurePosixPath(path.replace(".", "/")) for path in block.values() if path]
-        found.append(os.path.commonpath(parts).replace("/", ".") + ".")
-    return found
+        prefixes.append(os.path.commonpath(parts).replace("/", ".") + ".")
+    return prefixes
 
 
-def modules_of(backbone: nn.Module, canonical: tuple[str, ...]) -> list[str]:
-    """Return the paths of the modules that stand under some canonical names in any block, each once."""
-    blocks: dict[str, dict[str, str]] = getattr(backbone, "modules_map", {})
-    paths = [path for block in blocks.values() for name, path in block.items() if name in canonical and path]
+def modules_of(backbone: Backbone, canonical: tuple[str, ...]) -> list[str]:
+    """Return the paths of the modules with some canonical names in any block, each once."""
+    blocks = backbone.modules_map.values()
+    paths = [path for block in blocks for name, path in block.items() if name in canonical and path]
     return list(dict.fromkeys(paths))
 
 
 def _inject(backbone: nn.Module, names: list[str], rank: int) -> None:
-    """Put LoRA's pairs of matrices beside linear maps; the second starts at zero, so nothing changes at first."""
+    """Add LoRA's pairs of matrices to linear maps; the second of a pair starts at zero, so outputs are unchanged."""
     from peft import LoraConfig, inject_adapter_in_model
 
     config = LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules=names, bias="none")
@@ -116,24 +115,27 @@ def _inject(backbone: nn.Module, names: list[str], rank: int) -> None:
         parameter.requires_grad_("lora_" in name)
 
 
-def depths(backbone: nn.Module) -> dict[str, float]:
-    """Return parameter name -> relative depth in 0..1: 0 for what stands before the blocks, 1 for the last and after.
+def depths(backbone: Backbone) -> dict[str, float]:
+    """Return parameter name -> relative depth in 0..1: 0 before the blocks, 1 in the last block and after it.
 
-    Of a network that names no blocks every parameter has depth 1.
+    In a network that names no blocks every parameter has depth 1.
     """
+    from torch import nn
+
+    assert isinstance(backbone, nn.Module)
     prefixes = _prefixes(backbone)
-    found, outside = {}, 0.0 if prefixes else 1.0
+    by_name, outside = {}, 0.0 if prefixes else 1.0
     for name, _ in backbone.named_parameters():
         place = next((i for i, prefix in enumerate(prefixes) if name.startswith(prefix)), None)
         if place is None:
-            found[name] = outside
+            by_name[name] = outside
         else:
-            found[name], outside = (place + 1) / len(prefixes), 1.0
-    return found
+            by_name[name], outside = (place + 1) / len(prefixes), 1.0
+    return by_name
 
 
 def parameter_groups(
-    backbone: nn.Module | None,
+    backbone: Backbone | None,
     heads: list[nn.Module],
     *,
     rate: float,
@@ -141,25 +143,27 @@ def parameter_groups(
     decay: float,
     weight_decay: float,
 ) -> list[dict[str, Any]]:
-    """Return AdamW's parameter groups: trainable ones only, biases and norms without weight decay.
+    """Return AdamW's groups of trainable parameters; biases and norms have no weight decay.
 
     Args:
-        backbone: None where features come from the store.
-        heads: what is trained beside it.
+        backbone: the network, or None where stored features stand for it.
+        heads: further modules that are trained.
         rate: learning rate of the heads.
-        backbone_rate: of the backbone's last block, as a share of `rate`.
-        decay: factor a block towards the input (layer-wise decay, Clark et al. 2020, arXiv 2003.10555; as BEiT and MAE
-            fine-tune).
+        backbone_rate: learning rate of the backbone's last block, as a share of `rate`.
+        decay: factor per block towards the input (layer-wise decay, Clark et al. 2020, arXiv 2003.10555; BEiT and MAE
+            use it too).
         weight_decay: of matrices.
     """
+    from torch import nn
+
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for head in heads:
         for parameter in head.parameters():
             if parameter.requires_grad:
                 groups.setdefault((rate, weight_decay if parameter.ndim > 1 else 0.0), []).append(parameter)
     if backbone is not None:
-        blocks = len(getattr(backbone, "modules_map", {}))
-        depth = depths(backbone)
+        blocks, depth = len(backbone.modules_map), depths(backbone)
+        assert isinstance(backbone, nn.Module)
         for name, parameter in backbone.named_parameters():
             if parameter.requires_grad:
                 scale = 1.0 if "lora_" in name else backbone_rate * decay ** round((1 - depth[name]) * blocks)

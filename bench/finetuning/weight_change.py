@@ -1,4 +1,4 @@
-"""How far weights have moved: relative change, direction, effective rank of the change."""
+"""How far tuning moves weights: relative change, direction, effective rank of the change."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 
 def weight_change(before: nn.Module, after: nn.Module, paths: Mapping[str, str]) -> list[dict[str, float | str]]:
-    """Return one row a sub-module that has parameters: how its weights differ between two copies of a network.
+    """Return one row per sub-module with parameters: how its weights differ between two copies of a network.
 
-    ``relative_change`` is |W1 - W0| / |W0| over all its parameters together; ``one_minus_cosine`` of the same;
+    ``relative_change`` is |W1 - W0| / |W0| over all its parameters together, ``one_minus_cosine`` 1 - cos(W0, W1);
     ``effective_rank`` is exp of the entropy of the singular values of the change of its largest matrix (Roy & Vetterli
-    2007), NaN where nothing moved or it has none; ``parameters`` their number.
+    2007), NaN where nothing moved or there is no matrix; ``parameters`` is their number.
 
     Args:
         before: the first copy.
@@ -53,7 +53,7 @@ def effective_rank(matrix: Tensor) -> float:
 
 
 def rewind(after: nn.Module, before: nn.Module, paths: Mapping[str, str]) -> dict[str, Tensor]:
-    """Put the parameters of some modules back to those of another copy, in place; return what stood there."""
+    """Set the parameters of some modules to those of another copy, in place; return their former values."""
     kept: dict[str, Tensor] = {}
     with torch.no_grad():
         for path in paths.values():

@@ -1,52 +1,103 @@
-"""Workbench: what a protocol needs to run the network itself."""
+"""Workbench: the model, the samples and the stored features of one run, for protocols that run the network."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from bench.core import Backbone, Layer, ModelEntry, Split
 from bench.input.recipe import InputRecipe
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-@dataclass(frozen=True, kw_only=True)
-class Workbench:
-    """What a protocol works with that runs the network itself.
+    from bench.input.batches import Batch, ImageExamples, StoredExamples
 
-    Attributes:
-        entry: the model.
-        recipe: how images become its input.
-        layers: all of its layers.
-        dates: number of dates of a sample, 0 where it varies.
-        input_size: (H, W) of a whole image as prepared, padded where windows are cut from it.
-        load: (from random init?) -> a copy of its own, free to be changed.
-        shared: gives the one that frozen passes use.
-        images: (split, augmentations, most or 0 for all) -> samples as images, `bench.input.batches.ImageExamples`.
-        features: (split, layers, grids) -> samples as stored features, `bench.input.batches.StoredExamples`.
-        one: gives one training sample as a batch.
-        profile: gives layer -> validation score of the linear probe, higher is better.
-        place: number of a training -> file of its checkpoint.
-        keep: puts tuned weights in the cache.
-        split: name -> the opened split.
-        write: (split, position, predicted values) -> a GeoTIFF beside the record, or why there is none.
+
+class Workbench(Protocol):
+    """What a protocol works with that runs the network itself; `bench.runs.workbench.RunWorkbench` is the one of a run.
+
+    It is stated here, and implemented where the data, the store and the cache of a run are known.
     """
 
-    entry: ModelEntry
-    recipe: InputRecipe
-    layers: tuple[Layer, ...]
-    dates: int
-    input_size: tuple[int, int]
-    load: Callable[[bool], Backbone]
-    shared: Callable[[], Backbone]
-    images: Callable[..., Any]
-    features: Callable[[str, tuple[str, ...], bool], Any]
-    one: Callable[[], Any]
-    profile: Callable[[], Mapping[str, float]]
-    place: Callable[[int], Path]
-    keep: Callable[[Mapping[str, Any]], None]
-    split: Callable[[str], Split]
-    write: Callable[[str, int, np.ndarray], str]
+    @property
+    def entry(self) -> ModelEntry:
+        """The model."""
+        ...
+
+    @property
+    def recipe(self) -> InputRecipe:
+        """How images become its input."""
+        ...
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """All layers of the network."""
+        ...
+
+    @property
+    def dates(self) -> int:
+        """Number of dates of a sample, 0 where it varies."""
+        ...
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """(H, W) in pixels of a whole image as prepared, padded where windows are cut from it."""
+        ...
+
+    def own_backbone(self, *, scratch: bool = False) -> Backbone:
+        """Return a copy of the network that may be changed; with `scratch`, at random init by the run's seed."""
+        ...
+
+    def shared_backbone(self) -> Backbone:
+        """Return the network that frozen passes use; it must not be changed."""
+        ...
+
+    def images(self, split: str, augmentations: tuple[str, ...] = (), most: int = 0) -> ImageExamples:
+        """Return the usable samples of a split as images.
+
+        Args:
+            split: name of the split; of a learning split, the run's label subset is taken.
+            augmentations: see `bench.input.augment`.
+            most: largest number of samples, 0 for all; the ones taken are the same for every model.
+        """
+        ...
+
+    def stored_features(self, split: str, layers: tuple[str, ...], *, grids: bool) -> StoredExamples:
+        """Return the usable samples of a split as stored features of some layers; `grids` keeps the token grids."""
+        ...
+
+    def one_batch(self) -> Batch:
+        """Return one usable training sample as a batch of images."""
+        ...
+
+    def probe_scores(self) -> Mapping[str, float]:
+        """Return layer -> validation score of the stored linear probe of the same cell, higher is better.
+
+        Raises:
+            MissingData: no such probe is stored.
+        """
+        ...
+
+    def checkpoint(self, number: int) -> Path:
+        """Return the file of the checkpoint of a training, by its number within the run."""
+        ...
+
+    def keep_weights(self, state: Mapping[str, Tensor]) -> None:
+        """Put tuned weights in the cache, under the run's digest."""
+        ...
+
+    def split(self, name: str) -> Split:
+        """Return an opened split."""
+        ...
+
+    def write_map(self, split: str, row: int, values: np.ndarray) -> str:
+        """Write the prediction (H, W) of one sample as a GeoTIFF next to the record.
+
+        Returns:
+            The reason why nothing was written, or ``""``.
+        """
+        ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,3 +91,15 @@ def _stratum_name(task: Task, code: int) -> str:
     if task.kind in ("regression", "dense_regression"):
         return f"quantile bin {code + 1}"
     return task.classes[code] if 0 <= code < len(task.classes) else "samples without a label"
+
+
+def first_by_hash(ids: Sequence[str], rows: np.ndarray, most: int) -> np.ndarray:
+    """Return `most` of some rows, chosen by the hash of their ids, sorted, so that every model gets the same images.
+
+    Args:
+        ids: of every sample.
+        rows: (m,) positions to choose from; all of them are returned where there are no more than `most`.
+        most: largest number of rows.
+    """
+    ranked = sorted(rows.tolist(), key=lambda row: hashlib.sha256(ids[row].encode()).hexdigest())
+    return np.array(sorted(ranked[:most]), int)

@@ -1,9 +1,9 @@
-"""What fine-tuning changes, block by block and part by part, beside the controls that say what of it means anything.
+"""What fine-tuning changes, by block and sub-module, with the controls needed to interpret it.
 
-Kept are the activations of a fixed set of images before and after (total drift), what each tuned part answers to the
-input its pretrained self gets (local drift), how far weights moved, and what the score loses where one type of part is
-put back. Controls: tuning on shuffled labels under the same budget; a random step of equal relative size in every part;
-the other seeds of the same run. Similarities are computed from the stored arrays, by the report.
+Stored are the activations of a fixed set of images before and after tuning (total drift), the output of each tuned part
+for the input of its pretrained copy (local drift), the change of the weights, and the score with one type of part set
+back to its pretrained weights. Controls: tuning on shuffled labels under the same budget; a random step of equal
+relative size in every part; the other seeds of the same run. The report computes similarities from the stored arrays.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field, field_validator
 
-from bench.core import ModelEntry, Outcome, Suite, Task
+from bench.core import BLOCK_PARTS, ModelEntry, Outcome, Suite, Task
 from bench.core.errors import Incompatible
-from bench.finetuning.arm import Arm, scores
+from bench.finetuning.arm import Arm
+from bench.finetuning.evaluation import evaluate, scores
+from bench.finetuning.refusals import refusal
 from bench.finetuning.settings import ArmSettings, arms, probe_moved
 from bench.input.recipe import InputRecipe
 from bench.protocols.contract.context import Context
@@ -30,17 +32,18 @@ if TYPE_CHECKING:
 
     from bench.input.batches import ImageExamples
 
-PARTS = ("norm1", "qkv", "q", "k", "v", "proj", "norm2", "fc1", "fc2", "fc3")
+SHUFFLE_STREAM = 3
+"""Second word of the seed of the order of shuffled labels; see `bench.finetuning.fit` for the others."""
 
 
 class Settings(ArmSettings):
     """Settings of the drift study; those of training are `bench.finetuning.settings.ArmSettings`.
 
     Attributes:
-        samples: most images whose activations are kept, the same for all models.
+        samples: most images whose activations are stored, the same for all models.
         split: which split they are of.
         controls: ``shuffled`` labels, equal relative ``step``.
-        rewind: put each type of part back, one at a time, and score again.
+        rewind: set each type of part back, one at a time, and score again.
     """
 
     tuning: tuple[str, ...] = ("full",)
@@ -60,7 +63,9 @@ class Settings(ArmSettings):
 
 def refuses(entry: ModelEntry, suite: Suite, task: Task, settings: Settings) -> str:
     """Return why the drift of this entry cannot be studied, or ``""``."""
-    if entry.vectors or entry.origin == "baseline":
+    if reason := refusal(entry, task, settings):
+        return reason
+    if entry.origin == "baseline":
         return f"{entry.name} has no parameters to tune"
     if settings.tuning[0] in ("frozen", "lora", "scratch"):
         return (
@@ -73,58 +78,54 @@ def refuses(entry: ModelEntry, suite: Suite, task: Task, settings: Settings) -> 
 def run(context: Context) -> Outcome:
     """Return activations before and after tuning, with controls.
 
-    Arrays: ``ids`` (n,), ``blocks`` (n,); for each layer and each ``block.part`` (n, at most n), less their mean and
-    rotated (`bench.features.activations.relative`), under ``before/`` and ``after/``, and for parts ``local/``; of the
-    controls ``shuffled/``, ``shuffled_local/`` and ``step_local/``. Curves: a row a part with its weights' change.
+    Arrays: ``ids`` (n,), ``blocks`` (n,); for each layer and each ``block.part`` (n, at most n), centred and rotated
+    (`bench.features.activations.relative`), under ``before/`` and ``after/``, and for parts ``local/``; of the controls
+    ``shuffled/``, ``shuffled_local/`` and ``step_local/``. Curves: one row per part with the change of its weights.
     Scores of each test split: ``tuned``, ``rewound <part>``, ``rewound all``.
     """
-    import torch
-
     from bench.features.activations import activations, parts_of, relative
-    from bench.finetuning.weight_change import stepped, weight_change
+    from bench.finetuning.cost import cost_of
+    from bench.finetuning.rate_search import search_rates
+    from bench.finetuning.weight_change import weight_change
 
-    network, settings = context.network, context.settings
-    assert network is not None
-    start = time.perf_counter()
-    arm = Arm(context.task, network, settings=settings, seed=context.seed, device=context.device)
-    chosen = arm.best()
-    assembly = arm.assemble()
-    assembly.load_state_dict(chosen.trained.state, strict=False)
-    before: Any = network.load(False).to(context.device)  # type: ignore[attr-defined]
-    tuned: Any = assembly.backbone
-    parts = {name: path for name, path in parts_of(before, ["*"]).items() if name.rpartition(".")[2] in PARTS}
+    workbench, settings = context.workbench, context.settings
+    assert workbench is not None
+    arm = Arm(context.task, workbench, settings=settings, seed=context.seed, device=context.device)
+    start = time.perf_counter()  # the samples have been opened
+    chosen = search_rates(arm)
+    task_model = arm.build()
+    task_model.load_state_dict(chosen.trained.state, strict=False)
+    before: Any = workbench.own_backbone()
+    before.to(context.device)
+    parts = {name: path for name, path in parts_of(before, ["*"]).items() if name.rpartition(".")[2] in BLOCK_PARTS}
     if not parts:
-        raise Incompatible(f"{network.entry.name} names no sub-modules in its blocks; its drift cannot be told apart")
-    examples = network.images(settings.split, (), settings.samples)
-    recipe, batch = network.recipe, settings.batch
-    kept = {
-        f"before/{name}": rows
-        for name, rows in activations(before, examples, recipe, parts, batch=batch, other=tuned).items()
-    }
-    kept |= {f"after/{name}": rows for name, rows in activations(tuned, examples, recipe, parts, batch=batch).items()}
-    rows = weight_change(before, tuned, parts)
-    notes = list(chosen.notes)
+        raise Incompatible(f"{workbench.entry.name} names no sub-modules in its blocks, so drift has no parts to show")
+    examples = workbench.images(settings.split, most=settings.samples)
+
+    def activations_of(network: Any, other: Any = None) -> Mapping[str, np.ndarray]:
+        return activations(network, examples, workbench.recipe, parts, batch=settings.batch, other=other)
+
+    tuned: Any = task_model.backbone
+    kept = {f"before/{name}": values for name, values in activations_of(before, tuned).items()}
+    kept |= {f"after/{name}": values for name, values in activations_of(tuned).items()}
+    rows, notes = weight_change(before, tuned, parts), list(chosen.notes)
     if "shuffled" in settings.controls:
         other = _shuffled(arm, chosen.rate)
-        answers = activations(before, examples, recipe, parts, batch=batch, other=other)
-        kept |= {f"shuffled_{name}": one for name, one in answers.items() if name.startswith("local/")}
-        kept |= {f"shuffled/{n}": one for n, one in activations(other, examples, recipe, parts, batch=batch).items()}  # type: ignore[arg-type]
-        for row, same in zip(rows, weight_change(before, other, parts), strict=True):
-            row["shuffled_relative_change"] = same["relative_change"]
+        kept |= _local("shuffled_", activations_of(before, other))
+        kept |= {f"shuffled/{name}": values for name, values in activations_of(other).items()}
+        for row, control in zip(rows, weight_change(before, other, parts), strict=True):
+            row["shuffled_relative_change"] = control["relative_change"]
     if "step" in settings.controls:
         size = float(np.median([float(row["relative_change"]) for row in rows]))
-        moved = copy.deepcopy(before)
-        stepped(moved, parts, size, torch.Generator().manual_seed(context.seed))
-        answers = activations(before, examples, recipe, parts, batch=batch, other=moved)
-        kept |= {f"step_{name}": one for name, one in answers.items() if name.startswith("local/")}
+        kept |= _local("step_", activations_of(before, _stepped(before, parts, size, context.seed)))
         notes.append(f"random step of {size:.3g} of each parameter's norm, the median change of tuning")
-    found = _scores(context, arm, assembly, before, parts if settings.rewind else {})
+    scores_by_split = _scores(context, arm, task_model, before, parts if settings.rewind else {})
     arrays = {_named(name): relative(values) for name, values in kept.items()}
     arrays |= {"ids": np.array(examples.ids), "blocks": np.array(examples.blocks)}
     choice = {"setting": chosen.rate, "val": chosen.trained.score, "step": chosen.trained.step}
-    cost = arm.cost(assembly, chosen.trained) | {"fit_seconds": time.perf_counter() - start}
+    cost = cost_of(task_model, chosen.trained, workbench) | {"fit_seconds": time.perf_counter() - start}
     return Outcome(
-        scores=found,
+        scores=scores_by_split,
         choices={"tuned": choice},
         curves=[dict(row) for row in rows],
         arrays=arrays,
@@ -133,18 +134,23 @@ def run(context: Context) -> Outcome:
     )
 
 
+def _local(prefix: str, answers: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the outputs of a second network's parts under the name of a control."""
+    return {f"{prefix}{name}": values for name, values in answers.items() if name.startswith("local/")}
+
+
 def _named(name: str) -> str:
-    """Return ``local/x`` for ``before/local/x``: what a tuned part answers to its pretrained self's input."""
+    """Return ``local/x`` for ``before/local/x``: the output of a tuned part for the input of its pretrained copy."""
     return name.removeprefix("before/") if name.startswith("before/local/") else name
 
 
-def _shuffled(arm: Arm, rate: float) -> nn.Module:
-    """Return the backbone tuned in the same way on the same images with each other's labels."""
-    order = np.random.default_rng((arm.seed, 3)).permutation(len(arm.train))
-    given: Any = _permuted(arm.train, order)  # type: ignore[arg-type]
-    _, assembly = arm.fit(len(arm.settings.learning_rates), rate, given)
-    assert assembly.backbone is not None
-    return assembly.backbone
+def _shuffled(arm: Arm, rate: float) -> Any:
+    """Return the backbone tuned in the same way on the same images, with each other's labels."""
+    from bench.finetuning.fit import fit
+
+    order = np.random.default_rng((arm.seed, SHUFFLE_STREAM)).permutation(len(arm.train))
+    examples = _permuted(arm.train, order)  # type: ignore[arg-type]
+    return fit(arm, len(arm.settings.learning_rates), rate, examples).task_model.backbone
 
 
 def _permuted(examples: ImageExamples, order: np.ndarray) -> ImageExamples:
@@ -156,24 +162,35 @@ def _permuted(examples: ImageExamples, order: np.ndarray) -> ImageExamples:
     return replace(examples, sample=lambda row: real(row)._replace(target=real(partner[row]).target))
 
 
+def _stepped(network: Any, parts: Mapping[str, str], size: float, seed: int) -> Any:
+    """Return a copy of a network whose parts have taken a random step of equal relative size."""
+    import torch
+
+    from bench.finetuning.weight_change import stepped
+
+    moved = copy.deepcopy(network)
+    stepped(moved, parts, size, torch.Generator().manual_seed(seed))
+    return moved
+
+
 def _scores(
-    context: Context, arm: Arm, assembly: Any, before: nn.Module, parts: Mapping[str, str]
+    context: Context, arm: Arm, task_model: Any, before: nn.Module, parts: Mapping[str, str]
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """Return the scores of the tuned network, and with one type of part, or all, put back to what it was."""
+    """Return the scores of the tuned network, and with one type of part, or all, set back to its former weights."""
     from bench.finetuning.weight_change import put_back, rewind
 
     types: dict[str, dict[str, str]] = {}
     for name, path in parts.items():
         types.setdefault(name.rpartition(".")[2], {})[name] = path
-    found: dict[str, dict[str, dict[str, float]]] = {}
+    by_split: dict[str, dict[str, dict[str, float]]] = {}
     for split in context.tests:
         examples = arm.samples(split)
-        found[split] = {"tuned": scores(context.task, arm.outcome(assembly, examples))}
+        by_split[split] = {"tuned": scores(context.task, evaluate(arm, task_model, examples))}
         for part, paths in [*types.items(), ("all", dict(parts))] if parts else []:
-            kept = rewind(assembly.backbone, before, paths)
-            found[split][f"rewound {part}"] = scores(context.task, arm.outcome(assembly, examples))
-            put_back(assembly.backbone, kept)
-    return found
+            kept = rewind(task_model.backbone, before, paths)
+            by_split[split][f"rewound {part}"] = scores(context.task, evaluate(arm, task_model, examples))
+            put_back(task_model.backbone, kept)
+    return by_split
 
 
 def version_of(suite: Suite, task: Task, recipe: InputRecipe, settings: Settings) -> int:

@@ -1,4 +1,8 @@
-"""Activations of a fixed set of images, the same for all models, for what is compared afterwards (CKA and its like)."""
+"""Activations of a fixed set of images, the same for all models, in full: for similarity of layers and sub-modules.
+
+`bench.protocols.similarity` keeps what the figures of layers need, from the features of the usual pass; this protocol
+keeps whole activations, of sub-modules too, and makes a pass of its own.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +21,10 @@ class Settings(Root):
     """Settings of embedding.
 
     Attributes:
-        samples: most images; those whose ids come first by their hash, so that all models see the same.
+        samples: most images, chosen by the hash of their ids, so that every model gets the same.
         split: which split they are of.
-        modules: sub-modules of every block beside the layers: ``qkv``, ``proj``, ``fc1``, ``fc2`` ...; ``*`` for all.
-        batch: images a forward pass.
+        modules: sub-modules of every block to keep besides the layers: ``qkv``, ``proj``, ``fc1`` ...; ``*`` for all.
+        batch: images per forward pass.
     """
 
     samples: int = Field(2048, ge=8)
@@ -46,16 +50,17 @@ def run(context: Context) -> Outcome:
     """
     from bench.features.activations import activations, half, parts_of
 
-    assert context.network is not None
+    assert context.workbench is not None
+    workbench, settings = context.workbench, context.settings
+    examples = workbench.images(settings.split, most=settings.samples)
     start = time.perf_counter()
-    network, settings = context.network, context.settings
-    examples = network.images(settings.split, (), settings.samples)
-    backbone = network.shared()
-    found = activations(backbone, examples, network.recipe, parts_of(backbone, settings.modules), batch=settings.batch)
-    arrays = {f"layer/{name}": half(values) for name, values in found.items()}
+    backbone = workbench.shared_backbone()
+    parts = parts_of(backbone, settings.modules)
+    values = activations(backbone, examples, workbench.recipe, parts, batch=settings.batch)
+    arrays = {f"layer/{name}": half(rows) for name, rows in values.items()}
     arrays |= {"ids": np.array(examples.ids), "blocks": np.array(examples.blocks)}
-    curves = [{"layer": layer.name, "depth": layer.depth} for layer in network.layers]
-    cost = {"passes": float(len(examples)), "fit_seconds": time.perf_counter() - start}
+    curves = [{"layer": layer.name, "depth": layer.depth} for layer in workbench.layers]
+    cost = {"passes": float(len(examples)), "extraction_seconds": time.perf_counter() - start}
     return Outcome(scores={}, choices={}, curves=curves, arrays=arrays, notes=examples.notes, cost=cost)
 
 

@@ -1,7 +1,7 @@
 """Fine-tuning: decoder x taps x tuning under one budget; rate and checkpoint chosen on validation, test read once.
 
-Every arm gets the same learning rates and steps, whatever it trains. A backbone that stays frozen is not run again: its
-features come from the store, unless images are augmented or dates are folded in a way of their own.
+Every arm gets the same learning rates and steps. A frozen backbone is not run again: its stored features are read,
+unless images are augmented or dates are folded by the arm.
 """
 
 from __future__ import annotations
@@ -13,15 +13,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.core import ModelEntry, Outcome, Suite, Task
-from bench.finetuning.arm import Arm, decoder_of, scores
+from bench.finetuning.arm import Arm
+from bench.finetuning.evaluation import evaluate, scores
+from bench.finetuning.refusals import refusal
 from bench.finetuning.settings import ArmSettings, arms, label, probe_moved
-from bench.input.augment import names_of
 from bench.input.recipe import InputRecipe
 from bench.metrics import metric
 from bench.protocols.contract.context import Context
 from bench.protocols.contract.protocol import Protocol
 
 if TYPE_CHECKING:
+    from bench.finetuning.loop import History
+    from bench.finetuning.rate_search import ChosenRate
     from bench.finetuning.task_model import TaskModel
 
 
@@ -30,141 +33,114 @@ class Settings(ArmSettings):
 
 
 def refuses(entry: ModelEntry, suite: Suite, task: Task, settings: Settings) -> str:
-    """Return why an arm makes no sense for this entry and task, or ``""``."""
-    decoder, tuning, taps = settings.decoders[0], settings.tuning[0], settings.taps[0]
-    reader = decoder_of(decoder)
-    if task.kind not in reader.kinds:
-        return f"decoder {decoder} serves {', '.join(reader.kinds)}, not {task.kind}"
-    if entry.vectors:
-        return "ready-made embeddings cannot be tuned, and have no layers; probe them"
-    if entry.origin == "baseline" and tuning != "frozen":
-        return f"{entry.name} has no parameters to tune"
-    if taps == "published" and not entry.taps:
-        return f"its authors publish no taps for {entry.name}; use quarters"
-    if reader.layers_read == 1 and taps in ("quarters", "published"):
-        return f"decoder {decoder} reads one layer: taps={taps} would be its last; use last or profile"
-    if reader.layers_read == 0 and taps != "last":
-        return f"decoder {decoder} reads every layer whatever the taps; use taps=last"
-    names_of(task.kind, settings.augment)
-    return ""
+    """Return why an arm cannot be trained for this entry and task, or ``""``."""
+    return refusal(entry, task, settings)
 
 
 def run(context: Context) -> Outcome:
     """Return the outcome of one arm: trained at each learning rate, the best on validation scored on test.
 
     Arrays, with a leading axis of one layer: those of `bench.protocols.probe`; of boxes ``<split>.detected`` and
-    ``<split>.truth``, see `bench.metrics.boxes.matched`; ``history`` (rates, evaluations, 3) of step, training loss and
-    validation score; ``panel.*`` of some images with predictions.
+    ``<split>.truth``, see `bench.metrics.boxes.matched`; ``history`` (rates, evaluations, 3), see
+    `bench.finetuning.loop.History`; ``panel.*``, see `bench.finetuning.panels`.
     """
     import torch
 
-    assert context.network is not None
-    start = time.perf_counter()
+    from bench.finetuning.cost import cost_of
+    from bench.finetuning.rate_search import search_rates
+
+    assert context.workbench is not None
     settings: Settings = context.settings
-    arm = Arm(context.task, context.network, settings=settings, seed=context.seed, device=context.device)
-    chosen = arm.best()
-    trained = chosen.trained
-    assembly = arm.assemble()
-    assembly.load_state_dict(trained.state, strict=False)
+    arm = Arm(context.task, context.workbench, settings=settings, seed=context.seed, device=context.device)
+    start = time.perf_counter()  # the samples have been opened, and passes for stored features made
+    chosen = search_rates(arm)
+    seconds = time.perf_counter() - start
+    task_model = arm.build()
+    task_model.load_state_dict(chosen.trained.state, strict=False)
     if settings.keep:
-        context.network.keep({name: v for name, v in trained.state.items() if torch.is_tensor(v)})
-    cost = arm.cost(assembly, trained) | {"fit_seconds": time.perf_counter() - start}
-    return _report(
-        context,
-        arm,
-        assembly,
-        rate=chosen.rate,
-        val=trained.score,
-        step=trained.step,
-        notes=chosen.notes,
-        histories=chosen.histories,
-        cost=cost,
-    )
+        context.workbench.keep_weights({k: v for k, v in chosen.trained.state.items() if torch.is_tensor(v)})
+    cost = cost_of(task_model, chosen.trained, context.workbench) | {"fit_seconds": seconds}
+    return _report(context, arm, task_model, chosen, cost)
 
 
 def _report(
-    context: Context,
-    arm: Arm,
-    assembly: TaskModel,
-    *,
-    rate: float,
-    val: float,
-    step: int,
-    notes: Sequence[str],
-    histories: Sequence[Sequence[tuple[int, float, float]]],
-    cost: Mapping[str, float],
+    context: Context, arm: Arm, task_model: TaskModel, chosen: ChosenRate, cost: Mapping[str, float]
 ) -> Outcome:
     """Return the outcome of the chosen state: only now are the test splits opened."""
-    from bench.finetuning.panels import kept_images
+    from bench.finetuning.panels import panels
 
-    settings, rule = arm.settings, arm.settings.taps[0]
-    found: dict[str, dict[str, dict[str, float]]] = {}
-    arrays: dict[str, np.ndarray] = {"history": _padded(histories)}
-    all_notes = list(notes)
+    settings, rule, rates = arm.settings, arm.settings.taps[0], arm.settings.learning_rates
+    by_split: dict[str, dict[str, dict[str, float]]] = {}
+    arrays: dict[str, np.ndarray] = {"history": _padded(chosen.histories)}
+    notes = list(chosen.notes)
     for name in context.tests:
         examples = arm.samples(name)
-        all_notes += examples.notes
-        outcome = arm.outcome(assembly, examples)
-        found[name] = {rule: scores(context.task, outcome)}
+        notes += examples.notes
+        outcome = evaluate(arm, task_model, examples)
+        by_split[name] = {rule: scores(context.task, outcome)}
         for what, values in outcome.items():
             if what not in ("chance", "boundary"):
                 arrays[f"{name}.{what}"] = values if what in ("target", "truth") else values[None]
         arrays[f"{name}.ids"], arrays[f"{name}.blocks"] = np.array(examples.ids), np.array(examples.blocks)
         if settings.write:
-            all_notes += _written(assembly, examples, context, name)
+            notes += _write_maps(task_model, examples, context, name)
         if name == "test":
-            arrays |= kept_images(assembly, examples, outcome, context.task, context.network)
-    layers = list(dict.fromkeys(context.network.layers[index].name for index in arm.levels)) if context.network else []
+            arrays |= panels(task_model, examples, outcome, context.task, arm.workbench)
     choice = {
         "index": 0,
-        "layer": " ".join(layers),
+        "layer": " ".join(dict.fromkeys(arm.workbench.layers[index].name for index in arm.levels)),
         "pool": settings.decoders[0],
-        "setting": rate,
-        "edge": len(settings.learning_rates) > 1 and rate in (settings.learning_rates[0], settings.learning_rates[-1]),
-        "val": metric(context.task.metric).sign * val,
-        "step": step,
+        "setting": chosen.rate,
+        "edge": len(rates) > 1 and chosen.rate in (rates[0], rates[-1]),
+        "val": metric(context.task.metric).sign * chosen.trained.score,
+        "step": chosen.trained.step,
     }
     return Outcome(
-        scores=found,
+        scores=by_split,
         choices={rule: choice},
         curves=[],
         arrays=arrays,
-        notes=tuple(dict.fromkeys(all_notes)),
+        notes=tuple(dict.fromkeys(notes)),
         cost=dict(cost),
     )
 
 
-def _written(assembly: TaskModel, examples: Any, context: Context, name: str) -> list[str]:
-    """Write the predictions of a split as GeoTIFFs; return why some are not."""
-    from bench.finetuning.task_model import predictions
+def _write_maps(task_model: TaskModel, examples: Any, context: Context, name: str) -> list[str]:
+    """Write the predictions of a split as GeoTIFFs; return the reasons why some were not written."""
+    from bench.finetuning.predictions import predictions
 
-    assert context.network is not None
+    assert context.workbench is not None
     if context.task.kind not in ("segmentation", "change", "dense_regression"):
         return [f"write=true: {context.task.kind} has no maps to write"]
     problems = []
-    for batch, found in predictions(assembly, examples, context.task, 1):
-        for row, one in zip(batch.rows, found, strict=True):
-            values = one.cpu().numpy() if one.ndim == 2 else one.argmax(0).cpu().numpy()
-            problems.append(context.network.write(name, int(examples.positions[row]), values))
+    for batch, output in predictions(task_model, examples, context.task, 1):
+        for row, each in zip(batch.rows, output, strict=True):
+            values = each.cpu().numpy() if each.ndim == 2 else each.argmax(0).cpu().numpy()
+            problems.append(context.workbench.write_map(name, int(examples.positions[row]), values))
     return sorted({problem for problem in problems if problem})
 
 
-def _padded(histories: Sequence[Sequence[tuple[int, float, float]]]) -> np.ndarray:
+def _padded(histories: Sequence[History]) -> np.ndarray:
     """Return training histories as one array (rates, evaluations, 3), NaN after an early stop."""
-    longest = max((len(one) for one in histories), default=0)
-    found = np.full((len(histories), longest, 3), np.nan, np.float32)
-    for row, one in zip(found, histories, strict=True):
-        row[: len(one)] = np.asarray(one, np.float32).reshape(-1, 3)
-    return found
+    array = np.full((len(histories), max(map(len, histories), default=0), 3), np.nan, np.float32)
+    for row, history in zip(array, histories, strict=True):
+        row[: len(history)] = np.asarray(history, np.float32).reshape(-1, 3)
+    return array
 
 
 def version_of(suite: Suite, task: Task, recipe: InputRecipe, settings: Settings) -> int:
-    """Return the version of a run: 2 where its taps follow a probe whose version 3 chooses other layers."""
+    """Return the version of a run.
+
+    Version 2 has taps that follow version 3 of the probe, which chooses other layers in some dense tasks. Version 3
+    draws LoRA's matrices from the run's seed; before, they followed whatever had been drawn. No other run changed.
+    """
+    if settings.tuning == ("lora",):
+        return 3
     return 2 if probe_moved(suite, task, recipe, settings) else 1
 
 
 PROTOCOL = Protocol(
-    version=2,
+    version=3,
     version_of=version_of,
     settings=Settings,
     refuses=refuses,

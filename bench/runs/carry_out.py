@@ -1,8 +1,7 @@
-"""For each planned run: is it stored? if not, load, run the protocol, put the Record. A failure is a Record too."""
+"""Carry out one run: open its context, run its protocol, store the record. A failure is a record too."""
 
 from __future__ import annotations
 
-import resource
 import time
 from pathlib import Path
 
@@ -10,34 +9,41 @@ from bench.core import Outcome, Record
 from bench.core.errors import BenchError
 from bench.finetuning import distributed
 from bench.runs import provenance
-from bench.runs.context import open_context
+from bench.runs.context import FeatureReader, open_context
+from bench.runs.memory import PeakMemory
 from bench.runs.plan import Run
 from bench.runs.session import Session
 
 
 def carry_out(run: Run, session: Session) -> Record:
-    """Return the record of a run, carried out now and stored."""
+    """Return the record of a run, carried out now and stored.
+
+    Whatever the run draws at random follows its key: the global generators of torch, NumPy and Python are seeded from
+    it for the time of the run, and restored afterwards.
+    """
+    from bench.networks.randomness import seeded_draws
+
     start = time.perf_counter()
-    costs: dict[str, float] = {"passes": 0.0, "extraction_seconds": 0.0}
+    reader = FeatureReader(run, session)
     outcome: Outcome | None = None
     error = ""
-    about = provenance.facts(run, session.data.suite)
-    try:
-        outcome = run.protocol.run(open_context(run, session, costs, about))
-    except BenchError as problem:
-        error = f"{type(problem).__name__}: {problem}"
-    except (Exception, MemoryError) as problem:
-        error = f"{type(problem).__name__}: {problem} ({_where(problem)})"
-    costs |= {
+    with PeakMemory(session.device) as memory, seeded_draws(run.key.seed, session.device):
+        try:
+            outcome = run.protocol.run(open_context(reader))
+        except BenchError as problem:
+            error = f"{type(problem).__name__}: {problem}"
+        except (Exception, MemoryError) as problem:
+            error = f"{type(problem).__name__}: {problem} ({_place(problem)})"
+    costs = reader.costs | {
         "seconds": time.perf_counter() - start,
         "parameters": float(run.entry.parameters),
-        "peak_bytes": float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * 1024,
+        "peak_bytes": float(memory.peak_bytes),
         **(outcome.cost if outcome else {}),
     }
     record = Record(
         key=run.key,
         status="ok" if outcome else "failed",
-        facts=about,
+        facts=provenance.facts(run, session.data.suite, network=session.fingerprint(run)) | reader.facts,
         scores=outcome.scores if outcome else {},
         choices=outcome.choices if outcome else {},
         curves=outcome.curves if outcome else (),
@@ -59,7 +65,8 @@ def carry_out(run: Run, session: Session) -> Record:
     return record
 
 
-def _where(problem: BaseException) -> str:
+def _place(problem: BaseException) -> str:
+    """Return the file and line that raised an error."""
     trace = problem.__traceback__
     while trace and trace.tb_next:
         trace = trace.tb_next

@@ -1,62 +1,70 @@
-"""Opening the context of a run."""
+"""The context that a run's protocol works with, opened from the session."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 from bench.features.labelled import LabelledFeatures, select_layers
 from bench.protocols.contract.context import Context
-from bench.runs.labels import label
+from bench.runs.labels import label, unlabelled
 from bench.runs.plan import Run
 from bench.runs.session import Session
 
 
-def open_context(run: Run, session: Session, costs: dict[str, float], facts: dict[str, Any]) -> Context:
-    """Return the context of a run; `costs` and `facts` are added to as its features are read."""
-    bands = run.recipe.reads
+@dataclass(frozen=True)
+class FeatureReader:
+    """Opens the stored features of a run, split by split, and adds up what the passes for them cost.
 
-    def open_split(name: str, layers: tuple[str, ...] = (), grids: bool = False) -> LabelledFeatures:
-        features, cost = session.features(run, name, layers, grids)
-        costs["passes"] += cost["passes"]
-        costs["extraction_seconds"] += cost["seconds"]
-        labelled = label(run, session.data, session.store, features, name)
-        facts[f"n_{name}"] = len(labelled.rows)
-        return labelled
+    Attributes:
+        run: the run.
+        session: the session it belongs to.
+        costs: ``passes`` and ``extraction_seconds`` so far.
+        facts: ``n_<split>`` of the splits opened so far.
+    """
 
+    run: Run
+    session: Session
+    costs: dict[str, float] = field(default_factory=lambda: {"passes": 0.0, "extraction_seconds": 0.0})
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def open(self, split: str, layers: tuple[str, ...] = (), grids: bool = False) -> LabelledFeatures:
+        """Return the features of a split, joined with its labels if the protocol reads any."""
+        features, cost = self.session.features(self.run, split, layers, grids)
+        self.costs["passes"] += cost["passes"]
+        self.costs["extraction_seconds"] += cost["seconds"]
+        splits = self.session.splits(self.run)
+        if self.run.protocol.reads_labels:
+            opened = label(self.run, splits, self.session.store, features, split)
+        else:
+            opened = unlabelled(self.run, splits, features, split)
+        self.facts[f"n_{split}"] = len(opened.rows)
+        return opened
+
+
+def open_context(reader: FeatureReader) -> Context:
+    """Return the context of a run; the reader counts what is read through it."""
+    run, session = reader.run, reader.session
+    workbench = None
     if run.protocol.runs_network:
-        from bench.runs.open_workbench import open_workbench
+        from bench.runs.workbench import RunWorkbench
 
-        own = open_workbench(
-            run,
-            data=session.data,
-            store=session.store,
-            cache=session.cache,
-            statistics=session.ready(run),
-            load=lambda scratch: session.own_backbone(run, scratch),
-            shared=lambda: session.backbone(run),
-            stored=open_split,
-            device=session.device,
-            workers=session.config.workers,
-        )
-        return Context(
-            task=run.task,
-            layers=own.layers,
-            open=open_split,
-            tests=session.data.test_names(run.task, bands),
-            settings=run.settings,
-            seed=run.key.seed,
-            device=session.device,
-            network=own,
-        )
-    train, cost = session.features(run, "train")
-    costs["passes"] += cost["passes"]
-    costs["extraction_seconds"] += cost["seconds"]
+        workbench = RunWorkbench(run, session, reader.open)
+        layers = workbench.layers
+    else:
+        features, cost = session.features(run, "train")
+        reader.costs["passes"] += cost["passes"]
+        reader.costs["extraction_seconds"] += cost["seconds"]
+        layers = select_layers(features.layers, run.layers, run.entry.name)
     return Context(
         task=run.task,
-        layers=select_layers(train.layers, run.layers, run.entry.name),
-        open=open_split,
-        tests=session.data.test_names(run.task, bands),
+        recipe=run.recipe,
+        image_size=session.data.suite.image_size,
+        layers=layers,
+        open=reader.open,
+        tests=session.splits(run).tests,
         settings=run.settings,
         seed=run.key.seed,
         device=session.device,
+        workbench=workbench,
     )

@@ -218,9 +218,10 @@ def passes(suite: Suite, runs: Sequence[Run], images: int) -> dict[tuple[str, in
     """
     costs: dict[tuple[str, int, bool], float] = {}
     for run in runs:
-        seed = run.key.seed if run.key.weights in ("random", "none") else 0
         tokens = max(1, run.recipe.size[0] // run.recipe.patch) * max(1, run.recipe.size[1] // run.recipe.patch)
         windows = len(window_grid(run.recipe, suite.image_size))
         dates = max(1, suite.dates) if run.recipe.fold_dates else 1
-        costs[run.entry.name, seed, run.task.dense] = float(images) * dates * windows * tokens * run.entry.parameters
+        costs[run.entry.name, run.key.init_seed, run.task.dense] = (
+            float(images) * dates * windows * tokens * run.entry.parameters
+        )
     return costs

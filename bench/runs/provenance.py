@@ -1,4 +1,4 @@
-"""Where a number comes from: the facts of suite, task and model, the software and the machine."""
+"""Provenance of a record: the facts of suite, task and model, the software and the machine."""
 
 from __future__ import annotations
 
@@ -16,8 +16,15 @@ from bench.metrics import metric
 from bench.runs.plan import Run
 
 
-def facts(run: Run, suite: Suite) -> dict[str, Any]:
-    """Return what a record says of its suite, task, model and input."""
+def facts(run: Run, suite: Suite, *, network: str = "") -> dict[str, Any]:
+    """Return the facts of a run's suite, task, model and input that its record states.
+
+    Args:
+        run: the run.
+        suite: its suite.
+        network: fingerprint of the network at random init, see `bench.runs.fingerprint`; entries that differ in name
+            alone have random twins with equal fingerprints, which are one row of a table.
+    """
     task, entry = run.task, run.entry
     measure = metric(task.metric)
     arm = run.protocol.arm_facts(run.settings)
@@ -47,26 +54,27 @@ def facts(run: Run, suite: Suite) -> dict[str, Any]:
         "input": run.recipe.summary(),
         **({} if run.protocol.on_board else {"board": False}),
         **({"arm": arm} if arm else {}),
+        **({"network": network} if network else {}),
     }
 
 
 @functools.lru_cache(maxsize=1)
 def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version(), "geobench_run": bench.__version__}
+    versions = {"python": platform.python_version(), "geobench_run": bench.__version__}
     for package in ("torch", "torchvision", "torchgeo", "timm", "numpy", "scikit-learn", "torchmetrics", "rasterio"):
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
             continue
     if commit := _git("describe", "--always"):
-        # Only code that makes numbers counts: results lie in the same repository, and change while it works.
+        # Only code that computes numbers counts: results are in the same repository, and change during a sweep.
         changed = _git("status", "--porcelain", "--untracked-files=no", "--", "bench", "suites")
-        found["commit"] = f"{commit}-dirty" if changed else commit
-    return found
+        versions["commit"] = f"{commit}-dirty" if changed else commit
+    return versions
 
 
 def _git(*words: str) -> str:
-    """Return what git says of the repository this file lies in, nothing where there is none."""
+    """Return the output of git in the repository of this file, ``""`` where there is none."""
     root = Path(__file__).parents[2]
     try:
         answer = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, timeout=10)
@@ -76,5 +84,5 @@ def _git(*words: str) -> str:
 
 
 def environment() -> dict[str, Any]:
-    """Return what a record says of the machine and the software that made it."""
+    """Return the software and the machine that a record was made with, and the time."""
     return {**_versions(), "platform": platform.platform(), "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}

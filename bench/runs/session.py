@@ -1,48 +1,51 @@
-"""Session: what the runs of a sweep share."""
+"""Session: places, data and the loaded model that the runs of a sweep share."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 from bench.catalogue.weights import WeightSources
 from bench.config import RunConfig
-from bench.core import Backbone, Record
+from bench.core import Backbone, Band, Record, canonical
 from bench.core.errors import BadSetting, Incompatible
 from bench.features.extraction import Pass, extract, statistics
 from bench.features.ready_made import embedded
 from bench.input.splits import Splits, some_samples
 from bench.preflight.checks import Finding, examine_input, examine_samples, identical_models
+from bench.runs.fingerprint import network_fingerprint
 from bench.runs.plan import Run
-from bench.store import FeatureCache, Features, Store
+from bench.runs.task_splits import TaskSplits
+from bench.store import FeatureCache, Features, Store, read_json, write_atomic
 
 
 class Progress(Protocol):
-    """Hears how a sweep goes; the command line draws it."""
+    """Is told how a sweep goes; the command line draws it."""
 
     def extracting(self, model: str, split: str, images: int) -> None:
-        """Learn that a backbone pass over `images` images begins."""
+        """A backbone pass over `images` images begins."""
 
     def extracted(self, images: int) -> None:
-        """Learn that so many more images are done."""
+        """`images` more images are done."""
 
     def finished(self, run: Run, record: Record) -> None:
-        """Learn that a run has its record."""
+        """A run has its record."""
 
 
 @dataclass(frozen=True)
 class NoProgress:
-    """A watcher that says nothing."""
+    """A watcher that shows nothing."""
 
     def extracting(self, model: str, split: str, images: int) -> None:
-        """Say nothing."""
+        """Show nothing."""
 
     def extracted(self, images: int) -> None:
-        """Say nothing."""
+        """Show nothing."""
 
     def finished(self, run: Run, record: Record) -> None:
-        """Say nothing."""
+        """Show nothing."""
 
 
 @dataclass
@@ -50,11 +53,11 @@ class Session:
     """What runs share: places, data and the model in memory.
 
     Attributes:
-        config: what was asked for.
-        data: the suite.
-        store, cache, shelf: places.
+        config: the configuration.
+        data: the suite's splits.
+        store, cache, shelf: where records, features and weights are.
         device: torch device, resolved.
-        watcher: hears of progress.
+        watcher: is told of progress.
     """
 
     config: RunConfig
@@ -66,21 +69,56 @@ class Session:
     watcher: Progress = field(default_factory=NoProgress)
     _loaded: tuple[Any, Backbone] | None = None
     _examined: set[Any] = field(default_factory=set)
+    _opened: dict[tuple[str, tuple[Band, ...]], TaskSplits] = field(default_factory=dict)
     _prints: dict[tuple[str, bool], dict[str, str]] = field(default_factory=dict)
+
+    def splits(self, run: Run) -> TaskSplits:
+        """Return the splits of a run, opened once for all runs of its task that read the same bands."""
+        key = (run.task.name, run.recipe.reads)
+        if key not in self._opened:
+            self._opened[key] = TaskSplits(data=self.data, task=run.task, bands=run.recipe.reads)
+        return self._opened[key]
 
     def backbone(self, run: Run) -> Backbone:
         """Return the run's model, loaded once for consecutive runs that use it."""
-        key = (run.entry.name, run.recipe.bands, init_seed(run))
+        key = (run.entry.name, run.recipe.bands, run.key.init_seed)
         if self._loaded is None or self._loaded[0] != key:
-            self._loaded = None  # let the last one go before the next comes
-            path = self.shelf.find(run.entry)
-            self._loaded = (key, self._tuned(run.entry.load(run.entry, path, init_seed(run), run.recipe.bands)))
+            self._loaded = None  # free the last model before the next is loaded
+            backbone = self._load(run, self.shelf.find(run.entry), run.key.init_seed)
+            if run.key.weights == "random":
+                print_of = network_fingerprint(backbone)
+                write_atomic(self._fingerprint_file(run), canonical(print_of).encode())
+            self._loaded = (key, backbone)
         return self._loaded[1]
 
-    def _tuned(self, backbone: Backbone) -> Backbone:
-        """Return the backbone laid out and compiled as asked for."""
+    def fingerprint(self, run: Run) -> str:
+        """Return the fingerprint of a run's network at random init, ``""`` for other networks.
+
+        It is taken when the network is loaded, and kept in the cache for runs that read cached features.
+        """
+        if run.key.weights != "random":
+            return ""
+        return str(read_json(self._fingerprint_file(run)) or "")
+
+    def _fingerprint_file(self, run: Run) -> Path:
+        facts = {"model": run.entry.name, "version": run.entry.version, "seed": run.key.init_seed}
+        return self.cache.memo("networks", facts | {"recipe": run.recipe.facts(), "suite": run.key.suite})
+
+    def own_backbone(self, run: Run, *, scratch: bool = False) -> Backbone:
+        """Return a copy of the run's model that may be changed; with `scratch`, at random init by the run's seed."""
+        path = None if scratch else self.shelf.find(run.entry)
+        return self._load(run, path, run.key.seed if scratch else run.key.init_seed)
+
+    def _load(self, run: Run, path: Path | None, seed: int) -> Backbone:
+        """Return a new copy of the run's model, laid out and compiled as configured."""
         import torch
 
+        from bench.networks.randomness import seeded_draws
+
+        with seeded_draws(seed):  # whatever a loader draws follows the seed it is given
+            backbone = run.entry.load(run.entry, path, seed, run.recipe.bands)
+        if not hasattr(backbone, "modules_map"):  # networks in users' files need not name their sub-modules
+            vars(backbone)["modules_map"] = {}
         if isinstance(backbone, torch.nn.Module):
             if self.config.channels_last:
                 backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -88,103 +126,113 @@ class Session:
                 backbone.compile()
         return backbone
 
-    def own_backbone(self, run: Run, scratch: bool) -> Backbone:
-        """Return a copy of the run's model that is nobody else's, to be tuned; from `scratch`, at random init."""
-        path = None if scratch else self.shelf.find(run.entry)
-        seed = run.key.seed if scratch else init_seed(run)
-        return self._tuned(run.entry.load(run.entry, path, seed, run.recipe.bands))
-
     def ready(self, run: Run) -> dict[str, tuple[float, float]]:
-        """Return the train statistics a run needs, once its input is known to be what its model was trained on."""
+        """Return the train statistics that a run needs, after checking that its input fits its model.
+
+        Raises:
+            Incompatible: the input is not on the scale that the model was trained on.
+        """
         stats = self._statistics(run)
         self._examine(run, stats)
         return stats
 
-    def features(
-        self, run: Run, name: str, layers: tuple[str, ...] = (), grids: bool = False
-    ) -> tuple[Features, dict[str, float]]:
-        """Return the features of one split for a run, of some layers or all, and what they cost now.
-
-        Features of all layers, where they are there already, serve for some.
-        """
-        bands = run.recipe.reads
-        split = self.data.split(run.task, name, bands)
-        stats = self.ready(run)
+    def feature_pass(self, run: Run, name: str, layers: tuple[str, ...] = (), grids: bool = False) -> Pass:
+        """Return the pass that gives a run's features of one split, which decides their key in the cache."""
         dense = run.task.dense
         facts = {
             "model": run.entry.name,
             "model_version": run.entry.version,
             "weights": run.key.weights,
-            "seed": init_seed(run),
+            "seed": run.key.init_seed,
             "suite": run.key.suite,
             "suite_version": run.key.suite_version,
             "task": run.task.name if dense else "",
         }
-        job = Pass(
+        return Pass(
             facts=facts,
             split_name=name,
-            split=split,
+            split=self.splits(run).open(name),
             recipe=run.recipe,
             dense=dense,
             storage=self.config.storage,
             grids=grids and not dense,
+            layers=layers,
         )
-        if layers and (ready := self.cache.open(job.key(stats))) is not None:
-            return ready, {"passes": 0.0, "seconds": 0.0}
-        job = replace(job, layers=layers)
 
+    def features(
+        self, run: Run, name: str, layers: tuple[str, ...] = (), grids: bool = False
+    ) -> tuple[Features, dict[str, float]]:
+        """Return a run's features of one split, and the cost of the pass that was made for them.
+
+        Args:
+            run: the run.
+            name: of the split.
+            layers: names of the layers wanted, all by default; features of all layers serve where they are cached.
+            grids: whether the token grids of image-level tasks are wanted too.
+
+        Returns:
+            The features, and ``{"passes": images run now, "seconds": ...}``.
+        """
+        from bench.networks.randomness import seeded_draws
+
+        stats = self.ready(run)
+        job = self.feature_pass(run, name, (), grids)
+        if layers and (cached := self.cache.open(job.key(stats))) is not None:
+            return cached, {"passes": 0.0, "seconds": 0.0}
+        job = replace(job, layers=layers)
         if run.entry.vectors:
             path = self.shelf.find(run.entry)
             assert path is not None
-            return embedded(path, list(split.ids), self.cache, job.key(stats), self.config.storage)
+            return embedded(path, list(job.split.ids), self.cache, job.key(stats), self.config.storage)
 
         def load() -> Backbone:
-            self.watcher.extracting(run.entry.name, name, len(split))
+            self.watcher.extracting(run.entry.name, name, len(job.split))
             return self.backbone(run)
 
-        features, cost = extract(
-            job,
-            load,
-            self.cache,
-            stats,
-            device=self.device,
-            batch=self.config.batch,
-            workers=self.config.workers,
-            progress=self.watcher.extracted,
-        )
-        if layers:
-            return features, cost
-        last = next(one for one in features.names if one.startswith(f"{features.layers[-1].name}."))
-        if run.key.weights != "random":  # twins of one architecture and seed are equal, and should be
-            self._prints.setdefault((name, dense), {})[run.entry.name] = features.manifest["files"][last]["crc32"]
+        with seeded_draws(run.key.init_seed, self.device):
+            features, cost = extract(
+                job,
+                load,
+                self.cache,
+                stats,
+                device=self.device,
+                batch=self.config.batch,
+                workers=self.config.workers,
+                progress=self.watcher.extracted,
+            )
+        if not layers:
+            self._remember(run, name, features)
         return features, cost
 
+    def _remember(self, run: Run, name: str, features: Features) -> None:
+        """Keep the checksum of a model's last layer, to find models whose features are equal to the bit."""
+        if run.key.weights == "random":
+            return  # twins of one architecture and seed are equal, and should be
+        last = next(array for array in features.names if array.startswith(f"{features.layers[-1].name}."))
+        prints = self._prints.setdefault((name, run.task.dense), {})
+        prints[run.entry.name] = features.manifest["files"][last]["crc32"]
+
     def identical(self) -> list[Finding]:
-        """Return a finding for each group of models whose features were equal to the bit."""
+        """Return a finding for each group of models whose features are equal to the bit."""
         return [finding for prints in self._prints.values() for finding in identical_models(prints)]
 
     def _statistics(self, run: Run) -> dict[str, tuple[float, float]]:
         if run.recipe.normalise != "dataset":
             return {}
         facts = {"suite": run.key.suite, "version": run.key.suite_version, "split": "train"}
-        return statistics(self.data.split(run.task, "train", run.recipe.reads), run.recipe.reads, self.cache, facts)
+        return statistics(self.splits(run).open("train"), run.recipe.reads, self.cache, facts)
 
     def _examine(self, run: Run, stats: Mapping[str, tuple[float, float]]) -> None:
         """Stop a run whose input is not what the model was trained on, before it costs anything."""
         key = (run.task.name, run.recipe)
         if key in self._examined:
             return
-        samples = some_samples(self.data.split(run.task, "train", run.recipe.reads))
+        samples = some_samples(self.splits(run).open("train"))
         findings = examine_samples(samples, run.recipe.reads) + examine_input(samples, run.recipe, stats)
         faults = [finding.text for finding in findings if finding.level == "error"]
         if faults:
             raise Incompatible(f"{run.entry.name} on {run.key.suite}: {'; '.join(faults)}")
         self._examined.add(key)
-
-
-def init_seed(run: Run) -> int:
-    """Return the seed of a model's random init: the run's for untrained networks, else 0."""
-    return run.key.seed if run.key.weights in ("random", "none") else 0
 
 
 def resolve_device(word: str) -> str:

@@ -2,36 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from bench.core import Layer, Task
 from bench.features.labelled import LabelledFeatures
 from bench.finetuning.workbench import Workbench
+from bench.input.recipe import InputRecipe
+
+
+class OpenFeatures(Protocol):
+    """Opens the stored features of one split."""
+
+    def __call__(self, split: str) -> LabelledFeatures:
+        """Return the features of a split joined with its labels; without labels if the protocol reads none."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """Everything one run of a protocol works with.
+    """Everything that one run of a protocol works with.
 
     Attributes:
         task: what to predict.
-        layers: the backbone's layers, in order, those to be probed only.
-        open: split name -> `LabelledFeatures`; training and validation come as the run's subset. A protocol opens test
+        recipe: how images become the model's input.
+        image_size: (H, W) of the suite's images in pixels.
+        layers: layers of the backbone, in order; those that ``layers=`` names.
+        open: split -> its features; training and validation come as the run's label subset. A protocol opens test
             splits after it has chosen.
-        tests: names of the test splits there are.
-        settings: the protocol's own, validated.
+        tests: names of the test splits that are there.
+        settings: the protocol's settings, validated.
         seed: of everything random in the protocol.
         device: torch device.
-        network: for protocols that run it themselves, else None.
+        workbench: for protocols that run the network themselves, else None.
     """
 
     task: Task
+    recipe: InputRecipe
+    image_size: tuple[int, int]
     layers: tuple[Layer, ...]
-    open: Callable[[str], LabelledFeatures]
+    open: OpenFeatures
     tests: tuple[str, ...]
     settings: Any
     seed: int
     device: str = "cpu"
-    network: Workbench | None = None
+    workbench: Workbench | None = None

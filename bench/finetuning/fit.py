@@ -1,0 +1,130 @@
+"""Train an arm at one learning rate: parameter groups, budget, batches and loss of the training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from torch import Tensor, nn
+
+from bench.finetuning.arm import Arm
+from bench.finetuning.evaluation import validation_score
+from bench.finetuning.loop import Budget, Trained, train
+from bench.finetuning.losses import loss_of
+from bench.finetuning.prefetch import Prefetch
+from bench.finetuning.settings import ArmSettings
+from bench.finetuning.task_model import TaskModel
+from bench.finetuning.tuning import parameter_groups
+from bench.input.batches import Batch, Examples
+
+ORDER_STREAM, AUGMENTATION_STREAM = 1, 2
+"""Second words of the seeds of the order of an epoch and of a step's augmentations; the first is the arm's seed."""
+
+
+class Fitted(NamedTuple):
+    """A training that has ended.
+
+    Attributes:
+        trained: score, history and best state.
+        task_model: the module, in its best state.
+    """
+
+    trained: Trained
+    task_model: TaskModel
+
+
+def fit(arm: Arm, number: int, rate: float, examples: Examples | None = None) -> Fitted:
+    """Train an arm at one learning rate and return its best state on validation.
+
+    Args:
+        arm: what is trained.
+        number: of the training within the run, which names its checkpoint.
+        rate: learning rate.
+        examples: samples to learn from, if not the arm's own.
+
+    Raises:
+        Diverged: the loss is not finite, or no validation score is a number.
+    """
+    settings, task_model = arm.settings, arm.build()
+    task_model.train()
+    # A network that starts from random weights learns at one rate throughout.
+    scratch = arm.tuning == "scratch"
+    groups = parameter_groups(
+        task_model.backbone,
+        [task_model.decoder, task_model.folds],
+        rate=rate,
+        backbone_rate=1.0 if scratch else settings.backbone_rate,
+        decay=1.0 if scratch else settings.layer_decay,
+        weight_decay=settings.weight_decay,
+    )
+    head_first = arm.tuning == "head-then-full"
+
+    def train_head_only(alone: bool) -> None:
+        assert task_model.backbone is not None
+        task_model.backbone.requires_grad_(not alone)
+        task_model.train()
+
+    trained = train(
+        task_model,
+        groups,
+        budget_of(settings, head_first=head_first),
+        batches=batches_of(arm, examples or arm.train),
+        loss=loss_function(arm),
+        evaluate=lambda: validation_score(arm, task_model),
+        micro=arm.pass_size,
+        seed=arm.seed,
+        place=arm.workbench.checkpoint(number),
+        head_only=train_head_only if head_first else None,
+    )
+    return Fitted(trained, task_model)
+
+
+def budget_of(settings: ArmSettings, *, head_first: bool) -> Budget:
+    """Return the training budget of an arm's settings."""
+    return Budget(
+        steps=settings.steps,
+        evaluations=settings.evaluations,
+        patience=settings.patience,
+        warmup=settings.warmup,
+        head_steps=round(settings.head_share * settings.steps) if head_first else 0,
+    )
+
+
+def batches_of(arm: Arm, examples: Examples) -> Callable[[int], list[Batch]]:
+    """Return step -> batches, read one step ahead; each epoch has an order of its own, each step its augmentations."""
+    count, batch = len(examples), min(arm.settings.batch, len(examples))
+
+    def rows(step: int) -> list[int]:
+        places = range(step * batch, (step + 1) * batch)
+        orders = {
+            epoch: np.random.default_rng((arm.seed, ORDER_STREAM, epoch)).permutation(count)
+            for epoch in {place // count for place in places}
+        }
+        return [int(orders[place // count][place % count]) for place in places]
+
+    def read(step: int) -> list[Batch]:
+        return examples.read(rows(step), np.random.default_rng((arm.seed, AUGMENTATION_STREAM, step)))
+
+    return Prefetch(read)
+
+
+def loss_function(arm: Arm) -> Callable[[nn.Module, Batch], Tensor]:
+    """Return (task model, batch) -> mean loss over the batch's samples."""
+    task = arm.task
+    if task.kind == "detection":
+        return lambda module, batch: sum(module(batch).values())  # type: ignore[return-value]
+    loss = loss_of(task, arm.settings.loss)
+    scaled = task.kind in ("regression", "dense_regression")
+    # Dense values (B, H, W) have one output; a vector (B, q) has a scale per output.
+    centre, spread = (arm.centre[0], arm.spread[0]) if task.kind == "dense_regression" else (arm.centre, arm.spread)
+    centre, spread = centre.to(arm.device), spread.to(arm.device)
+
+    def mean_loss(module: nn.Module, batch: Batch) -> Tensor:
+        target = (batch.target - centre) / spread if scaled else batch.target
+        output = module(batch)
+        if output.ndim > 2:  # a window may reach beyond the image
+            output = output[..., : target.shape[-2], : target.shape[-1]]
+        return loss(output, target)
+
+    return mean_loss

@@ -1,0 +1,46 @@
+"""TaskSplits: the splits of one task, opened with the bands that one model reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from bench.core import Band, Sample, Split, Task
+from bench.input.splits import Splits
+from bench.input.subsets import Subset
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSplits:
+    """The splits of one task with one set of bands, as a run reads them.
+
+    Attributes:
+        data: the suite's splits, which opens each one once.
+        task: what is predicted.
+        bands: the bands read, in order.
+    """
+
+    data: Splits
+    task: Task
+    bands: tuple[Band, ...]
+
+    def open(self, name: str) -> Split:
+        """Return an opened split.
+
+        Raises:
+            MissingData: its files are not there.
+        """
+        return self.data.split(self.task, name, self.bands)
+
+    def sample(self, name: str, row: int) -> Sample:
+        """Return a raw sample of a split; those read before are kept as far as memory is set aside for them."""
+        return self.data.sample(self.task, name, self.bands, row)
+
+    def subset(self, name: str, fraction: float, number: int) -> Subset:
+        """Return a label subset of a split."""
+        return self.data.subset(self.task, name, self.bands, fraction, number)
+
+    @cached_property
+    def tests(self) -> tuple[str, ...]:
+        """The test splits that are there: ``test``, and out-of-region ones whose files are at hand."""
+        return self.data.test_names(self.task, self.bands)
