@@ -1,6 +1,6 @@
 """Activations of a fixed set of images, the same for all models, in full: for similarity of layers and sub-modules.
 
-`bench.protocols.similarity` keeps what the figures of layers need, from the features of the usual pass; this protocol
+``similarity`` keeps what the figures of layers need, from the features of the usual pass; this protocol
 keeps whole activations, of sub-modules too, and makes a pass of its own.
 """
 

@@ -16,7 +16,7 @@ class PeakMemory:
 
     On a GPU: the most that torch held allocated there (`torch.cuda.max_memory_allocated`). Otherwise: the most resident
     memory of the process. Linux keeps that peak and can reset it (``/proc/self/clear_refs``); where it cannot be reset,
-    resident memory is sampled every 50 ms. Memory that earlier runs left in use (a loaded model, cached samples) counts;
+    resident memory is sampled every 50 ms. Memory that earlier runs left in use counts (a loaded model),
     the peak of an earlier run does not.
 
     Args:

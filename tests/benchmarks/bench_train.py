@@ -21,13 +21,14 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from bench.catalogue.weights import WeightSources
 from bench.core import Band, Normalise, RunKey, Sample, Task
 from bench.finetuning.arm import Arm
+from bench.finetuning.fit import batches_of, loss_function
 from bench.finetuning.loop import Trained, _step
 from bench.finetuning.tuning import parameter_groups
 from bench.input.recipe import match
 from bench.input.splits import Splits
 from bench.networks.from_timm import load_vit
 from bench.protocols import finetune
-from bench.runs.context import open_context
+from bench.runs.context import FeatureReader, open_context
 from bench.runs.plan import Run
 from bench.runs.session import Session
 from bench.store import FeatureCache, Store
@@ -93,20 +94,20 @@ def an_arm(folder: Path, **settings: object) -> Arm:
         recipe=recipe.facts(), protocol="finetune", protocol_version=1, settings={}, fraction=1.0, subset=0, seed=0,
     )  # fmt: skip
     run = Run(key=key, entry=ENTRY, task=TASK, recipe=recipe, protocol=finetune.PROTOCOL, settings=made, layers=())
-    context = open_context(run, session, {"passes": 0.0, "extraction_seconds": 0.0}, {})
-    assert context.network is not None
-    return Arm(context, context.network)
+    workbench = open_context(FeatureReader(run, session)).workbench
+    assert workbench is not None
+    return Arm(TASK, workbench, settings=made, seed=0, device="cpu")
 
 
 def step_ratio(folder: Path, rounds: int) -> float:
     """Seconds of our training step, reading and augmenting included, over those of a bare loop of the same modules."""
     arm = an_arm(folder, tuning="full", decoders="fcn")
-    ours, bare = arm.assemble().train(), arm.assemble().train()
+    ours, bare = arm.build().train(), arm.build().train()
     groups = parameter_groups(
         ours.backbone, [ours.decoder], rate=1e-4, backbone_rate=0.1, decay=0.75, weight_decay=0.05
     )
     optimisers = [torch.optim.AdamW(groups), torch.optim.AdamW(bare.parameters(), lr=1e-4)]
-    batches, loss, found = arm._batches(), arm._loss(), Trained(micro=BATCH)
+    batches, loss, found = batches_of(arm, arm.train), loss_function(arm), Trained(micro=BATCH)
     held = arm.train.read(range(BATCH))[0]
     pixels, target = held.given.images["rgb"], held.target
 
@@ -132,7 +133,7 @@ def epoch_ratio(folder: Path, rounds: int) -> float:
     """Seconds of a frozen decoder's epoch that re-runs the backbone over those of one from the store."""
     stored, rerun = an_arm(folder, decoders="linear"), an_arm(folder, decoders="linear", augment=("flips",))
     assert stored.stored and not rerun.stored
-    arms = [(arm, arm.assemble().train()) for arm in (stored, rerun)]
+    arms = [(arm, arm.build().train()) for arm in (stored, rerun)]
     optimisers = [torch.optim.AdamW(module.decoder.parameters(), lr=1e-3) for _, module in arms]
 
     def epoch(place: int) -> float:
@@ -140,7 +141,7 @@ def epoch_ratio(folder: Path, rounds: int) -> float:
         start = time.perf_counter()
         for first in range(0, COUNT, BATCH):
             batches = arm.train.read(range(first, first + BATCH), np.random.default_rng(0))
-            _step(module, optimisers[place], batches, arm._loss(), 1.0, Trained(micro=BATCH))
+            _step(module, optimisers[place], batches, loss_function(arm), 1.0, Trained(micro=BATCH))
         return time.perf_counter() - start
 
     epoch(0), epoch(1)

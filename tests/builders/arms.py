@@ -7,10 +7,13 @@ from functools import partial
 import numpy as np
 
 from bench.core import RunKey, Task
+from bench.finetuning.arm import Arm
 from bench.input.recipe import match
 from bench.networks.from_timm import load_vit
 from bench.protocols import finetune
 from bench.runs import plan as planning
+from bench.runs.carry_out import carry_out
+from bench.runs.context import FeatureReader, open_context
 from tests.builders import sessions
 from tests.builders.suite_and_model import BANDS, ToySplit, toy_entry, toy_suite
 
@@ -76,9 +79,8 @@ SUITE = toy_suite(
 
 def a_run(task="kind", *, protocol=finetune, entry=ENTRY, suite=SUITE, seed=0, **settings):
     one = next(each for each in suite.tasks if each.name == task)
-    made = protocol.Settings(**({**QUICK, **settings} if protocol is finetune else settings))
-    if protocol is finetune:
-        (made,) = finetune.arms(made, one)
+    given = protocol.Settings(**({**QUICK, **settings} if protocol is finetune else settings))
+    (made,) = protocol.PROTOCOL.arms(given, one)
     recipe = match(entry, suite, one, BANDS)
     key = RunKey(
         suite=suite.name, suite_version=1, split_hash="x", task=one.name, model=entry.name, model_version=1,
@@ -92,3 +94,22 @@ def a_run(task="kind", *, protocol=finetune, entry=ENTRY, suite=SUITE, seed=0, *
 
 def new_session(folder, suite=SUITE, **more):
     return sessions.new_session(folder, suite, **more)
+
+
+def outcome(folder, *arguments, session=None, **settings):
+    """Return the record and the arrays of a fine-tuning run that must succeed."""
+    session = session or new_session(folder)
+    record = carry_out(a_run(*arguments, **settings), session)
+    assert record.status == "ok", record.error
+    return record, session.store.arrays(record)
+
+
+def a_workbench(folder, task="kind", suite=SUITE, **settings):
+    """Return the workbench of a fine-tuning run."""
+    return open_context(FeatureReader(a_run(task, suite=suite, **settings), new_session(folder, suite))).workbench
+
+
+def an_arm(folder, task="kind", **settings):
+    """Return the arm of a fine-tuning run."""
+    context = open_context(FeatureReader(a_run(task, **settings), new_session(folder)))
+    return Arm(context.task, context.workbench, settings=context.settings, seed=context.seed, device=context.device)

@@ -91,6 +91,7 @@ def load_toy(entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Ba
             super().__init__()
             names = ["embedding", *(f"block_{i}" for i in range(1, DEPTH + 1))]
             self.layers = tuple(Layer(name=name, channels=6, stride=4, depth=i / DEPTH) for i, name in enumerate(names))
+            self.modules_map: dict[str, dict[str, str]] = {}
             self.passes = 0
             generator = torch.Generator().manual_seed(seed)
             self.mix = torch.randn(6, generator=generator)

@@ -42,7 +42,7 @@ def test_rows_of_features_are_those_of_the_labels(tmp_path):
     features, _ = session.features(run, "train")
     features.ids = features.ids[::-1]
     with pytest.raises(Incompatible, match="rows are not the split's samples"):
-        label(run, session.data, session.store, features, "train")
+        label(run, session.splits(run), session.store, features, "train")
 
 
 def test_standardisation_sees_training_features_alone(tmp_path, monkeypatch):

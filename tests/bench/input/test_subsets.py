@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.core import Task
-from bench.input.subsets import draw, strata
+from bench.input.subsets import draw, first_by_hash, strata
 
 CLASSES = Task(name="t", kind="classification", classes=("a", "b", "c"), metric="accuracy")
 VALUES = Task(name="t", kind="regression", metric="r2")
@@ -79,3 +79,12 @@ def test_a_class_with_fewer_than_k_samples_gives_all_and_is_named(labels):
     found = draw(CLASSES, ids, classes, -5.0, 0)
     assert np.bincount(classes[found.rows]).tolist() == [5, 0, 3]
     assert found.notes == ("fewer than 5 samples of c: all of them are kept",)
+
+
+def test_the_images_are_the_same_whoever_asks():
+    ids = [f"image {i}" for i in range(50)]
+    rows = first_by_hash(ids, np.arange(50), 10)
+    order = np.random.default_rng(0).permutation(50)
+    again = first_by_hash([ids[i] for i in order], np.arange(50), 10)
+    assert {ids[i] for i in rows} == {ids[order[i]] for i in again}
+    assert set(rows) < set(first_by_hash(ids, np.arange(50), 20))
