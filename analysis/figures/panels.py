@@ -88,7 +88,7 @@ def panel_figure(
     """Return the images of a record with what was said of them, worst first.
 
     Args:
-        arrays: ``panel.*`` of a record, see `bench.finetuning.panels.panels`.
+        arrays: ``panel.*`` of a record, see `bench.finetuning.panels.kept_images`.
         kind: of task.
         classes: names.
         title: of the figure.

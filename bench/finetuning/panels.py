@@ -18,7 +18,7 @@ SIDE = 256  # pixels of a kept image, at most
 COLOURS = (("red", "b04"), ("green", "b03"), ("blue", "b02"))
 
 
-def panels(
+def kept_images(
     task_model: TaskModel, examples: Examples, outcome: Mapping[str, np.ndarray], task: Task, workbench: Workbench
 ) -> dict[str, np.ndarray]:
     """Return the two worst, the two middle and the two best test images as arrays ``panel.*``, worst first.

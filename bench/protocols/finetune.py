@@ -67,7 +67,7 @@ def _report(
     context: Context, arm: Arm, task_model: TaskModel, chosen: ChosenRate, cost: Mapping[str, float]
 ) -> Outcome:
     """Return the outcome of the chosen state: only now are the test splits opened."""
-    from bench.finetuning.panels import panels
+    from bench.finetuning.panels import kept_images
 
     settings, rule, rates = arm.settings, arm.settings.taps[0], arm.settings.learning_rates
     by_split: dict[str, dict[str, dict[str, float]]] = {}
@@ -85,7 +85,7 @@ def _report(
         if settings.write:
             notes += _write_maps(task_model, examples, context, name)
         if name == "test":
-            arrays |= panels(task_model, examples, outcome, context.task, arm.workbench)
+            arrays |= kept_images(task_model, examples, outcome, context.task, arm.workbench)
     choice = {
         "index": 0,
         "layer": " ".join(dict.fromkeys(arm.workbench.layers[index].name for index in arm.levels)),

@@ -84,7 +84,8 @@ def a_run(task="kind", *, protocol=finetune, entry=ENTRY, suite=SUITE, seed=0, *
     recipe = match(entry, suite, one, BANDS)
     key = RunKey(
         suite=suite.name, suite_version=1, split_hash="x", task=one.name, model=entry.name, model_version=1,
-        weights="none", recipe=recipe.facts(), protocol=protocol.__name__.rpartition(".")[2], protocol_version=1,
+        weights="none", recipe=recipe.facts(), protocol=protocol.__name__.rpartition(".")[2],
+        protocol_version=protocol.PROTOCOL.version_for(suite, one, recipe, made),
         settings=made.model_dump(mode="json") if protocol is finetune else {}, fraction=1.0, subset=0, seed=seed,
     )  # fmt: skip
     return planning.Run(

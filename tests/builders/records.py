@@ -347,7 +347,7 @@ def _detector(model: Model, task: TaskFacts, seed: int, fraction: float) -> tupl
 
 
 def _panel(task: TaskFacts, images: int = 6, side: int = 48) -> dict[str, np.ndarray]:
-    """Images with what was said of them, as `bench.finetuning.panels.panels` keeps them."""
+    """Images with what was said of them, as `bench.finetuning.panels.kept_images` keeps them."""
     rng = _rng(task.name, "panel")
     rows, columns = np.mgrid[:side, :side]
     waves = np.stack([np.sin((rows * (i + 1) + columns) / 9) for i in range(images)])

@@ -40,7 +40,7 @@ def a_run(task: int = 0, protocol=probe, entry=ENTRY, suite=SUITE, layers=(), fr
         weights="none",
         recipe=recipe.facts(),
         protocol=protocol.__name__.rpartition(".")[2],
-        protocol_version=1,
+        protocol_version=protocol.PROTOCOL.version_for(suite, one, recipe, protocol.Settings(**settings)),
         settings=settings,
         fraction=fraction,
         subset=0,

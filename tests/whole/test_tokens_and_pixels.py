@@ -10,10 +10,11 @@ import rasterio
 import torch
 
 from bench.finetuning.panels import kept_images
-from bench.finetuning.task_model import TaskModel, outcomes, outputs
+from bench.finetuning.predictions import outcomes, outputs
+from bench.finetuning.task_model import TaskModel
 from bench.protocols import drift, finetune, probe
 from bench.runs.carry_out import carry_out
-from bench.runs.context import open_context
+from bench.runs.context import FeatureReader, open_context
 from tests.builders.averages import ENTRY, PATCH, TASKS, SmoothSplit, smooth_run, smooth_suite
 from tests.builders.rasters import write_tif
 from tests.builders.sessions import new_session
@@ -71,10 +72,10 @@ def network_of(folder, task, side):
     """The workbench of a run, and a model that answers with its upsampled tokens."""
     run = smooth_run(task, side, finetune, augment=("none",))
     session = new_session(folder, smooth_suite(task, side))
-    network = open_context(run, session, {"passes": 0.0, "extraction_seconds": 0.0}, {}).network
+    network = open_context(FeatureReader(run, session)).workbench
     boxes = task == "boxes"
     model = TaskModel(
-        network.load(False), Upsample(), [], levels=[0], recipe=run.recipe, tuned=False, boxes=boxes,
+        network.own_backbone(), Upsample(), [], levels=[0], recipe=run.recipe, tuned=False, boxes=boxes,
         centre=torch.zeros(1), spread=torch.ones(1),
     )  # fmt: skip
     return network, model
@@ -94,7 +95,7 @@ def expected(side, row):
 @pytest.mark.parametrize("stored", [False, True])
 def test_a_decoder_sees_each_token_where_it_lies(tmp_path, side, stored):
     network, model = network_of(tmp_path, "mask", side)
-    examples = network.features("test", ("embedding",), True) if stored else network.images("test", ())
+    examples = network.stored_features("test", ("embedding",), grids=True) if stored else network.images("test")
     if stored:
         model.backbone = None
     (batch,) = examples.read([2, 5])
@@ -112,7 +113,7 @@ def test_a_decoder_sees_each_token_where_it_lies(tmp_path, side, stored):
 def test_kept_panels_and_written_maps_are_the_prediction(tmp_path):
     side = 65
     network, model = network_of(tmp_path, "mask", side)
-    examples = network.images("test", ())
+    examples = network.images("test")
     outcome = outcomes(model, examples, TASKS["mask"], 4)
     panels = kept_images(model, examples, outcome, TASKS["mask"], network)
     assert panels["panel.prediction"].shape == panels["panel.target"].shape == (6, side, side)
@@ -147,7 +148,7 @@ def test_a_written_map_has_each_pixel_where_the_image_has_it(tmp_path):
 def test_a_detector_is_asked_for_boxes_of_all_that_its_tokens_cover(tmp_path, stored):
     network, model = network_of(tmp_path, "boxes", 65)
     assert network.input_size == (72, 72)
-    examples = network.features("test", ("embedding",), True) if stored else network.images("test", ())
+    examples = network.stored_features("test", ("embedding",), grids=True) if stored else network.images("test")
     if stored:
         model.backbone = None
     (batch,) = examples.read([0])
