@@ -75,15 +75,16 @@ def unlabelled(run: Run, splits: TaskSplits, features: Features, name: str) -> L
         raise Incompatible(f"{run.key.suite} {name}: the features' rows are not the split's samples")
     usable = usable_rows(features)
     rows = np.flatnonzero(usable)
-    notes = left_out(name, [split.ids[i] for i in np.flatnonzero(~usable)], len(usable))
+    notes = left_out(name, [split.ids[int(i)] for i in np.flatnonzero(~usable)], len(usable))
     if not len(rows):
         raise Incompatible(f"{run.key.suite} {name}: no usable sample; {'; '.join(notes)}")
     return LabelledFeatures(
         features=features,
         rows=rows,
-        ids=[split.ids[i] for i in rows],
-        blocks=[split.blocks[i] for i in rows],
+        ids=[split.ids[int(i)] for i in rows],
+        blocks=[split.blocks[int(i)] for i in rows],
         target=None,
+        extent=run.recipe.extent(splits.data.suite.image_size) if run.task.dense else None,
         notes=tuple(notes),
     )
 
