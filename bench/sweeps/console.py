@@ -19,8 +19,9 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from bench.catalogue.weights import TO_BE_FETCHED
 from bench.core import Record, label_fraction_text
-from bench.runs.plan import TO_BE_FETCHED, Plan, Run
+from bench.runs.plan import Plan, Run
 
 NAMED = 4  # refused models of one reason that a run names
 RATES = {"cpu": 4e10, "mps": 5e11, "cuda": 1e13}  # multiply-adds a second, where no stored run says better
