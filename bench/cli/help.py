@@ -69,12 +69,15 @@ geobench-report: tables and figures again from the records alone, byte for byte;
   geobench-report [suite=NAME|suite=[a,b]] [compare=published] [results=results] [--json]
 """,
     "geobench-cache": """\
-geobench-cache: the feature store.
+geobench-cache: what is stored.
 
-  geobench-cache ls [--json]            what is kept
-  geobench-cache verify                 every file against its checksum; exit 1 if one is damaged
-  geobench-cache gc [keep=20GB]         remove partial and damaged sets, then the least recently used beyond keep=
-Words: cache= (the folder).
+  geobench-cache ls [--json]            the feature sets in the cache
+  geobench-cache verify [seal=true]     everything in the cache, and every record, read in full and compared with its
+                                        checksum; exit 1 if something is damaged. seal=true adds checksums to records
+                                        that carry none.
+  geobench-cache gc [keep=20GB]         remove what is damaged or left over, then the least recently used feature sets
+                                        beyond keep=; what a running process reads stays
+Words: cache= (the folder), results= (the records).
 """,
     "geobench-doctor": """\
 geobench-doctor: before a long run, each model's input contract beside what the suite really gives.

@@ -8,7 +8,7 @@ from bench.cli.command import as_list, run_command
 from bench.config import read_words
 from bench.core.errors import UnknownName
 from bench.store import Store
-from bench.sweeps.console import listing
+from bench.sweeps.console import console, listing, show_faults
 
 
 def report() -> None:
@@ -24,6 +24,7 @@ def report() -> None:
         suites = as_list(options.get("suite")) or known
         if unknown := [name for name in suites if name not in known]:
             raise UnknownName("suite with records", unknown[0], known)
+        show_faults(console(stderr=True), [fault for name in suites for fault in store.faults(name)])
         if "compare" in options:
             from analysis.report.comparison import write_comparison
 

@@ -12,7 +12,7 @@ from bench.cli.command import run_command
 from bench.config import RunConfig, Study, run_configs
 from bench.core import lookup
 from bench.core.errors import BenchError
-from bench.sweeps.console import console
+from bench.sweeps.console import console, show_faults
 from bench.sweeps.sweep import Sweep, sweep
 
 
@@ -80,6 +80,7 @@ def _one(config: RunConfig, out: Console, *, dry: bool) -> int:
     if dry:
         return 0
     print_report(done, out)
+    show_faults(out, done.request.store.faults(done.request.suite.name))
     if done.failed:
         out.print(f"[red]{len(done.failed)} of {len(done.plan.runs)} runs failed[/]; run again to retry them")
     return 1 if done.failed else 0

@@ -22,8 +22,9 @@ from rich.table import Table
 from bench.catalogue.weights import TO_BE_FETCHED
 from bench.core import Record, label_fraction_text
 from bench.runs.plan import Plan, Run
+from bench.store import Fault
 
-NAMED = 4  # refused models of one reason that a run names
+NAMED = 4  # refused models of one reason, or damaged records, that are named
 RATES = {"cpu": 4e10, "mps": 5e11, "cuda": 1e13}  # multiply-adds a second, where no stored run says better
 
 
@@ -54,6 +55,25 @@ def listing(rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str = ""
     for row in rows:
         table.add_row(*(escape(_cell(row[name])) for name in names))
     console().print(table if rows else "[dim]nothing there[/]")
+
+
+def show_faults(out: Console, faults: Sequence[Fault]) -> None:
+    """Print one line on the records that are damaged and left out, and one on those that carry no checksum."""
+    damaged = [fault for fault in faults if fault.damaged]
+    unsealed = [fault for fault in faults if not fault.damaged]
+    if damaged:
+        named = "; ".join(fault.text for fault in damaged[:NAMED])
+        more = f"; and {len(damaged) - NAMED} more (geobench-cache verify names all)" if len(damaged) > NAMED else ""
+        text = f"{_records(len(damaged))} left out: {named}{more}"
+        out.print(text, markup=False, highlight=False, style="red", soft_wrap=True)
+    if unsealed:
+        text = f"{_records(len(unsealed))} without a checksum, the first {unsealed[0].path}"
+        text += ": whether they were edited cannot be told; geobench-cache verify seal=true adds it"
+        out.print(text, markup=False, highlight=False, style="yellow", soft_wrap=True)
+
+
+def _records(count: int) -> str:
+    return f"{count} record" if count == 1 else f"{count} records"
 
 
 def _cell(value: Any) -> str:
