@@ -11,6 +11,8 @@ from bench.catalogue.user_models import run_file
 from bench.core import Band, Suite, Task, lookup
 from bench.core.errors import BadSetting, UnknownName
 from bench.core.lookup import match as match_names
+from bench.core.soundness import check_suite
+from bench.metrics import METRICS
 
 OWN = "geobench_suites.py"
 
@@ -29,6 +31,8 @@ def own_suites(folder: Path) -> dict[str, Suite]:
     suites = getattr(module, "SUITES", None) or [getattr(module, "SUITE", None)]
     if not all(isinstance(suite, Suite) for suite in suites):
         raise BadSetting(f"{path} has no SUITE (or SUITES) of bench.core.Suite, as the files of suites/ have")
+    for suite in suites:
+        check_suite(suite, METRICS, source=str(path))
     return {suite.name: suite for suite in suites}
 
 

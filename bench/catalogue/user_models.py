@@ -12,6 +12,7 @@ from typing import Any
 
 from bench.core import ModelEntry, Weights
 from bench.core.errors import BadSetting, MissingWeights, UnknownName
+from bench.core.soundness import check_entry
 
 OWN = "geobench_models.py"
 
@@ -29,7 +30,7 @@ def run_file(path: Path) -> ModuleType:
     sys.modules[path.stem] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BadSetting(f"{path} cannot be run: {type(error).__name__}: {error}") from error
     return module
 
@@ -46,6 +47,8 @@ def own_entries(folder: Path) -> tuple[ModelEntry, ...]:
     entries = getattr(run_file(path), "ENTRIES", None)
     if not isinstance(entries, tuple | list) or not all(isinstance(one, ModelEntry) for one in entries):
         raise BadSetting(f"{path} has no ENTRIES, a tuple of bench.core.ModelEntry, as the files of bench/models/ have")
+    for entry in entries:
+        check_entry(entry, source=str(path))
     return tuple(entries)
 
 

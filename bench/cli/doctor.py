@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from bench.cli.command import run_command
+from bench.cli.options import DOCTOR
 from bench.config import run_config
 from bench.core import lookup
-from bench.sweeps.console import listing
+from bench.sweeps.listings import listing
 from bench.sweeps.sweep import Resolved, resolve
+
+KEPT = ("state", "about", "what")
 
 
 def doctor() -> None:
-    """``geobench-doctor``: the input contract of each pair, side by side with what is really there."""
+    """``geobench-doctor``: the input contract of each model next to what the suite gives."""
+    run_command(DOCTOR, _doctor)
 
-    def body(words: list[str], flags: set[str]) -> int:
-        from bench.preflight.doctor import checkup
 
-        request = resolve(run_config(words, lookup.names("bench.protocols")))
-        if "--audit" in flags:
-            return _audit(request, as_json="--json" in flags)
-        rows = checkup(request.suite, request.entries, request.config, request.shelf, request.cache)
-        listing(rows, as_json="--json" in flags, title=f"{request.suite.name}: {request.suite.title}")
-        return 1 if any(row["state"] == "error" for row in rows) else 0
+def _doctor(words: list[str], flags: set[str]) -> int:
+    request = resolve(run_config(words, lookup.names("bench.protocols")))
+    if "--audit" in flags:
+        return _audit(request, as_json="--json" in flags)
+    from bench.preflight.doctor import checkup
 
-    run_command("geobench-doctor", body)
+    rows = checkup(request.suite, request.entries, request.config, request.shelf, request.cache)
+    listing(rows, as_json="--json" in flags, title=f"{request.suite.name}: {request.suite.title}", keep=KEPT)
+    return 1 if any(row["state"] == "error" for row in rows) else 0
 
 
 def _audit(request: Resolved, *, as_json: bool) -> int:
@@ -32,5 +35,5 @@ def _audit(request: Resolved, *, as_json: bool) -> int:
 
     suite, config = request.suite, request.config
     rows = audit(suite, config.data, select_tasks(suite, config.tasks), select_bands(suite, config.bands))
-    listing(rows, as_json=as_json, title=f"{suite.name}: {suite.title}")
+    listing(rows, as_json=as_json, title=f"{suite.name}: {suite.title}", keep=KEPT)
     return 1 if any(row["state"] == "error" for row in rows) else 0

@@ -2,40 +2,39 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 from bench.cli.command import run_command
+from bench.cli.options import MAKE, MakeOptions
 from bench.config import Settings, read_words, validate
 from bench.core import lookup
 from bench.core.errors import UnknownName
 from bench.foundry.contract.recipe import Recipe
-from bench.sweeps.console import console
+from bench.runs.session import resolve_device
+from bench.sweeps.console import console, print_line
 
 
 def make() -> None:
-    """``geobench-make recipe=... ``: train an entry by a recipe of the foundry."""
+    """``geobench-make recipe=...``: train an entry by a recipe of the foundry."""
+    run_command(MAKE, _make)
 
-    def body(words: list[str], flags: set[str]) -> int:
-        recipes = lookup.names("bench.foundry")
-        name = next((word.partition("=")[2] for word in words if word.startswith("recipe=")), "")
-        if not name:
-            raise UnknownName("recipe", name, recipes, "Write recipe=pretrain")
-        recipe = lookup.noun("bench.foundry", name, Recipe)
-        fields = recipe.settings.model_fields
-        known = [*fields, "recipe", "data", "out", "device"]
-        nested = [key for key, field in fields.items() if isinstance(field.default, Settings)]
-        options = read_words(words, known, nested)
-        own: dict[str, Any] = {key: value for key, value in options.items() if key in fields}
-        out = console()
-        path = recipe.run(
-            validate(recipe.settings, own, where=f" of recipe {name}"),
-            data=Path(str(options.get("data", "data"))),
-            out=Path(str(options.get("out", "weights"))),
-            device=str(options.get("device", "cpu")),
-            progress=lambda text: out.print(text, highlight=False),
-        )
-        out.print(f"wrote {path}")
-        return 0
 
-    run_command("geobench-make", body)
+def _make(words: list[str], flags: set[str]) -> int:
+    recipes = lookup.names("bench.foundry")
+    name = next((word.partition("=")[2] for word in words if word.startswith("recipe=")), "")
+    if not name:
+        raise UnknownName("recipe", name, recipes, "Write recipe=pretrain")
+    recipe = lookup.noun("bench.foundry", name, Recipe)
+    fields = recipe.settings.model_fields
+    nested = [key for key, field in fields.items() if isinstance(field.default, Settings)]
+    values = read_words(words, [*fields, *MAKE.words], nested)
+    own = {key: value for key, value in values.items() if key in fields}
+    shared = {key: value for key, value in values.items() if key in MakeOptions.model_fields}
+    options, out = validate(MakeOptions, shared), console()
+    path = recipe.run(
+        validate(recipe.settings, own, where=f" of recipe {name}"),
+        data=options.data,
+        out=options.out,
+        device=resolve_device(options.device),
+        progress=lambda text: print_line(out, text),
+    )
+    print_line(out, f"wrote {path}")
+    return 0

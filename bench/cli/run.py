@@ -9,56 +9,38 @@ from rich.console import Console
 
 from bench.catalogue import suites as suite_catalogue
 from bench.cli.command import run_command
+from bench.cli.options import RUN
 from bench.config import RunConfig, Study, run_configs
 from bench.core import lookup
 from bench.core.errors import BenchError
-from bench.sweeps.console import console, show_faults
+from bench.core.wording import os_error_sentence
+from bench.sweeps.console import console, print_line
+from bench.sweeps.listings import print_board
 from bench.sweeps.sweep import Sweep, sweep
-
-
-def print_report(done: Sweep, out: Console) -> None:
-    """Write the report of a finished sweep and print its table."""
-    from analysis.report.boards import terminal_table
-    from analysis.report.statistics_text import DRIFT
-    from analysis.report.write import build, put
-
-    suite, results = done.request.suite, done.request.config.results
-    report = build(done.request.store, suite.name)
-    paths = put(report, results)
-    board = report.tables.leaderboard
-    shown = board[board["model"].isin({run.entry.name for run in done.plan.runs})]
-    if len(shown):
-        out.print(terminal_table(shown, title=f"{suite.name}: {suite.title}"))
-    if any(run.key.protocol == "drift" for run in done.plan.runs):
-        said = [sentence for part in report.contents.sections if part.heading == DRIFT for sentence in part.sentences]
-        out.print("\n".join(said), highlight=False)
-    if suite.generated:
-        out.print("[bold yellow]generated data[/]: these scores say nothing about satellite images")
-    folder = results / suite.name
-    out.print(f"{len(paths)} files in {folder}; {folder / 'leaderboard.html'} opens in a browser", highlight=False)
 
 
 def run() -> None:
     """``geobench-run``."""
+    run_command(RUN, _run)
 
-    def body(words: list[str], flags: set[str]) -> int:
-        configs = run_configs(words, lookup.names("bench.protocols"), suite_catalogue.expand, _study)
-        out = console()
-        code = 0
-        for config in configs:
-            if len(configs) > 1:
-                out.rule(config.suite)
-            try:
-                code = max(code, _one(config, out, dry="--dry" in flags))
-            except BenchError as error:
-                if len(configs) == 1:
-                    raise
-                # The other suites go on; this one is named, and counts.
-                out.print(f"{config.suite}: {error}", markup=False, style="red", highlight=False)
-                code = 0 if "--dry" in flags else 1
-        return code
 
-    run_command("geobench-run", body)
+def _run(words: list[str], flags: set[str]) -> int:
+    configs = run_configs(words, lookup.names("bench.protocols"), suite_catalogue.expand, _study)
+    out, dry = console(), "--dry" in flags
+    code = 0
+    for config in configs:
+        if len(configs) > 1:
+            print_line(out, (f"{config.suite} ".ljust(out.width, "-"), "bold"))
+        try:
+            code = max(code, _one(config, out, dry=dry))
+        except (BenchError, OSError) as error:
+            if len(configs) == 1 or isinstance(error, BrokenPipeError):
+                raise
+            # The other suites go on; this one is named, and counts.
+            text = os_error_sentence(error) if isinstance(error, OSError) else str(error)
+            print_line(out, (f"{config.suite}: {text}", "red"))
+            code = 0 if dry and isinstance(error, BenchError) else 1
+    return code
 
 
 def _study(name: str, suite: str) -> Mapping[str, Any]:
@@ -80,7 +62,31 @@ def _one(config: RunConfig, out: Console, *, dry: bool) -> int:
     if dry:
         return 0
     print_report(done, out)
-    show_faults(out, done.request.store.faults(done.request.suite.name))
     if done.failed:
-        out.print(f"[red]{len(done.failed)} of {len(done.plan.runs)} runs failed[/]; run again to retry them")
+        print_line(
+            out, (f"{len(done.failed)} of {len(done.plan.runs)} runs failed", "red"), "; run again to retry them"
+        )
     return 1 if done.failed else 0
+
+
+def print_report(done: Sweep, out: Console) -> None:
+    """Write the report of a finished sweep and print its table."""
+    from analysis.report.boards import terminal_table
+    from analysis.report.statistics_text import DRIFT
+    from analysis.report.write import build, put
+
+    suite, results = done.request.suite, done.request.config.results
+    report = build(done.request.store, suite.name)
+    paths = put(report, results)
+    board = report.tables.leaderboard
+    shown = board[board["model"].isin({run.entry.name for run in done.plan.runs})]
+    if len(shown):
+        print_board(out, terminal_table(shown, title=f"{suite.name}: {suite.title}"))
+    if any(run.key.protocol == "drift" for run in done.plan.runs):
+        for section in report.contents.sections:
+            for sentence in section.sentences if section.heading == DRIFT else ():
+                print_line(out, sentence)
+    if suite.generated:
+        print_line(out, ("generated data", "bold yellow"), ": these scores say nothing about satellite images")
+    folder = results / suite.name
+    print_line(out, f"{len(paths)} files in {folder}; {folder / 'leaderboard.html'} opens in a browser")

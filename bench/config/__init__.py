@@ -1,11 +1,12 @@
 """Configurations: read from ``key=value`` words and YAML files, validated, replayable."""
 
-from bench.config.run_config import RunConfig, run_config, run_configs
+from bench.config.run_config import DEVICE, RunConfig, run_config, run_configs
 from bench.config.settings import S, Settings, as_tuple, validate
 from bench.config.study import Study
 from bench.config.words import read_words
 
 __all__ = [
+    "DEVICE",
     "RunConfig",
     "S",
     "Settings",

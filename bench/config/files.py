@@ -16,8 +16,9 @@ MOST_NODES = 10_000  # keys and values, those that anchors repeat counted each t
 DEEPEST = 12
 MOST_INTERPOLATIONS = 16  # of one leading to the next, each can triple the text
 INTERPOLATION = re.compile(r"(?<!\\)(?:\\\\)*\$\{")
-MERGE = "tag:yaml.org,2002:merge"
-NULL = "tag:yaml.org,2002:null"
+TAG = "tag:yaml.org,2002:"
+MERGE, NULL = f"{TAG}merge", f"{TAG}null"
+PLAIN = ("str", "int", "float", "bool", "null", "timestamp", "seq", "map", "value")
 
 
 def read_config_file(path: Path) -> dict[str, Any]:
@@ -72,6 +73,9 @@ class _Reader:
             raise BadSetting(f"config={self.path} grows to more than {MOST_NODES:,} values by its anchors")
         if depth > DEEPEST:
             raise BadSetting(f"config={self.path} is nested deeper than {DEEPEST} levels, or an anchor holds itself")
+        line = node.start_mark.line + 1
+        if node.tag.removeprefix(TAG) not in PLAIN:
+            raise BadSetting(f"config={self.path}, line {line}: the tag {node.tag.removeprefix(TAG)!r} is not read")
         if isinstance(node, yaml.ScalarNode):
             return None if node.tag == NULL else node.value
         if isinstance(node, yaml.SequenceNode):
@@ -80,14 +84,15 @@ class _Reader:
         merged: dict[str, Any] = {}
         own: dict[str, Any] = {}
         for key, item in node.value:
+            line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode):
-                raise BadSetting(f"config={self.path}, line {key.start_mark.line + 1}: a key must be a name")
+                raise BadSetting(f"config={self.path}, line {line}: a key must be a name")
             if key.tag == MERGE:
                 parts = self.value(item, depth + 1)
                 for part in parts if isinstance(parts, list) else [parts]:
                     merged = {**(part if isinstance(part, dict) else {}), **merged}
             elif key.value in own:
-                raise BadSetting(f"config={self.path}, line {key.start_mark.line + 1}: {key.value} is given twice")
+                raise BadSetting(f"config={self.path}, line {line}: {key.value} is given twice")
             else:
                 own[key.value] = self.value(item, depth + 1)
         return {**merged, **own}

@@ -20,6 +20,7 @@ REPLAYED = (
     *("subsets", "absent", "rgb_as", "precision", "storage"),
 )
 MOST_CELLS = 100_000
+DEVICE = r"^(auto|cpu|mps|cuda(:\d{1,4})?)$"
 
 
 class RunConfig(Settings):
@@ -30,7 +31,7 @@ class RunConfig(Settings):
     """
 
     suite: str = Field(
-        description="a suite (geobench-list suites); of geobench-run several, globs, groups: [a,b], core"
+        description="a suite: geobench-list suites; geobench-run takes several, globs and groups: [a,b], core"
     )
     models: tuple[str, ...] = Field(
         ("all",), description="names, globs, all, origin:random, objective:multimodal, path:FILE:ENTRY, embeddings:FILE"
@@ -68,9 +69,7 @@ class RunConfig(Settings):
     )
     results: Path = Field(Path("results"), description="folder for records, tables and figures")
     download: bool = Field(True, description="fetch missing data and weights")
-    device: str = Field(
-        "auto", pattern=r"^(auto|cpu|mps|cuda(:\d{1,4})?)$", description="auto, cpu, cuda, cuda:1 or mps"
-    )
+    device: str = Field("auto", pattern=DEVICE, description="auto, cpu, cuda, cuda:1 or mps")
     devices: int = Field(1, ge=1, le=1024, description="processes that fine-tune together, one per device")
     batch: int = Field(32, ge=1, le=65536, description="images per forward pass")
     workers: int = Field(2, ge=1, le=1024, description="threads that read samples")

@@ -1,16 +1,7 @@
 """The nouns of the harness: bands, models, suites, samples, runs and records. Data only; nothing here imports torch."""
 
 from bench.core.bands import UNITS, Band, Normalise, Unit
-from bench.core.errors import (
-    BadSetting,
-    BenchError,
-    Damaged,
-    Incompatible,
-    MissingData,
-    MissingWeights,
-    UnknownName,
-    Unwritable,
-)
+from bench.core.errors import BadSetting, BenchError, Incompatible, MissingData, MissingWeights, UnknownName
 from bench.core.models import (
     BLOCK_PARTS,
     Absent,
@@ -37,7 +28,6 @@ __all__ = [
     "BadSetting",
     "Band",
     "BenchError",
-    "Damaged",
     "Fetch",
     "GeoreferencedSplit",
     "Images",
@@ -63,7 +53,6 @@ __all__ = [
     "Task",
     "Unit",
     "UnknownName",
-    "Unwritable",
     "Weights",
     "canonical",
     "label_fraction_text",

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-if TYPE_CHECKING:
-    pass
+NormaliseKind = Literal["affine", "dataset", "image_2sd", "image_minmax", "none"]
 
 
 class Unit(NamedTuple):
@@ -78,7 +77,7 @@ class Normalise:
         neutral: what a band's mean becomes; fed for an absent band under ``absent=mean``.
     """
 
-    kind: Literal["affine", "dataset", "image_2sd", "image_minmax", "none"] = "none"
+    kind: NormaliseKind = "none"
     shift: tuple[float, ...] = ()
     scale: tuple[float, ...] = ()
     clip: tuple[float, float] | None = None

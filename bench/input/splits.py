@@ -10,6 +10,7 @@ import numpy as np
 
 from bench.core import Band, Sample, Split, Suite, Task, sha256_of
 from bench.core.errors import MissingData
+from bench.core.soundness import open_split
 from bench.input.subsets import SCHEME, Subset, draw
 
 SAMPLES = 8  # looked at before a long run
@@ -41,7 +42,7 @@ class Splits:
         """
         key = (task.name, name, bands)
         if key not in self._open:
-            self._open[key] = self.suite.open(self.root, task.name, name, bands)
+            self._open[key] = open_split(self.suite, self.root, task.name, name, bands)
         return self._open[key]
 
     def sample(self, task: Task, name: str, bands: tuple[Band, ...], row: int) -> Sample:

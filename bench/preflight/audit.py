@@ -11,6 +11,7 @@ import numpy as np
 
 from bench.core import UNITS, Band, Sample, Split, Suite, Task
 from bench.core.errors import BenchError
+from bench.core.soundness import open_split
 
 Rows = list[dict[str, Any]]
 WORKERS = 4
@@ -36,7 +37,7 @@ def audit(suite: Suite, root: Path, tasks: Sequence[Task], bands: Sequence[Band]
         for name, official in suite.splits.items():
             where = f"{task.name} {name}"
             try:
-                split = suite.open(root, task.name, name, tuple(bands))
+                split = open_split(suite, root, task.name, name, tuple(bands))
             except BenchError as error:
                 rows.append(_row(where, "split", str(error)))
                 continue

@@ -10,6 +10,7 @@ from bench.catalogue.weights import WeightSources
 from bench.config import RunConfig
 from bench.core import ModelEntry, Split, Suite, Task
 from bench.core.errors import BenchError, Incompatible, MissingWeights
+from bench.core.soundness import open_split
 from bench.features.extraction import statistics
 from bench.input.recipe import match
 from bench.input.splits import some_samples
@@ -37,7 +38,7 @@ def checkup(
     bands = select_bands(suite, config.bands)
     rows: Rows = []
     for task in select_tasks(suite, config.tasks)[:1]:
-        split = suite.open(config.data, task.name, "train", bands)
+        split = open_split(suite, config.data, task.name, "train", bands)
         rows += _rows(suite.name, examine_samples(some_samples(split), bands))
         for entry in entries:
             try:
@@ -61,7 +62,7 @@ def _examine(
         precision=config.precision,
         rgb_as=config.rgb_as,
     )
-    split: Split = suite.open(config.data, task.name, "train", recipe.reads)
+    split: Split = open_split(suite, config.data, task.name, "train", recipe.reads)
     stats: dict[str, tuple[float, float]] = {}
     if recipe.normalise == "dataset":
         facts = {"suite": suite.name, "version": suite.version, "split": "train"}

@@ -1,27 +1,34 @@
-"""One configuration from words to records: look everything up, plan, show the plan, carry it out."""
+"""One configuration to records: look everything up, plan, show the plan, carry it out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rich.console import Console
 
 from bench.catalogue import models as model_catalogue
 from bench.catalogue import suites as suite_catalogue
-from bench.catalogue.download import fetch
 from bench.catalogue.suites import select_bands
-from bench.catalogue.weights import TO_BE_FETCHED, WeightSources
+from bench.catalogue.weights import WeightSources
 from bench.config import RunConfig
-from bench.core import ModelEntry, Suite, Task, label_fraction_text, lookup
-from bench.core.errors import BadSetting, MissingData, MissingWeights
+from bench.core import ModelEntry, Record, Suite, Task, lookup
+from bench.core.errors import BadSetting, MissingData
+from bench.core.wording import shortened
 from bench.executors.local import execute
 from bench.input.splits import Splits
 from bench.protocols.contract.protocol import Protocol
-from bench.runs.plan import Plan, make, passes
+from bench.runs.plan import TO_BE_FETCHED, Plan, Run, make, passes
 from bench.runs.session import Session, resolve_device
 from bench.store import FeatureCache, Store, default_cache
-from bench.sweeps.console import RATES, LiveWatcher, show_plan
+from bench.sweeps.console import print_line
+from bench.sweeps.opening import check_data, open_data
+from bench.sweeps.pace import Pace, duration
+from bench.sweeps.plan_text import show_plan
+from bench.sweeps.watchers import run_text, watcher
+
+RATES = {"cpu": 4e10, "mps": 5e11, "cuda": 1e13}  # multiply-adds per second, where no stored run tells
+REASONS = 8  # that a message lists
 
 
 @dataclass
@@ -60,31 +67,7 @@ def resolve(config: RunConfig) -> Resolved:
     )
 
 
-def _data(request: Resolved, out: Console, *, fetch_it: bool) -> Splits:
-    """Return the suite's data, opened as far as ids go; fetched if missing and allowed."""
-    data = Splits(suite=request.suite, root=request.config.data)
-    bands = select_bands(request.suite, request.config.bands)
-    folder = request.config.data / request.suite.folder
-    unfinished = folder / ".download"
-    try:
-        data.split(request.suite.tasks[0], "train", bands)
-    except MissingData as error:
-        # What somebody put there is theirs: only nothing at all, or a download of our own that broke off, is fetched.
-        mine = not folder.exists() or unfinished.exists()
-        if not (fetch_it and mine and request.config.download and request.suite.download):
-            raise
-        out.print(f"[dim]{error}\nfetching {request.suite.url or request.suite.name} ...[/]")
-        folder.mkdir(parents=True, exist_ok=True)
-        unfinished.touch()
-        try:
-            request.suite.download(request.config.data, fetch)
-        except MissingData as second:
-            raise MissingData(f"{error}\nand it cannot be fetched: {second}") from None
-        unfinished.unlink()
-    return data
-
-
-def _plan(request: Resolved, data: Splits | None, *, fetch_weights: bool) -> tuple[Plan, int, str]:
+def _plan(request: Resolved, data: Splits | None, *, fetch_weights: bool) -> tuple[Plan, int, list[str]]:
     """Return the plan, the number of images, and what is missing."""
     bands = select_bands(request.suite, request.config.bands)
     missing: list[str] = []
@@ -101,68 +84,74 @@ def _plan(request: Resolved, data: Splits | None, *, fetch_weights: bool) -> tup
                 hashes[task.name] = "no data"
         return hashes[task.name]
 
-    unfetched: dict[str, MissingWeights] = {}
-
     def weights(entry: ModelEntry) -> str:
-        if entry.name in unfetched:
-            raise unfetched[entry.name]
-        return request.shelf.planned_digest(entry)
+        if request.shelf.state(entry) == "downloadable":
+            if not fetch_weights:
+                return TO_BE_FETCHED + (entry.weights.url if entry.weights else "")
+            request.shelf.find(entry)
+        return request.shelf.digest(entry)
 
-    def planned() -> Plan:
-        return make(
-            request.config,
-            request.suite,
-            request.entries,
-            request.protocols,
-            explicit=request.explicit,
-            split_hash=split_hash,
-            weights=weights,
-        )
-
-    plan = planned()
-    if fetch_weights and (wanted := [run.entry for run in plan.runs if run.key.weights.startswith(TO_BE_FETCHED)]):
-        for entry in {entry.name: entry for entry in wanted}.values():
-            try:
-                request.shelf.find(entry)
-            except MissingWeights as error:
-                unfetched[entry.name] = error
-        plan = planned()
+    plan = make(
+        request.config,
+        request.suite,
+        request.entries,
+        request.protocols,
+        explicit=request.explicit,
+        split_hash=split_hash,
+        weights=weights,
+    )
     images = sum(request.suite.splits.values())
     if data and not missing and plan.runs:
         task = plan.runs[0].task
         names = ("train", "val", *data.test_names(task, bands))
         images = sum(len(data.split(task, name, bands)) for name in names)
-    return plan, images, "; ".join(dict.fromkeys(missing))
+    return plan, images, list(dict.fromkeys(missing))
 
 
-def _show(request: Resolved, plan: Plan, images: int, note: str, out: Console, *, whole: bool) -> dict[str, str]:
-    stored: dict[str, str] = {}
-    rates = []
+def _stored(request: Resolved, plan: Plan) -> dict[str, Record]:
+    """Return the records of a plan's runs that are there, by digest; a damaged one counts as not there."""
+    records = {}
     for run in plan.runs:
         try:
             record = request.store.get(run.key)
         except MissingData:
-            continue  # a damaged record is made again
-        if record:
-            stored[run.key.digest] = record.status
-            if record.cost.get("passes") and record.cost.get("extraction_seconds"):
-                work = sum(passes(request.suite, [run], int(record.cost["passes"])).values())
-                rates.append(work / record.cost["extraction_seconds"])
+            continue
+        if record is not None:
+            records[run.key.digest] = record
+    return records
+
+
+def _todo(request: Resolved, plan: Plan, stored: Mapping[str, Record]) -> list[Run]:
+    """Return the runs to carry out: those without a record, and failed ones where they are tried again."""
+    again = ("failed",) if request.config.retry else ()
+    return [run for run in plan.runs if run.key.digest not in stored or stored[run.key.digest].status in again]
+
+
+def _cost_text(request: Resolved, plan: Plan, stored: Mapping[str, Record], todo: Sequence[Run], images: int) -> str:
+    """Return what the backbone passes still to do cost, at the median speed of the stored runs."""
+    rates = []
+    for run in plan.runs:
+        cost = stored[run.key.digest].cost if run.key.digest in stored else {}
+        if cost.get("passes") and cost.get("extraction_seconds"):
+            work = sum(passes(request.suite, [run], int(cost["passes"])).values())
+            rates += [work / cost["extraction_seconds"]] if work else []  # a control without parameters tells nothing
     kind = request.config.device.partition(":")[0].replace("auto", "cpu")
     rate = sorted(rates)[len(rates) // 2] if rates else RATES[kind]
-    todo = [run for run in plan.runs if stored.get(run.key.digest) != "ok"]
     costs = passes(request.suite, todo, images)
-    show_plan(out, plan, stored, costs=costs, rate=rate, images=images, note=note, whole=whole)
-    return stored
+    seconds = sum(costs.values()) / rate
+    return (
+        f"{len(costs)} backbone passes over {images:,} images, about {duration(seconds)} if none is cached; "
+        "probes come on top"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """What became of a configuration.
+    """A configuration that was planned and, unless dry, carried out.
 
     Attributes:
         request: the configuration, looked up.
-        plan: what was to be done.
+        plan: its runs, and what was refused.
         failed: run in words -> error.
     """
 
@@ -172,39 +161,45 @@ class Sweep:
 
 
 def sweep(config: RunConfig, out: Console, *, dry: bool = False) -> Sweep:
-    """Return what became of a configuration: planned, shown, and unless `dry` carried out and stored.
+    """Plan a configuration, show the plan, and carry it out and store it unless `dry`.
 
     Raises:
         BenchError: a bad request; nothing was run.
     """
     request = resolve(config)
     if request.suite.generated:
-        out.print(f"[bold yellow]{request.suite.name}: generated data[/], not satellite images")
-    data, note = None, ""
+        print_line(out, (f"{request.suite.name}: generated data", "bold yellow"), ", not satellite images")
+    data, notes = None, []
     try:
-        data = _data(request, out, fetch_it=not dry)
+        data = open_data(request.suite, config, out, may_fetch=not dry)
     except MissingData as error:
         if not dry:
             raise
-        note = str(error)
+        notes.append(str(error))
     plan, images, missing = _plan(request, data, fetch_weights=not dry)
-    stored = _show(request, plan, images, note or missing, out, whole=dry)
+    stored = _stored(request, plan)
+    todo = _todo(request, plan, stored)
+    if data is not None and not missing and todo:
+        notes += check_data(data, config, _tasks(todo))
+    statuses = {digest: record.status for digest, record in stored.items()}
+    cost = _cost_text(request, plan, stored, todo, images) if todo else ""
+    show_plan(out, plan, statuses, cost=cost, notes=notes or missing, whole=dry)
     if dry or data is None:
         return Sweep(request=request, plan=plan)
     if not plan.runs:
-        reasons = "; ".join(dict.fromkeys(refusal.reason for refusal in plan.refused)) or "no model is available"
-        raise BadSetting(f"nothing to run on {request.suite.name}: {reasons}")
-    return Sweep(request=request, plan=plan, failed=_execute(request, plan, data, stored, out))
+        reasons = list(dict.fromkeys(refusal.reason for refusal in plan.refused)) or ["no model is available"]
+        text = shortened(reasons, REASONS, hint="--dry shows them")
+        raise BadSetting(f"nothing to run on {request.suite.name}: {text}")
+    return Sweep(request=request, plan=plan, failed=_execute(request, plan, data, todo, out) if todo else {})
 
 
-def _execute(request: Resolved, plan: Plan, data: Splits, stored: Mapping[str, str], out: Console) -> dict[str, str]:
-    """Carry out what is not stored; return the failures by run."""
-    todo = [run for run in plan.runs if stored.get(run.key.digest) != "ok"]
-    if request.config.retry is False:
-        todo = [run for run in todo if run.key.digest not in stored]
-    if not todo:
-        return {}
-    watcher = LiveWatcher(out, len(todo))
+def _tasks(runs: Sequence[Run]) -> list[Task]:
+    return list({run.task.name: run.task for run in runs}.values())
+
+
+def _execute(request: Resolved, plan: Plan, data: Splits, todo: Sequence[Run], out: Console) -> dict[str, str]:
+    """Carry out runs; return the failures by run in words."""
+    progress = watcher(out, len(todo), Pace({run.key.digest: 1.0 for run in todo}))
     session = Session(
         config=request.config,
         data=data,
@@ -212,16 +207,14 @@ def _execute(request: Resolved, plan: Plan, data: Splits, stored: Mapping[str, s
         cache=request.cache,
         shelf=request.shelf,
         device=resolve_device(request.config.device),
-        watcher=watcher,
+        watcher=progress,
     )
     failed = {}
     part = Plan(runs=tuple(todo), refused=(), unavailable={}, bands=plan.bands)
-    with watcher.progress:
+    with progress:
         for run, record, _ in execute(part, session):
             if record.status == "failed":
-                key = run.key
-                name = f"{key.model} {key.task} {key.protocol} {label_fraction_text(key.fraction)} subset {key.subset}"
-                failed[f"{name} seed {key.seed}"] = record.error
+                failed[run_text(run)] = record.error
     for finding in session.identical():
-        out.print(f"[red]{finding.about}[/] {finding.text}")
+        print_line(out, (finding.about, "red"), f" {finding.text}")
     return failed

@@ -217,18 +217,3 @@ def test_half_downloaded_data_name_the_file(images, tmp_path):
         cache=tmp_path / "c",
     )
     assert done.returncode == 1 and "River_3.jpg" in done.stdout.replace("\n", "")
-
-
-def test_help_teaches_and_completion_is_a_script():
-    for command in (
-        "geobench-run",
-        "geobench-list",
-        "geobench-report",
-        "geobench-cache",
-        "geobench-doctor",
-        "geobench-make",
-    ):
-        done = call(command, "--help")
-        assert done.returncode == 0 and command in done.stdout
-    script = call("geobench-run", "completion", "bash").stdout
-    assert subprocess.run(["bash", "-n"], input=script, text=True).returncode == 0 and "suite=demo" in script

@@ -1,0 +1,71 @@
+"""Opening a suite's data: fetched where they are missing, and held against what the suite declares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.console import Console
+
+from bench.catalogue.download import fetch
+from bench.catalogue.suites import select_bands
+from bench.config import RunConfig
+from bench.core import Suite, Task
+from bench.core.errors import BadSetting, MissingData
+from bench.core.soundness import check_sample, count_notes
+from bench.input.splits import LEARNING, Splits
+from bench.sweeps.console import print_line
+
+
+def open_data(suite: Suite, config: RunConfig, out: Console, *, may_fetch: bool) -> Splits:
+    """Return a suite's data, opened as far as ids go; fetched if they are missing and that is allowed.
+
+    Raises:
+        MissingData: they are not there and cannot be fetched.
+    """
+    data = Splits(suite=suite, root=config.data)
+    bands = select_bands(suite, config.bands)
+    folder = config.data / suite.folder
+    unfinished = folder / ".download"
+    try:
+        data.split(suite.tasks[0], "train", bands)
+    except MissingData as error:
+        # Files that somebody put there are theirs: we fetch where there is no folder, or where our download broke off.
+        ours = not folder.exists() or unfinished.exists()
+        if not (may_fetch and ours and config.download and suite.download):
+            raise
+        print_line(out, (str(error), "dim"))
+        print_line(out, (f"fetching {suite.url or suite.name} ...", "dim"))
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished.touch()
+        try:
+            suite.download(config.data, fetch)
+        except MissingData as second:
+            raise MissingData(f"{error}\nand it cannot be fetched: {second}") from None
+        unfinished.unlink()
+    return data
+
+
+def check_data(data: Splits, config: RunConfig, tasks: Iterable[Task]) -> list[str]:
+    """Hold one sample of each split against the suite's facts; return notes on splits of other sizes than declared.
+
+    Raises:
+        BadSetting: a split is empty, or its samples are of another shape than the suite declares.
+    """
+    suite, notes = data.suite, []
+    bands = select_bands(suite, config.bands)
+    for task in tasks:
+        counts = {}
+        for name in (*LEARNING, *data.test_names(task, bands)):
+            split = data.split(task, name, bands)
+            where = f"suite {suite.name}, task {task.name}, split {name}"
+            counts[name] = len(split)
+            if not len(split):
+                use = "learn from" if name in LEARNING else "score"
+                raise BadSetting(f"{where} holds no sample: there is nothing to {use}")
+            try:
+                sample = split[0]
+            except Exception:
+                continue  # a sample that cannot be read fails its runs by name, and leaves the other tasks alone
+            check_sample(suite, bands, sample, f"{where}, sample {split.ids[0]}")
+        notes += count_notes(suite, counts)
+    return list(dict.fromkeys(notes))

@@ -1,0 +1,67 @@
+"""How long something takes: durations in words, and the time left at the speed of the whole run so far."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in words.
+
+    Example:
+        >>> duration(40), duration(420), duration(11_500), duration(400_000)
+        ('40 s', '7 min', '3.2 h', '4.6 days')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
+
+
+class Pace:
+    """The time left of a number of runs, from the speed over all that are done.
+
+    Args:
+        work: what each run costs, in any unit; a run is looked up by its name.
+        expected: seconds per unit of work before anything is done; None where nobody knows.
+        clock: gives seconds.
+
+    Example:
+        >>> now = iter([0.0, 10.0, 10.0])
+        >>> pace = Pace({"a": 1.0, "b": 3.0}, clock=lambda: next(now))
+        >>> pace.done("a")
+        >>> pace.left()
+        30.0
+    """
+
+    def __init__(
+        self, work: dict[str, float], expected: float | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._open, self._clock, self._expected = dict(work), clock, expected
+        self._finished = 0.0
+        self._start = clock()
+
+    def done(self, name: str) -> None:
+        """Count a run as done; one that is not known, or was done before, counts nothing."""
+        self._finished += self._open.pop(name, 0.0)
+
+    def seconds(self) -> float:
+        """Return the seconds since the start."""
+        return self._clock() - self._start
+
+    def left(self) -> float | None:
+        """Return the seconds left, None where nothing tells."""
+        remaining = math.fsum(self._open.values())
+        if self._finished > 0:
+            return self.seconds() * remaining / self._finished
+        if self._expected is None:
+            return 0.0 if not self._open else None
+        return max(0.0, self._expected * remaining - self.seconds())
+
+    def text(self) -> str:
+        """Return the time left in words, ``""`` where nothing tells."""
+        seconds = self.left()
+        return "" if seconds is None else f"about {duration(seconds)} left"
