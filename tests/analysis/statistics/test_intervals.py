@@ -13,17 +13,14 @@ from sklearn.metrics import (
     r2_score,
 )
 
-from analysis.statistics import intervals
+from analysis.statistics import additive_scores
+from analysis.statistics.additive_scores import ADDITIVE, class_statistics, error_statistics, miou
 from analysis.statistics.depth_profiles import final_layer_regret, holm
 from analysis.statistics.intervals import (
-    ADDITIVE,
     block_codes,
     block_sums,
     bootstrap,
-    class_statistics,
-    error_statistics,
     micro_average_precision,
-    miou,
     percentile,
     resample_weights,
     resampled,
@@ -63,7 +60,7 @@ def test_percentile_interval_covers_a_bernoulli_rate_about_95_of_100_times():
     held = 0
     for _ in range(trials):
         right = rng.random(n) < rate
-        found = bootstrap(bernoulli(right), intervals.accuracy, np.arange(n), rng=rng, resamples=300)
+        found = bootstrap(bernoulli(right), additive_scores.accuracy, np.arange(n), rng=rng, resamples=300)
         held += found.low <= rate <= found.high
     assert 0.92 < held / trials < 0.975
 
@@ -140,9 +137,11 @@ def test_the_paired_interval_is_narrower_than_that_of_two_independent_models():
     second = first & (rng.random(400) < 0.95)
     blocks = np.arange(400)
     paired = bootstrap(
-        bernoulli(first), intervals.accuracy, blocks, minus=bernoulli(second), rng=np.random.default_rng(0)
+        bernoulli(first), additive_scores.accuracy, blocks, minus=bernoulli(second), rng=np.random.default_rng(0)
     )
-    each = [bootstrap(bernoulli(x), intervals.accuracy, blocks, rng=np.random.default_rng(0)) for x in (first, second)]
+    each = [
+        bootstrap(bernoulli(x), additive_scores.accuracy, blocks, rng=np.random.default_rng(0)) for x in (first, second)
+    ]
     unpaired = np.sqrt(sum((one.high - one.low) ** 2 for one in each))
     assert 0 < paired.high - paired.low < 0.6 * unpaired
     assert paired.low <= first.mean() - second.mean() <= paired.high
@@ -152,15 +151,17 @@ def test_resampling_by_scene_is_wider_where_samples_of_a_scene_go_wrong_together
     rng = np.random.default_rng(2)
     scene = np.repeat(np.arange(20), 30)
     right = rng.random(600) < np.repeat(rng.uniform(0.3, 1, 20), 30)
-    by_sample = bootstrap(bernoulli(right), intervals.accuracy, np.arange(600), rng=rng)
-    by_scene = bootstrap(bernoulli(right), intervals.accuracy, scene, rng=rng)
+    by_sample = bootstrap(bernoulli(right), additive_scores.accuracy, np.arange(600), rng=rng)
+    by_scene = bootstrap(bernoulli(right), additive_scores.accuracy, scene, rng=rng)
     assert by_scene.blocks == 20
     assert by_scene.high - by_scene.low > 2 * (by_sample.high - by_sample.low)
 
 
 @pytest.mark.parametrize("names", [[], ["one", "one", "one"]])
 def test_fewer_than_two_blocks_give_no_interval_and_the_reason(names):
-    found = bootstrap(bernoulli(np.ones(len(names))), intervals.accuracy, np.array(names), rng=np.random.default_rng(0))
+    found = bootstrap(
+        bernoulli(np.ones(len(names))), additive_scores.accuracy, np.array(names), rng=np.random.default_rng(0)
+    )
     assert np.isnan([found.low, found.high]).all()
     assert "at least 2" in found.reason
 
@@ -169,7 +170,7 @@ def test_miou_of_a_two_by_two_matrix_by_hand():
     matrix = np.array([[50, 10], [5, 35]])  # rows truth
     sums = class_statistics({"confusion": matrix[None, None]}, 2).sum(0)
     assert miou(sums)[0] == pytest.approx((50 / 65 + 35 / 50) / 2)
-    assert intervals.pixel_accuracy(sums)[0] == pytest.approx(0.85)
+    assert additive_scores.pixel_accuracy(sums)[0] == pytest.approx(0.85)
 
 
 def test_a_class_in_neither_truth_nor_prediction_is_left_out_and_one_only_predicted_counts_as_zero():
@@ -187,12 +188,12 @@ def test_r2_does_not_suffer_from_a_large_mean():
     target = 1e6 + rng.standard_normal((300, 1))
     said = target + 0.5 * rng.standard_normal((1, 300, 1))
     sums = error_statistics({"prediction": said, "target": target}, 0).sum(0)
-    assert intervals.r2(sums)[0] == pytest.approx(r2_score(target, said[0]), abs=1e-9)
+    assert additive_scores.r2(sums)[0] == pytest.approx(r2_score(target, said[0]), abs=1e-9)
 
 
 def test_a_constant_target_has_no_r2():
     sums = error_statistics({"prediction": np.ones((1, 4, 1)), "target": np.full((4, 1), 2.0)}, 0).sum(0)
-    assert np.isnan(intervals.r2(sums)[0])
+    assert np.isnan(additive_scores.r2(sums)[0])
 
 
 def test_equal_scores_are_one_threshold_in_average_precision():
