@@ -140,10 +140,10 @@ def resize(backbone: nn.Module, name: str, shape: Sequence[int]) -> None:
     else:
         raise Incompatible(f"the network has no parameter {name} to resize")
     if leaf == "weight":
-        _set_sizes(module, shape)
+        set_sizes(module, shape)
 
 
-def _set_sizes(module: Any, shape: Sequence[int]) -> None:
+def set_sizes(module: Any, shape: Sequence[int]) -> None:
     """Write the sizes of a module that follow from the shape of its weight."""
     if isinstance(module, nn.Linear):
         module.out_features, module.in_features = shape
