@@ -1,7 +1,7 @@
 """Groups: sets of parameters of a transformer that can only be removed together, one unit at a time.
 
-A unit of a feed-forward network is one hidden value: a row of its first linear map, or maps, and a column of its last. A
-unit of an attention is one head: rows of the query, key and value maps, columns of the output map, and a column of a
+A unit of a feed-forward network is one hidden value: a row of its first linear map, or maps, and a column of its last.
+A unit of an attention is one head: rows of the query, key and value maps, columns of the output map, and a column of a
 relative position table where there is one. The sub-modules of blocks are found by their canonical names
 (``modules_map``), so every transformer of the registry is served, hierarchical ones such as Swin included.
 """

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -16,25 +18,62 @@ Scope = Literal["global", "layerwise"]
 
 
 def prune_transformer(
-    backbone: Any, ratio: float, *, scope: Scope = "layerwise", values: Mapping[str, Tensor] | None = None
-) -> None:
+    backbone: Any,
+    ratio: float,
+    images: Mapping[str, Tensor],
+    *,
+    scope: Scope = "layerwise",
+    values: Mapping[str, Tensor] | None = None,
+) -> list[str]:
     """Remove a share of the hidden values and of the heads of every block, the least important first, in place.
 
-    At least one unit of every group stays.
+    At least one unit of every group stays. Kinds of units that the architecture does not let go are left and named.
 
     Args:
         backbone: a transformer with named sub-modules.
         ratio: share of units removed, in (0, 1).
+        images: prepared input on which the network is tried.
         scope: ``layerwise`` removes the same share from every group; ``global`` ranks the units of all groups of a kind
             together, by importance relative to their group's mean.
         values: parameter name -> importance of each value; magnitudes if not given.
+
+    Returns:
+        Notes on what could not be pruned.
     """
-    groups = transformer_groups(backbone)
+    groups, notes = transformer_groups(backbone), []
     for kind in ("mlp", "heads"):
         members = [group for group in groups if group.name.endswith(kind)]
+        if members and not removable(backbone, members, images):
+            notes.append(f"{kind} are left as they are: the network's code fixes their number")
+            continue
         scores = {group.name: unit_scores(backbone, group, dict(values) if values else None) for group in members}
         for group, kept in _kept(members, scores, ratio, scope):
             keep_units(backbone, group, kept)
+    return notes
+
+
+def removable(backbone: Any, groups: list[Group], images: Mapping[str, Tensor]) -> bool:
+    """Return whether a network without a unit computes what it computes with the unit silenced.
+
+    The first unit of each group is tried, on copies: its outgoing weights are set to zero in one, it is removed in the
+    other, and their last layers are compared.
+    """
+    candidates = [group for group in groups if group.units > 1]
+    if not candidates:
+        return False
+    silenced, removed = copy.deepcopy(backbone), copy.deepcopy(backbone)
+    parameters = dict(silenced.named_parameters())
+    last = [len(backbone.layers) - 1]
+    with torch.inference_mode():
+        for group in candidates:
+            outgoing = next(part for part in group.slices if part.dim == 1)
+            parameters[outgoing.name].data.index_fill_(1, outgoing.places[0], 0.0)
+            keep_units(removed, group, range(1, group.units))
+        try:
+            expected, found = silenced(images, last)[0].grid, removed(images, last)[0].grid
+        except (RuntimeError, ValueError):
+            return False
+    return bool(torch.allclose(expected, found, rtol=1e-3, atol=1e-4 * float(expected.abs().max())))
 
 
 def _kept(
@@ -113,8 +152,6 @@ def prune_convolutions(
         for parameter in backbone.parameters():
             parameter.grad = None
     channels = measured_channels(backbone, images)
-    from dataclasses import replace
-
     backbone.layers = tuple(
         replace(layer, channels=count) for layer, count in zip(backbone.layers, channels, strict=True)
     )
