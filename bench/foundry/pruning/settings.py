@@ -15,6 +15,13 @@ DATA_METHODS: tuple[Method, ...] = ("taylor", "dropout")
 """Methods that judge weights by a loss on images, and so need a suite."""
 
 
+class RecoverySettings(ArmSettings):
+    """Settings of recovery training; those of `bench.finetuning.settings.ArmSettings` with the whole network tuned."""
+
+    tuning: tuple[str, ...] = ("full",)
+    learning_rates: tuple[float, ...] = (1e-3,)
+
+
 class PruneSettings(Settings):
     """What to prune, how much of it, and how the rest recovers.
 
@@ -51,7 +58,7 @@ class PruneSettings(Settings):
     bands: tuple[str, ...] = ()
     labels: float = Field(1.0, gt=0, le=1)
     batches: int = Field(16, ge=1)
-    recovery: ArmSettings = ArmSettings(tuning=("full",), learning_rates=(1e-3,))
+    recovery: RecoverySettings = RecoverySettings()
     recover: bool = True
     seed: int = Field(0, ge=0)
     weights: Path | None = None
