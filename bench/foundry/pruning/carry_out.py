@@ -201,9 +201,9 @@ class Pruner:
     def _ratio(self, network: Any, budget: Budget | None, values: Any, number: int) -> float:
         """Return the share to remove in a round; after all rounds the share of the settings is gone."""
         if budget is None:
-            kept = (1 - self.settings.ratio) ** (1 / self.settings.rounds)
+            kept = float((1 - self.settings.ratio) ** (1 / self.settings.rounds))
             if self.settings.method in ("magnitude", "dropout"):  # zeros of earlier rounds rank last again
-                return 1 - kept ** (number + 1)
+                return float(1 - kept ** (number + 1))
             return 1 - kept
         found = ratio_for(
             budget, lambda ratio: self._removed(copy.deepcopy(network), ratio, values)[0], network, self.images

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from bench.core.errors import Incompatible
 
 
-def prunable(backbone: nn.Module) -> dict[str, nn.Parameter]:
+def prunable(backbone: nn.Module) -> dict[str, Tensor]:
     """Return the parameters that magnitude pruning may thin out: weights of linear maps and convolutions."""
     kinds = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
     return {
@@ -50,7 +50,7 @@ def masks_for(
         everything = torch.cat(list(importance.values()))
         gone = torch.zeros(len(everything), dtype=torch.bool)
         gone[everything.argsort(stable=True)[: round(ratio * len(everything))]] = True
-        pieces = gone.split([len(value) for value in importance.values()])
+        pieces = torch.split(gone, [len(value) for value in importance.values()])
         masks = {name: ~piece.reshape(weights[name].shape) for name, piece in zip(importance, pieces, strict=True)}
     else:
         for name, value in importance.items():

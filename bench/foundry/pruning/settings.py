@@ -58,7 +58,7 @@ class PruneSettings(Settings):
     bands: tuple[str, ...] = ()
     labels: float = Field(1.0, gt=0, le=1)
     batches: int = Field(16, ge=1)
-    recovery: RecoverySettings = RecoverySettings()
+    recovery: RecoverySettings = RecoverySettings.model_validate({})
     recover: bool = True
     seed: int = Field(0, ge=0)
     weights: Path | None = None

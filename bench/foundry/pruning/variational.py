@@ -80,15 +80,17 @@ def learned_importance(arm: Arm, network: Any) -> dict[str, Tensor]:
         for step in range(steps):
             ramp = min(1.0, (step + 1) / max(1, steps // 2))  # the prior enters slowly, or it silences everything
             optimiser.zero_grad()
-            fit = sum(loss_of(model, batch) for batch in batches(step))
-            prior = sum(
-                divergence(noise.log_alpha(module.parametrizations.weight.original))
-                for module, noise in noises.values()
-            )
+            fit = torch.stack([loss_of(model, batch) for batch in batches(step)]).sum()
+            prior = torch.stack(
+                [
+                    divergence(noise.log_alpha(module.parametrizations.weight.original))
+                    for module, noise in noises.values()
+                ]
+            ).sum()
             total = fit + ramp * weight_of_prior * prior
             if not torch.isfinite(total):
                 raise Incompatible(f"variational dropout diverged at step {step + 1}; lower recovery.learning_rates")
-            total.backward()
+            total.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
     found = {}
     with torch.no_grad():

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from bench.core.errors import Incompatible
 from bench.foundry.pruning.structured import is_transformer, prune_convolutions
-from bench.networks.backbones import ViTBackbone
 from bench.networks.reshaped import set_sizes
+from bench.networks.vit import ViTBackbone
 
 
 def slice_width(backbone: Any, share: float, images: dict[str, Tensor]) -> Any:
