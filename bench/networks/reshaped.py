@@ -43,6 +43,9 @@ class ShortenedBackbone(nn.Module):
             changes the number of channels or the stride.
     """
 
+    inner: Any
+    kept: tuple[int, ...]
+
     def __init__(self, inner: Any, kept: Sequence[int]) -> None:
         super().__init__()
         if isinstance(inner, ShortenedBackbone):
