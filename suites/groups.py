@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    # One suite of each kind of task.
+    # One suite per kind of task.
     "core": ("eurosat", "bigearthnet_v2", "fuel_moisture", "sen1floods11", "biomassters", "tree_crowns"),
-    # The datasets of the transfer study (arXiv 2606.13896) and of GeoSANE (arXiv 2603.23408) that there are.
+    # The datasets of the transfer study (arXiv 2606.13896) and of GeoSANE (arXiv 2603.23408) that have a suite here.
     "transfer": ("eurosat", "neuco_bench", "hls_burn_scars", "sen1floods11", "mados", "ai4smallfarms", "pastis"),
     "geosane": (
         *("eurosat", "resisc45", "fmow", "bigearthnet_v2", "so2sat", "dfc2020", "sen12flood", "cabuar"),
@@ -23,7 +23,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("cb_lc100cls_s3", "cb_lc100seg_s3", "cb_dfc2020_s1", "cb_dfc2020_s2", "cb_flood_s1", "cb_lcz_s2"),
         *("cb_biomass_s3", "cb_aq_no2_s5p", "cb_aq_o3_s5p"),
     ),
-    # GEO-Bench-2 and its capabilities, as its leaderboard's constants list them.
+    # GEO-Bench-2, and its capabilities as the constants of its leaderboard list them.
     "geobench2": (
         *("gb2_benv2", "gb2_biomassters", "gb2_burn_scars", "gb2_caffe", "gb2_cloudsen12", "gb2_dynamic_earthnet"),
         *("gb2_everwatch", "gb2_flair2", "gb2_forestnet", "gb2_fotw", "gb2_kuro_siwo", "gb2_nzcattle", "gb2_pastis"),

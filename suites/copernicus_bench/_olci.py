@@ -1,10 +1,10 @@
-"""Facts of Sentinel-3's Ocean and Land Colour Instrument, and of the land cover map its datasets are labelled from."""
+"""Facts of Sentinel-3's Ocean and Land Colour Instrument, and of the land-cover map that labels its datasets."""
 
 from __future__ import annotations
 
 from bench.core import Band
 
-# OLCI: centre in nanometres and radiance (W m-2 sr-1 um-1) of a stored count, as the publisher's readers state them.
+# OLCI: centre in nanometres and radiance (W m-2 sr-1 um-1) per stored count, as the publisher's readers state them.
 OLCI = (
     (400.0, 0.0139465), (412.5, 0.0133873), (442.5, 0.0121481), (490.0, 0.0115198), (510.0, 0.0100953),
     (560.0, 0.0123538), (620.0, 0.00879161), (665.0, 0.00876539), (673.75, 0.0095103), (681.25, 0.00773378),

@@ -1,4 +1,4 @@
-"""Datasets of Copernicus-Bench that two suites read: one publisher's folder, a sensor or a gas each."""
+"""Datasets of Copernicus-Bench that two suites share: one folder of files, and one suite per sensor or gas."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Literal
 from bench.core import Band
 from bench.core.errors import MissingData
 from suites.copernicus_bench._reader import DAY, IGNORED, Entry, Layout, read_flags
+from suites.reading import listed_path, listed_stem, read_lines
 from suites.reading.class_names import BIGEARTHNET, DFC2020, EUROSAT
-from suites.reading.files import read_lines
 
 RUN = 64
 YEAR = "2021-01-01_2021-12-31.tif"
@@ -20,14 +20,15 @@ def air_quality(gas: str, bands: tuple[Band, ...]) -> Layout:
     """Return the layout of the annual means of Sentinel-5P over Europe, ``no2`` or ``o3``."""
 
     def entries(directory: Path, split: str, task: str) -> list[Entry]:
+        listed = directory / f"{split}.csv"
         return [
             Entry(
                 id=place,
                 block=place,
-                images=((directory / "s5p_annual" / place / YEAR,),),
-                target=directory / "label_annual" / f"{place}.tif",
+                images=((listed_path(directory / "s5p_annual", place, listed) / YEAR,),),
+                target=listed_path(directory / "label_annual", f"{place}.tif", listed),
             )
-            for place in read_lines(directory / f"{split}.csv")
+            for place in read_lines(listed)
         ]
 
     return Layout(
@@ -37,7 +38,7 @@ def air_quality(gas: str, bands: tuple[Band, ...]) -> Layout:
         stored=bands,
         entries=entries,
         varies=True,
-        # A mean over the year: of the date only that is known.
+        # A mean over the year: only the year is known.
         day=r"^(\d{4})-01-01_",
     )
 
@@ -46,14 +47,16 @@ def bigearthnet(sensor: Literal["s1", "s2"], bands: tuple[Band, ...]) -> Layout:
     """Return the layout of the twentieth of BigEarthNet v2 for one of its sensors."""
 
     def entries(directory: Path, split: str, task: str) -> list[Entry]:
-        found = []
-        table = read_flags(directory / f"multilabel-{split}.csv", 2, len(BIGEARTHNET))
-        for (radar, optical), flags in table.items():
+        rows = []
+        table = directory / f"multilabel-{split}.csv"
+        for (radar, optical), flags in read_flags(table, 2, len(BIGEARTHNET)).items():
             # S2 names end in _<tile>_<column>_<row>_allbands; one name serves both sensors.
-            name = Path(optical).stem.removesuffix("_allbands")
-            image = directory / f"BigEarthNet-{sensor.upper()}-5%" / (radar if sensor == "s1" else optical)
-            found.append(Entry(id=name, block=name.split("_")[-3], images=((image,),), target=flags))
-        return found
+            name = listed_stem(optical, table).removesuffix("_allbands")
+            folder = directory / f"BigEarthNet-{sensor.upper()}-5%"
+            image = listed_path(folder, radar if sensor == "s1" else optical, table)
+            words = name.split("_")
+            rows.append(Entry(id=name, block=words[-3] if len(words) > 2 else name, images=((image,),), target=flags))
+        return rows
 
     return Layout(
         directory="bigearthnet_s1s2",
@@ -69,14 +72,16 @@ def eurosat(sensor: Literal["s1", "s2"], bands: tuple[Band, ...]) -> Layout:
     """Return the layout of EuroSAT for one of its sensors."""
 
     def entries(directory: Path, split: str, task: str) -> list[Entry]:
-        found = []
-        for line in read_lines(directory / f"eurosat-{split}.txt"):
-            name, kind = Path(line).stem, line.partition("_")[0]
+        rows = []
+        listed = directory / f"eurosat-{split}.txt"
+        for line in read_lines(listed):
+            name = listed_stem(line, listed)
+            kind = name.partition("_")[0]
             if kind not in EUROSAT:
-                raise MissingData(f"eurosat-{split}.txt: {kind!r} is no class of EuroSAT ({', '.join(EUROSAT)})")
+                raise MissingData(f"{listed}: {kind[:100]!r} is no class of EuroSAT ({', '.join(EUROSAT)})")
             image = directory / "all_imgs" / kind / f"{name}.tif"
-            found.append(Entry(id=name, block=name, images=((image,),), target=EUROSAT.index(kind)))
-        return found
+            rows.append(Entry(id=name, block=name, images=((image,),), target=EUROSAT.index(kind)))
+        return rows
 
     return Layout(
         directory=f"eurosat_{sensor}",
@@ -91,19 +96,20 @@ def dfc2020(sensor: Literal["s1", "s2"], bands: tuple[Band, ...]) -> Layout:
     """Return the layout of the 2020 Data Fusion Contest for one of its sensors."""
 
     def block(name: str) -> str:
-        """Return the run of 64 neighbouring numbers a patch belongs to; such runs are of one place."""
+        """Return the run of 64 successive numbers that a patch belongs to; a run shows one place."""
         stem, _, number = name.rpartition("_p")
-        return f"{stem}_{int(number) // RUN}" if number.isdigit() else name
+        return f"{stem}_{int(number) // RUN}" if number.isdecimal() else name
 
     def entries(directory: Path, split: str, task: str) -> list[Entry]:
+        listed = directory / f"dfc-{split}-new.csv"
         return [
             Entry(
                 id=name.removesuffix(".tif"),
                 block=block(name.removesuffix(".tif")),
-                images=((directory / sensor / name.replace("dfc", sensor),),),
-                target=directory / "dfc" / name,
+                images=((listed_path(directory / sensor, name.replace("dfc", sensor), listed),),),
+                target=listed_path(directory / "dfc", name, listed),
             )
-            for name in read_lines(directory / f"dfc-{split}-new.csv")
+            for name in read_lines(listed)
         ]
 
     ignored = dict.fromkeys((0, 3, 8), IGNORED)

@@ -1,7 +1,7 @@
-"""What the suites of Copernicus-Bench share: where its files lie, how rasters become samples, and the download.
+"""What the suites of Copernicus-Bench share: where the files lie, rasters read as samples, and the download.
 
-`Copernicus-Bench <https://github.com/zhu-xlab/Copernicus-FM/tree/main/Copernicus-Bench>`__ is 15 datasets of the
-Sentinels 1, 2, 3 and 5P (Wang et al. 2025, arXiv 2503.11849). Each lies in a folder of its own below
+`Copernicus-Bench <https://github.com/zhu-xlab/Copernicus-FM/tree/main/Copernicus-Bench>`__ consists of 15 datasets of
+the Sentinels 1, 2, 3 and 5P (Wang et al. 2025, arXiv 2503.11849). Each lies in its own folder below
 ``copernicus_bench/``, as its archive unpacks and as torchgeo's ``CopernicusBench`` reads it.
 """
 
@@ -15,9 +15,23 @@ from typing import TYPE_CHECKING, Any
 
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.core.errors import MissingData
-from suites.reading.archives import fetch_archive
-from suites.reading.files import locate, place_of, read_lines, read_raster, require_all, require_distinct
-from suites.reading.samples import Samples, by_sensor, check_request
+from suites.reading import (
+    Samples,
+    by_sensor,
+    check_request,
+    check_shape,
+    fetch_archive,
+    is_there,
+    listed_path,
+    locate,
+    place_of,
+    read_image,
+    read_lines,
+    read_raster,
+    reading,
+    require_all,
+    require_distinct,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,13 +46,13 @@ DAY = r"(\d{4})(\d{2})(\d{2})T\d{6}"
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One sample as listed.
+    """One sample as the publisher lists it.
 
     Attributes:
         id: unique over all splits.
         block: its resampling unit.
-        images: a date each, the files that hold its bands one after the other.
-        target: file of a mask or of values; otherwise the class or the multi-hot vector.
+        images: per date, the files that hold its bands one after the other.
+        target: file of a mask or of values; for other tasks the class or the multi-hot vector.
     """
 
     id: str
@@ -52,15 +66,15 @@ class Layout:
     """How one dataset lies on disk.
 
     Attributes:
-        directory: below ``copernicus_bench/``.
-        lists: name of a split's list in it, ``{}`` standing for the split.
-        archive: path of its archive on the publisher's host, and MD5.
+        directory: folder of the dataset below ``copernicus_bench/``.
+        lists: file name of a split's list in it, with ``{}`` for the split.
+        archive: path of its archive on the publisher's host, and its MD5.
         stored: bands of an image in the order of its files.
-        entries: (directory, split, task) -> what the split's list holds.
-        scale: of each stored band, factor from stored to declared unit; empty for 1.
+        entries: (directory, split, task) -> samples that the split's list holds.
+        scale: per stored band, factor from stored to declared unit; empty for 1.
         codes: task -> stored mask code -> class, or -1 for what is ignored.
-        varies: images and targets differ a little in size and are brought to the suite's.
-        placed: the georeference is that of the image.
+        varies: whether images and targets differ a little in size and are resized to the suite's size.
+        placed: whether the images carry their place.
         day: pattern of the date (year, month, day, or the first of them) in the name of an image file.
     """
 
@@ -77,50 +91,65 @@ class Layout:
 
 
 def static_entries(directory: Path, split: str, targets: str, block: Callable[[str], str]) -> list[Entry]:
-    """Return what ``static_fnames-<split>.csv`` lists: of each place (its id) the one image of the benchmark.
+    """Return the samples of ``static_fnames-<split>.csv``: per place (its id) the one image of the benchmark.
 
     Args:
-        directory: of the dataset.
-        split: of it.
-        targets: folder of the targets, a GeoTIFF a place.
+        directory: folder of the dataset.
+        split: name of the split.
+        targets: folder of the targets, one GeoTIFF per place.
         block: place -> resampling unit.
+
+    Raises:
+        MissingData: if the list is absent or damaged.
     """
+    listed = directory / f"static_fnames-{split}.csv"
     entries = []
-    for line in read_lines(directory / f"static_fnames-{split}.csv"):
+    for line in read_lines(listed):
         place, comma, file = line.partition(",")
         if not comma:
-            raise MissingData(f"{directory / f'static_fnames-{split}.csv'}: {line!r} is not <place>,<file>; replace it")
-        image = directory / "s3_olci" / place / file
-        target = directory / targets / f"{place}.tif"
+            raise MissingData(f"{listed}: {line[:100]!r} is not <place>,<file>; replace it")
+        image = listed_path(directory / "s3_olci", f"{place}/{file}", listed)
+        target = listed_path(directory / targets, f"{place}.tif", listed)
         entries.append(Entry(id=place, block=block(place), images=((image,),), target=target))
     return entries
 
 
 def read_flags(path: Path, names: int, classes: int) -> dict[tuple[str, ...], np.ndarray]:
-    """Return the first `names` columns of a CSV with a header -> the multi-hot vector in the columns after them.
+    """Return the multi-hot vectors of a CSV with a header.
+
+    Args:
+        path: the file.
+        names: number of columns that hold names.
+        classes: number of columns with flags of 0 and 1 after them.
+
+    Returns:
+        The names of a row -> its flags, (classes,) int64.
 
     Raises:
-        MissingData: if a row has another length or a flag is neither 0 nor 1, or a name is listed twice.
+        MissingData: if the file is absent or damaged, a row has another length, a flag is neither 0 nor 1, or a row is
+            listed twice.
     """
     import csv
 
     import numpy as np
 
-    found: dict[tuple[str, ...], np.ndarray] = {}
-    for number, row in enumerate(list(csv.reader(read_lines(path)))[1:], start=2):
-        flags = row[names:]
-        if len(flags) != classes or not set(flags) <= {"0", "1"}:
+    with reading(path, "a CSV file"):
+        rows = list(csv.reader(read_lines(path)))[1:]
+    flags: dict[tuple[str, ...], np.ndarray] = {}
+    for number, row in enumerate(rows, start=2):
+        values = row[names:]
+        if len(values) != classes or not set(values) <= {"0", "1"}:
             raise MissingData(
                 f"{path}, line {number}: expected {names} names and {classes} flags of 0 or 1; replace it"
             )
-        if tuple(row[:names]) in found:
+        if tuple(row[:names]) in flags:
             raise MissingData(f"{path}, line {number}: {row[0]} is listed twice; replace it")
-        found[tuple(row[:names])] = np.array(flags).astype(np.int64)
-    return found
+        flags[tuple(row[:names])] = np.array(values).astype(np.int64)
+    return flags
 
 
 def _fitted(values: np.ndarray, size: tuple[int, int], path: Path, *, smooth: bool) -> np.ndarray:
-    """Return (C, H, W) brought to `size`: cubic, as the publisher does with images, or the nearest value."""
+    """Return (C, H, W) resized to `size`: cubic, as the publisher does with images, or by the nearest pixel."""
     import numpy as np
 
     tall, wide = values.shape[1:]
@@ -131,26 +160,26 @@ def _fitted(values: np.ndarray, size: tuple[int, int], path: Path, *, smooth: bo
     if smooth:
         import torch
 
-        # The same kernel and pixel centres as the publisher's; what touches no data is no data.
+        # The same kernel and pixel centres as the publisher's; pixels that touch no-data become no-data.
         tensor = torch.from_numpy(np.ascontiguousarray(values))[None]
         fitted: np.ndarray = torch.nn.functional.interpolate(tensor, size=size, mode="bicubic")[0].numpy()
         return fitted
-    # By the centres of pixels; the publisher's library takes the corners, which is up to half a pixel off.
+    # By the centres of pixels; the publisher's library takes the corners, which is off by up to half a pixel.
     rows = ((np.arange(size[0]) + 0.5) * tall / size[0]).astype(np.int64)
     columns = ((np.arange(size[1]) + 0.5) * wide / size[1]).astype(np.int64)
     nearest: np.ndarray = values[:, rows][:, :, columns]
     return nearest
 
 
-def _raster(path: Path, bands: int, size: tuple[int, int], *, varies: bool) -> np.ndarray:
-    values = read_raster(path, None if varies else (bands, *size))
-    if len(values) != bands:
-        raise MissingData(f"{path} has {len(values)} bands, expected {bands}; replace it by the published file")
+def _raster(path: Path, bands: int, size: tuple[int, int], *, varies: bool, declared: bool = False) -> np.ndarray:
+    """Return (bands, H, W) as stored, or as float32 with NaN where the file declares no data."""
+    values = (read_image if declared else read_raster)(path, None if varies else (bands, *size))
+    check_shape(path, values.shape, (bands, -1, -1))
     return values
 
 
 def _mask(path: Path, size: tuple[int, int], codes: Mapping[int, int], *, varies: bool) -> np.ndarray:
-    """Return a mask's classes, once its codes are known to be of the dataset."""
+    """Return the classes of a mask, after checking that its codes are the dataset's."""
     import numpy as np
 
     stored = _raster(path, 1, size, varies=varies)
@@ -163,19 +192,19 @@ def _mask(path: Path, size: tuple[int, int], codes: Mapping[int, int], *, varies
 
 
 def _values(path: Path, size: tuple[int, int], *, varies: bool) -> np.ndarray:
-    """Return a map of values, NaN where it has none (the publisher marks that by infinities and +-1e30 alike)."""
+    """Return a map of values, NaN where there is none (the publisher marks that by infinities and by +-1e30)."""
     import numpy as np
 
-    stored = _raster(path, 1, size, varies=varies).astype(np.float32)
+    stored = _raster(path, 1, size, varies=varies, declared=True).copy()
     stored[~(np.abs(stored) <= 1e10)] = np.nan
     values: np.ndarray = _fitted(stored, size, path, smooth=False)[0]
     return values
 
 
 def _place(paths: Sequence[Path]) -> tuple[float, float] | None:
-    """Return longitude and latitude of the image's middle, once image and label are known to be of one place."""
+    """Return longitude and latitude of the image's centre, after checking that image and label share a place."""
     where = place_of(*paths)
-    # Some swaths across the date line count on beyond 180 degrees.
+    # The longitudes of some swaths across the date line exceed 180 degrees.
     return ((where[0] + 180) % 360 - 180, where[1]) if where else None
 
 
@@ -183,10 +212,13 @@ def _image(files: Sequence[Path], layout: Layout, size: tuple[int, int], columns
     """Return the wanted bands of one date as float32 (C, H, W) in the declared unit, NaN where there is no data."""
     import numpy as np
 
-    each = len(layout.stored) // len(files)
-    values = np.concatenate([_raster(file, each, size, varies=layout.varies) for file in files])
+    each, optical = len(layout.stored) // len(files), layout.stored[0].sensor == "s2"
+    rasters = [_raster(file, each, size, varies=layout.varies, declared=not optical) for file in files]
+    for file, raster in zip(files, rasters, strict=True):
+        check_shape(file, raster.shape, rasters[0].shape)
+    values = np.concatenate(rasters)
     picked: np.ndarray = values[list(columns)].astype(np.float32)
-    if layout.stored[0].sensor == "s2":
+    if optical:
         picked[:, (values == 0).all(axis=0)] = np.nan
     if layout.scale:
         picked *= np.array([layout.scale[column] for column in columns], np.float32)[:, None, None]
@@ -194,14 +226,15 @@ def _image(files: Sequence[Path], layout: Layout, size: tuple[int, int], columns
 
 
 def _day(file: Path, pattern: str) -> tuple[int, int, int]:
-    found = re.search(pattern, file.name) if pattern else None
-    parts = [int(part) for part in found.groups()] if found else []
+    """Return year, month and day that a file name states, -1 for what it does not."""
+    match = re.search(pattern, file.name) if pattern else None
+    parts = [int(part) for part in match.groups()] if match else []
     year, month, day = [*parts, -1, -1, -1][:3]
     return year, month, day
 
 
 def _reader(suite: Suite, layout: Layout, task: Task) -> Callable[[Entry], Any]:
-    """Return entry -> target."""
+    """Return a function that reads the target of an entry."""
     if task.kind in ("segmentation", "change"):
         codes = (layout.codes or {})[task.name]
         return lambda entry: _mask(entry.target, suite.image_size, codes, varies=layout.varies)
@@ -211,7 +244,7 @@ def _reader(suite: Suite, layout: Layout, task: Task) -> Callable[[Entry], Any]:
 
 
 def _summary(task: Task, target: Any) -> Any:
-    """Return what `targets` says of one target."""
+    """Return the row of `bench.core.Split.targets` for one target."""
     import numpy as np
 
     if task.kind in ("segmentation", "change"):
@@ -222,21 +255,26 @@ def _summary(task: Task, target: Any) -> Any:
 
 
 def opened(suite: Suite, layout: Layout, root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Samples:
-    """Return an opened split of a dataset; see `bench.core.Suite.open`."""
+    """Return an opened split of a dataset; see `bench.core.Suite.open`.
+
+    Raises:
+        UnknownName: if the suite has no such task, split or band.
+        MissingData: if a file is absent or damaged, or a sample is listed twice.
+    """
     import numpy as np
 
-    found = check_request(suite, task, split, bands)
+    asked = check_request(suite, task, split, bands)
     names = {name: layout.lists.format(name) for name in SPLITS}
     markers = [f"{layout.directory}/{name}" for name in names.values()]
     directory = locate(suite.name, root, FOLDER, markers, "get it with download=true") / layout.directory
-    present = [name for name in SPLITS if name == split or (directory / names[name]).exists()]
+    present = [name for name in SPLITS if name == split or is_there(directory / names[name])]
     listed = {name: layout.entries(directory, name, task) for name in present}
     require_distinct(suite.name, {name: [entry.id for entry in entries] for name, entries in listed.items()})
     entries = listed[split]
     require_all([file for entry in entries for date in entry.images for file in date], suite.name, names[split])
     require_all([entry.target for entry in entries if isinstance(entry.target, Path)], suite.name, names[split])
     [(sensor, columns)] = by_sensor(bands, [band.name for band in layout.stored]).items()
-    target_of = _reader(suite, layout, found)
+    target_of = _reader(suite, layout, asked)
 
     def read(index: int) -> Sample:
         entry = entries[index]
@@ -250,8 +288,8 @@ def opened(suite: Suite, layout: Layout, root: Path, task: str, split: str, band
         )
 
     def read_targets() -> np.ndarray:
-        kind = np.float32 if found.kind == "dense_regression" else np.int64
-        return np.array([_summary(found, target_of(entry)) for entry in entries], kind)
+        kind = np.float32 if asked.kind == "dense_regression" else np.int64
+        return np.array([_summary(asked, target_of(entry)) for entry in entries], kind)
 
     return Samples(
         ids=[entry.id for entry in entries],
@@ -262,7 +300,11 @@ def opened(suite: Suite, layout: Layout, root: Path, task: str, split: str, band
 
 
 def fetched(layout: Layout, root: Path, fetch: Fetch) -> None:
-    """Put a dataset's archive below ``root/copernicus_bench`` and unpack it there."""
+    """Put the archive of a dataset below ``root/copernicus_bench`` and unpack it there.
+
+    Raises:
+        MissingData: if the archive is damaged.
+    """
     folder, (path, md5) = root / FOLDER, layout.archive
     if not (folder / Path(layout.directory).parts[0]).exists():
         fetch_archive(fetch, HOST + path, folder / Path(path).name, folder, md5=md5)

@@ -1,18 +1,18 @@
 """Copernicus-Bench AQ-O3-S5P: ozone near the ground from Sentinel-5P columns, in torchgeo's layout.
 
-Sentinel-5P's total O3 column with the European Environment Agency's air quality maps of 2021
-below it, new in `Copernicus-Bench <https://github.com/zhu-xlab/Copernicus-FM/tree/main/Copernicus-Bench>`__.
+Sentinel-5P's total O3 column with the European Environment Agency's air quality maps of 2021 as
+labels, new in `Copernicus-Bench <https://github.com/zhu-xlab/Copernicus-FM/tree/main/Copernicus-Bench>`__.
 
 Dataset format, below ``copernicus_bench/airquality_s5p/o3/``:
 
 * ``s5p_annual/<place>/2021-01-01_2021-12-31.tif``: total O3 column in mol/m2, float32, about 56 x 56 at 1 km, NaN
-  where there is none. ``s5p_seasonal``, four of them, is not read
+  where there is none. ``s5p_seasonal``, four images per place, is not read
 * ``label_annual/<place>.tif``: SOMO35 ozone, µg/m³·day, float32, the same size; infinite or beyond 1e10 is no
   value (NaN here)
-* ``{train,val,test}.csv``: places, a line each
+* ``{train,val,test}.csv``: places, one per line
 
-Images and targets vary a little in size and are brought to 56 x 56 as the publisher does, images by cubic
-interpolation, targets by the nearest pixel.
+Images and targets vary a little in size and are resized to 56 x 56 as by the publisher: images by cubic interpolation,
+targets by the nearest pixel.
 
 Dataset classes: none; the target is a map of values.
 
@@ -28,7 +28,7 @@ from pathlib import Path
 from bench.core import Band, Fetch, Suite, Task
 from suites.copernicus_bench._pairs import air_quality
 from suites.copernicus_bench._reader import FOLDER, HOST, PAPER, fetched, opened
-from suites.reading.samples import Samples
+from suites.reading import Samples
 
 BANDS = (Band(name="s5p.o3", unit="mol_m2", gsd_m=1000.0),)
 LAYOUT = air_quality("o3", BANDS)
@@ -60,7 +60,7 @@ SUITE = Suite(
     url=HOST,
     folder=FOLDER,
     notes="The mean image of 2021, one band; labels are a map interpolated from stations. That the values are SOMO35 "
-    "in µg/m³·day is read from torchgeo's account and their mean of 4,654; the publisher states no unit.",
+    "in µg/m³·day is inferred from torchgeo's description and their mean of 4,654; the publisher states no unit.",
     open=open_split,
     download=download,
 )

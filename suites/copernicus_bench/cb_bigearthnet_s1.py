@@ -6,8 +6,8 @@ A twentieth of `BigEarthNet v2.0 <https://bigearth.net/>`__, as
 Dataset format, below ``copernicus_bench/bigearthnet_s1s2/``:
 
 * ``BigEarthNet-S1-5%/<scene>/<patch>/<patch>_allbands.tif``: VV, VH backscatter in dB, float32, 120 x 120 at 10 m
-* ``multilabel-{train,val,test}.csv``: a header; then the path of the Sentinel-1 file, that of the Sentinel-2 file, and
-  19 flags
+* ``multilabel-{train,val,test}.csv``: a header; per row the path of the Sentinel-1 file, that of the Sentinel-2 file,
+  and 19 flags
 
 Dataset classes: see `CLASSES`, in torchgeo's order; a patch has one or more.
 
@@ -25,8 +25,8 @@ from bench.core import Band, Fetch, Suite, Task
 from bench.core.sensors import sentinel1_bands
 from suites.copernicus_bench._pairs import bigearthnet
 from suites.copernicus_bench._reader import FOLDER, HOST, PAPER, fetched, opened
+from suites.reading import Samples
 from suites.reading.class_names import BIGEARTHNET as CLASSES
-from suites.reading.samples import Samples
 
 BANDS = sentinel1_bands()
 LAYOUT = bigearthnet("s1", BANDS)
@@ -57,7 +57,7 @@ SUITE = Suite(
     citation=f"{PAPER}; Clasen et al., reBEN: Refined BigEarthNet, arXiv 2407.03653",
     url=HOST,
     folder=FOLDER,
-    notes="A twentieth of BigEarthNet v2 (suite bigearthnet_v2 is the whole); intervals resample Sentinel-2 tiles.",
+    notes="A twentieth of BigEarthNet v2 (suite bigearthnet_v2 has all of it); intervals resample Sentinel-2 tiles.",
     open=open_split,
     download=download,
 )

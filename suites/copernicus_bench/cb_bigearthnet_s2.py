@@ -7,8 +7,8 @@ Dataset format, below ``copernicus_bench/bigearthnet_s1s2/``:
 
 * ``BigEarthNet-S2-5%/<scene>/<patch>/<patch>_allbands.tif``: 12 bands B01 ... B08, B8A, B09, B11, B12, uint16,
   bottom-of-atmosphere reflectance x 10000, all at 120 x 120 and 10 m; 0 in every band is no data (NaN here)
-* ``multilabel-{train,val,test}.csv``: a header; then the path of the Sentinel-1 file, that of the Sentinel-2 file, and
-  19 flags
+* ``multilabel-{train,val,test}.csv``: a header; per row the path of the Sentinel-1 file, that of the Sentinel-2 file,
+  and 19 flags
 
 Dataset classes: see `CLASSES`, in torchgeo's order; a patch has one or more.
 
@@ -26,8 +26,8 @@ from bench.core import Band, Fetch, Suite, Task
 from bench.core.sensors import sentinel2_bands
 from suites.copernicus_bench._pairs import bigearthnet
 from suites.copernicus_bench._reader import FOLDER, HOST, PAPER, fetched, opened
+from suites.reading import Samples
 from suites.reading.class_names import BIGEARTHNET as CLASSES
-from suites.reading.samples import Samples
 
 BANDS = sentinel2_bands("b01 b02 b03 b04 b05 b06 b07 b08 b8a b09 b11 b12")
 LAYOUT = bigearthnet("s2", BANDS)
@@ -58,7 +58,7 @@ SUITE = Suite(
     citation=f"{PAPER}; Clasen et al., reBEN: Refined BigEarthNet, arXiv 2407.03653",
     url=HOST,
     folder=FOLDER,
-    notes="A twentieth of BigEarthNet v2 (suite bigearthnet_v2 is the whole); intervals resample Sentinel-2 tiles.",
+    notes="A twentieth of BigEarthNet v2 (suite bigearthnet_v2 has all of it); intervals resample Sentinel-2 tiles.",
     open=open_split,
     download=download,
 )

@@ -1,18 +1,18 @@
 """Copernicus-Bench Biomass-S3: above-ground biomass from Sentinel-3 OLCI images, in torchgeo's layout.
 
 OLCI images with the `ESA CCI biomass <https://catalogue.ceda.ac.uk/uuid/02e1b18071ad45a19b4d3e8adafa2817/>`__ map of
-2020 below them, new in
+2020 as labels, new in
 `Copernicus-Bench <https://github.com/zhu-xlab/Copernicus-FM/tree/main/Copernicus-Bench>`__.
 
 Dataset format, below ``copernicus_bench/biomass_s3/``:
 
-* ``s3_olci/<place>/S3{A,B}_<start>_<end>.tif``: one to four images a place, 21 bands Oa01 to Oa21, float32 counts,
+* ``s3_olci/<place>/S3{A,B}_<start>_<end>.tif``: one to four images per place, 21 bands Oa01 to Oa21, float32 counts,
   about 96 x 96 at 300 m, NaN where there is no data
 * ``biomass/<place>.tif``: above-ground biomass in t/ha, uint16, about 288 x 288 at 100 m
 * ``static_fnames-{train,val,test}.csv``: place and the file of the one image that the benchmark uses, no header
 
-Both are brought to 288 x 288, images by cubic interpolation as the publisher does, biomass by the nearest pixel (the
-publisher: cubic); counts times its factor of each band are radiance in W m-2 sr-1 um-1.
+Both are resized to 288 x 288: images by cubic interpolation as by the publisher, biomass by the nearest pixel (the
+publisher: cubic). Counts times the publisher's factor of each band are radiance in W m-2 sr-1 um-1.
 
 Dataset classes: none; the target is a map of values.
 
@@ -29,11 +29,11 @@ from pathlib import Path
 from bench.core import Band, Fetch, Suite, Task
 from suites.copernicus_bench._olci import COUNTS, SENTINEL3
 from suites.copernicus_bench._reader import DAY, FOLDER, HOST, PAPER, Entry, Layout, fetched, opened, static_entries
-from suites.reading.samples import Samples
+from suites.reading import Samples
 
 
 def _entries(directory: Path, split: str, task: str) -> list[Entry]:
-    # Places are patches of the map's tiles of ten degrees: S30E140_ESACCI-BIOMASS-..._<row>_<column>.
+    # Places are patches of the map's ten-degree tiles: S30E140_ESACCI-BIOMASS-..._<row>_<column>.
     return static_entries(directory, split, "biomass", lambda place: place.partition("_")[0])
 
 
@@ -74,8 +74,9 @@ SUITE = Suite(
     citation=f"{PAPER}; ESA CCI biomass, https://catalogue.ceda.ac.uk/uuid/02e1b18071ad45a19b4d3e8adafa2817",
     url=HOST,
     folder=FOLDER,
-    notes="Labels are a map product at 100 m. Of one to four images a place the one the benchmark uses is read, fed at "
-    "100 m; biomass is resized by the nearest pixel, by the publisher cubically; intervals resample map tiles.",
+    notes="Labels are a map product at 100 m. Of one to four images per place the one the benchmark uses is read, "
+    "resampled to 100 m; biomass is resized by the nearest pixel, by the publisher cubically; intervals resample map "
+    "tiles.",
     open=open_split,
     download=download,
 )

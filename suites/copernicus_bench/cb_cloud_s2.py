@@ -8,7 +8,7 @@ Dataset format, below ``copernicus_bench/cloud_s2/``:
 * ``s2_toa/ROI_<roi>__<product>.tif``: 13 bands, uint16, top-of-atmosphere reflectance x 10000, 512 x 512 at 10 m; 0 in
   every band is no data (NaN here)
 * ``cloud/ROI_<roi>__<product>.tif``: uint8; 0 clear, 1 thick cloud, 2 thin cloud, 3 cloud shadow
-* ``{train,val,test}.csv``: names without ``.tif``, a line each
+* ``{train,val,test}.csv``: names without ``.tif``, one per line
 
 Dataset classes: clear, thick cloud, thin cloud, cloud shadow.
 
@@ -25,22 +25,22 @@ from pathlib import Path
 from bench.core import Band, Fetch, Suite, Task
 from bench.core.sensors import sentinel2_bands
 from suites.copernicus_bench._reader import DAY, FOLDER, HOST, PAPER, Entry, Layout, fetched, opened
+from suites.reading import Samples, listed_path, read_lines
 from suites.reading.class_names import CLOUDS as CLASSES
-from suites.reading.files import read_lines
-from suites.reading.samples import Samples
 
 BANDS = sentinel2_bands("b01 b02 b03 b04 b05 b06 b07 b08 b8a b09 b10 b11 b12")
 
 
 def _entries(directory: Path, split: str, task: str) -> list[Entry]:
+    listed = directory / f"{split}.csv"
     return [
         Entry(
             id=name,
             block=name.partition("__")[0],
-            images=((directory / "s2_toa" / f"{name}.tif",),),
-            target=directory / "cloud" / f"{name}.tif",
+            images=((listed_path(directory / "s2_toa", f"{name}.tif", listed),),),
+            target=listed_path(directory / "cloud", f"{name}.tif", listed),
         )
-        for name in read_lines(directory / f"{split}.csv")
+        for name in read_lines(listed)
     ]
 
 

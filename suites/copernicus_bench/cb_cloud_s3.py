@@ -6,13 +6,13 @@ Chips of raw OLCI scenes with labels of the IdePix algorithm, new in
 Dataset format, below ``copernicus_bench/cloud_s3/``:
 
 * ``s3_olci/<product>_<row>_<column>.tif``: 21 bands Oa01 to Oa21, float32 counts, 256 x 256 at 300 m, NaN where there
-  is no data; times the publisher's factor of each band they are radiance in W m-2 sr-1 um-1, as given here
+  is no data; multiplied here by the publisher's factor of each band, which gives radiance in W m-2 sr-1 um-1
 * ``cloud_multi/<same name>``: uint8; 0 invalid, 1 clear, 2 cloud ambiguous, 3 cloud sure, 4 cloud shadow, 5 snow or ice
 * ``cloud_binary/<same name>``: uint8; 0 invalid, 1 clear, 2 cloud
-* ``{train,val,test}.csv``: file names, a line each
+* ``{train,val,test}.csv``: file names, one per line
 
-Dataset classes: task ``cloud`` has five, task ``cloud_binary`` two. Invalid pixels (0, or 255 as torchgeo's own samples
-have it) are neither trained on nor scored. What 2 and 3 mean is torchgeo's account; the publisher's reader names them
+Dataset classes: task ``cloud`` has five, task ``cloud_binary`` two. Invalid pixels (0, or 255 in torchgeo's own
+samples) are neither trained on nor scored. The meaning of 2 and 3 follows torchgeo; the publisher's reader names them
 the other way round.
 
 The publisher's splits: 1,197 / 399 / 399.
@@ -27,8 +27,7 @@ from pathlib import Path
 from bench.core import Band, Fetch, Suite, Task
 from suites.copernicus_bench._olci import COUNTS, SENTINEL3
 from suites.copernicus_bench._reader import DAY, FOLDER, HOST, IGNORED, PAPER, Entry, Layout, fetched, opened
-from suites.reading.files import read_lines
-from suites.reading.samples import Samples
+from suites.reading import Samples, listed_path, read_lines
 
 CLASSES = {
     "cloud": ("clear", "cloud ambiguous", "cloud sure", "cloud shadow", "snow or ice"),
@@ -38,15 +37,16 @@ LABELS = {"cloud": "cloud_multi", "cloud_binary": "cloud_binary"}
 
 
 def _entries(directory: Path, split: str, task: str) -> list[Entry]:
+    listed = directory / f"{split}.csv"
     return [
         Entry(
             id=name.removesuffix(".tif"),
-            # What comes before row and column is the scene.
+            # The scene is the name without row and column.
             block=name.removesuffix(".tif").rsplit("_", 2)[0],
-            images=((directory / "s3_olci" / name,),),
-            target=directory / LABELS[task] / name,
+            images=((listed_path(directory / "s3_olci", name, listed),),),
+            target=listed_path(directory / LABELS[task], name, listed),
         )
-        for name in read_lines(directory / f"{split}.csv")
+        for name in read_lines(listed)
     ]
 
 
@@ -93,8 +93,9 @@ SUITE = Suite(
     citation=PAPER,
     url=HOST,
     folder=FOLDER,
-    notes="Labels are an algorithm's (IdePix), not people's. Counts become radiance by the publisher's factors. "
-    "Sources disagree on which of codes 2 and 3 is the sure cloud; invalid pixels ignored; intervals resample scenes.",
+    notes="Labels are made by an algorithm (IdePix), not by people. Counts become radiance by the publisher's factors. "
+    "Sources disagree on which of codes 2 and 3 is the sure cloud; invalid pixels are ignored; intervals resample "
+    "scenes.",
     open=open_split,
     download=download,
 )

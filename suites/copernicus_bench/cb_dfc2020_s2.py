@@ -8,12 +8,12 @@ Dataset format, below ``copernicus_bench/dfc2020_s1s2/``:
 * ``s2/ROIs0000_<role>_s2_0_p<n>.tif``: 13 bands, uint16, top-of-atmosphere reflectance x 10000, 256 x 256 at 10 m; 0 in
   every band is no data (NaN here)
 * ``dfc/ROIs0000_<role>_dfc_0_p<n>.tif``: simplified IGBP codes
-* ``dfc-{train,val,test}-new.csv``: names of the label files, a line each
+* ``dfc-{train,val,test}-new.csv``: names of the label files, one per line
 
 Dataset classes: forest (1), shrubland (2), grassland (4), wetland (5), cropland (6), urban (7), barren (9), water (10).
 Savanna (3), snow and ice (8) and 0 are neither trained on nor scored, as in the benchmark (torchgeo keeps all codes).
 
-The benchmark's own splits: 3,156 / 986 / 986. They are not those of suite dfc2020.
+The benchmark's own splits: 3,156 / 986 / 986. They differ from those of suite dfc2020.
 
 If you use this dataset, please cite https://arxiv.org/abs/2503.11849 and https://doi.org/10.21227/rha7-m332. Licence:
 CC BY 4.0.
@@ -27,8 +27,8 @@ from bench.core import Band, Fetch, Suite, Task
 from bench.core.sensors import sentinel2_bands
 from suites.copernicus_bench._pairs import dfc2020
 from suites.copernicus_bench._reader import FOLDER, HOST, IGNORED, PAPER, fetched, opened
+from suites.reading import Samples
 from suites.reading.class_names import DFC2020 as CLASSES
-from suites.reading.samples import Samples
 
 BANDS = sentinel2_bands("b01 b02 b03 b04 b05 b06 b07 b08 b8a b09 b10 b11 b12")
 LAYOUT = dfc2020("s2", BANDS)

@@ -6,7 +6,7 @@
 Dataset format, below ``copernicus_bench/eurosat_s1/``:
 
 * ``all_imgs/<Class>/<Class>_<n>.tif``: VV, VH backscatter in dB, float32, 64 x 64 at 10 m
-* ``eurosat-{train,val,test}.txt``: names ending in ``.jpg``, a line each
+* ``eurosat-{train,val,test}.txt``: names ending in ``.jpg``, one per line
 
 Dataset classes: AnnualCrop, Forest, HerbaceousVegetation, Highway, Industrial, Pasture, PermanentCrop, Residential,
 River, SeaLake (in alphabetical order, as the publisher codes them; torchgeo's order differs).
@@ -26,8 +26,8 @@ from bench.core import Band, Fetch, Suite, Task
 from bench.core.sensors import sentinel1_bands
 from suites.copernicus_bench._pairs import eurosat
 from suites.copernicus_bench._reader import FOLDER, HOST, PAPER, fetched, opened
+from suites.reading import Samples
 from suites.reading.class_names import EUROSAT as CLASSES
-from suites.reading.samples import Samples
 
 BANDS = sentinel1_bands()
 LAYOUT = eurosat("s1", BANDS)
@@ -58,8 +58,8 @@ SUITE = Suite(
     citation=f"{PAPER}; Wang et al., EuroSAT-SAR, IEEE JSTARS 2024, doi:10.1109/JSTARS.2024.3493237",
     url=HOST,
     folder=FOLDER,
-    notes="That values are dB is read from the publisher's statistics (means -12.5 and -20.2); random, not spatially "
-    "blocked, splits.",
+    notes="That values are in dB is inferred from the publisher's statistics (means -12.5 and -20.2). Splits are "
+    "random, not spatially blocked.",
     open=open_split,
     download=download,
 )

@@ -2,13 +2,13 @@
 
 `EuroSAT <https://github.com/phelber/EuroSAT>`__ as
 `Copernicus-Bench <https://github.com/zhu-xlab/Copernicus-FM/tree/main/Copernicus-Bench>`__ publishes it: the images and
-splits of `suites.datasets.eurosat` in folders of its own.
+splits of `suites.datasets.eurosat` in other folders.
 
 Dataset format, below ``copernicus_bench/eurosat_s2/``:
 
 * ``all_imgs/<Class>/<Class>_<n>.tif``: 13 x 64 x 64 uint16, top-of-atmosphere reflectance x 10000, at 10 m; bands B01
   ... B08, B09, B10, B11, B12, B8A in that order
-* ``eurosat-{train,val,test}.txt``: names ending in ``.jpg``, a line each
+* ``eurosat-{train,val,test}.txt``: names ending in ``.jpg``, one per line
 
 Dataset classes: AnnualCrop, Forest, HerbaceousVegetation, Highway, Industrial, Pasture, PermanentCrop, Residential,
 River, SeaLake (in alphabetical order, as the publisher codes them; torchgeo's order differs).
@@ -28,8 +28,8 @@ from bench.core import Band, Fetch, Suite, Task
 from bench.core.sensors import sentinel2_bands
 from suites.copernicus_bench._pairs import eurosat
 from suites.copernicus_bench._reader import FOLDER, HOST, PAPER, fetched, opened
+from suites.reading import Samples
 from suites.reading.class_names import EUROSAT as CLASSES
-from suites.reading.samples import Samples
 
 # As stored: band 8A comes last.
 ON_DISK = sentinel2_bands("b01 b02 b03 b04 b05 b06 b07 b08 b09 b10 b11 b12 b8a")
@@ -62,7 +62,8 @@ SUITE = Suite(
     citation=f"{PAPER}; Helber et al., EuroSAT, IEEE JSTARS 2019, doi:10.1109/JSTARS.2019.2918242",
     url=HOST,
     folder=FOLDER,
-    notes="The images and splits of suite eurosat, packed by Copernicus-Bench; random, not spatially blocked, splits.",
+    notes="The images and splits of suite eurosat, packed by Copernicus-Bench. Splits are random, not spatially "
+    "blocked.",
     open=open_split,
     download=download,
 )

@@ -10,11 +10,11 @@ Dataset format, below ``copernicus_bench/flood_s1/``:
   read
 * ``data/<event>/<area>/<patch>/MK0_MLU_<event>_<area>_<yyyymmdd>.tif``: uint8; 0 no water, 1 permanent water, 2 flood,
   3 outside the mapped area (ignored)
-* ``grid_dict_{train,val,test}.json``: patch -> ``path`` below ``data/``, and more
+* ``grid_dict_{train,val,test}.json``: patch -> ``path`` below ``data/``, and further facts
 
 Dataset classes: no water, permanent water, flood.
 
-The publisher's splits: 3,000 / 1,000 / 1,000, here in the order of the patches' names, as torchgeo has them.
+The publisher's splits: 3,000 / 1,000 / 1,000, here in the order of the patches' names, as in torchgeo.
 
 If you use this dataset, please cite https://arxiv.org/abs/2503.11849 and https://arxiv.org/abs/2311.12056. Licence:
 MIT, as the publisher's table states.
@@ -22,33 +22,30 @@ MIT, as the publisher's table states.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from bench.core import Band, Fetch, Suite, Task
-from bench.core.errors import MissingData
 from bench.core.sensors import sentinel1_bands
 from suites.copernicus_bench._reader import FOLDER, HOST, IGNORED, PAPER, Entry, Layout, fetched, opened
-from suites.reading.samples import Samples
+from suites.reading import Samples, listed_path, read_json, reading
 
 BANDS = sentinel1_bands("power")
 CLASSES = ("no water", "permanent water", "flood")
 
 
 def _file(folder: Path, names: list[str], start: str) -> Path:
-    """Return the file whose name starts so; where there is none, a path that says which is absent."""
+    """Return the file whose name begins with `start`; without one, a path whose name shows what is absent."""
     return folder / next((name for name in names if name.startswith(start) and name.endswith(".tif")), f"{start}*.tif")
 
 
 def _entries(directory: Path, split: str, task: str) -> list[Entry]:
     listed = directory / f"grid_dict_{split}.json"
-    try:
-        places = {str(name): str(facts["path"]) for name, facts in json.loads(listed.read_text()).items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise MissingData(f"cannot read {listed}: {error!r}; download it again") from error
+    content = read_json(listed)
+    with reading(listed, "patches with a path"):
+        places = {str(name): str(facts["path"]) for name, facts in content.items()}
     entries = []
     for name, place in sorted(places.items()):
-        folder = directory / "data" / place
+        folder = listed_path(directory / "data", place, listed)
         names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
         dates = tuple(
             tuple(_file(folder, names, f"{when}_I{band}_") for band in ("VV", "VH")) for when in ("SL1", "MS1")
@@ -95,8 +92,8 @@ SUITE = Suite(
     citation=f"{PAPER}; Bountos et al., Kuro Siwo, arXiv 2311.12056",
     url=HOST,
     folder=FOLDER,
-    notes="Linear power, as the publisher's statistics show (means 0.098 and 0.025); the publisher also clips at 0.15, "
-    "which is not done here. One image before the flood, as in the benchmark; intervals resample events.",
+    notes="Linear power, as the publisher's statistics show (means 0.098 and 0.025). The publisher also clips values "
+    "at 0.15, which is not done here. One image before the flood, as in the benchmark; intervals resample events.",
     open=open_split,
     download=download,
 )

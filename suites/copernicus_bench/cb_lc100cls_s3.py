@@ -1,14 +1,14 @@
 """Copernicus-Bench LC100Cls-S3: which of 23 land-cover classes a Sentinel-3 OLCI image holds, in torchgeo's layout.
 
-OLCI images with the classes of the `CGLS-LC100 <https://doi.org/10.5281/zenodo.3939049>`__ map below them, new in
+OLCI images with the classes of the `CGLS-LC100 <https://doi.org/10.5281/zenodo.3939049>`__ map as labels, new in
 `Copernicus-Bench <https://github.com/zhu-xlab/Copernicus-FM/tree/main/Copernicus-Bench>`__.
 
 Dataset format, below ``copernicus_bench/lc100_s3/``:
 
-* ``s3_olci/<place>/S3{A,B}_<start>_<end>.tif``: one to four images a place, 21 bands Oa01 to Oa21, float32 counts,
-  about 96 x 96 at 300 m, NaN where there is no data; brought to 96 x 96 (cubic), and times the publisher's factor of
-  each band radiance in W m-2 sr-1 um-1
-* ``multilabel-{train,val,test}.csv``: a header; then the place and 23 flags
+* ``s3_olci/<place>/S3{A,B}_<start>_<end>.tif``: one to four images per place, 21 bands Oa01 to Oa21, float32 counts,
+  about 96 x 96 at 300 m, NaN where there is no data; resized to 96 x 96 (cubic), and multiplied by the publisher's
+  factor of each band, which gives radiance in W m-2 sr-1 um-1
+* ``multilabel-{train,val,test}.csv``: a header; per row the place and 23 flags
 * ``static_fnames-{train,val,test}.csv``: place and the file of the one image that the benchmark uses, no header
 
 Dataset classes: see `suites.copernicus_bench._olci.LC100`, in this order; "unknown" is one of them, as in the
@@ -39,7 +39,7 @@ from suites.copernicus_bench._reader import (
     read_flags,
     static_entries,
 )
-from suites.reading.samples import Samples
+from suites.reading import Samples
 
 
 def _entries(directory: Path, split: str, task: str) -> list[Entry]:
@@ -90,8 +90,9 @@ SUITE = Suite(
     citation=f"{PAPER}; Buchhorn et al., CGLS-LC100, doi:10.5281/zenodo.3939049",
     url=HOST,
     folder=FOLDER,
-    notes="Labels are a map product at 100 m. Of one to four images a place the one the benchmark uses is read. Images "
-    "vary a little in size and are resized to 96 x 96, as the publisher does; counts become radiance by its factors.",
+    notes="Labels are a map product at 100 m. Of one to four images per place the one the benchmark uses is read. "
+    "Images vary a little in size and are resized to 96 x 96, as the publisher does; counts become radiance by its "
+    "factors.",
     open=open_split,
     download=download,
 )

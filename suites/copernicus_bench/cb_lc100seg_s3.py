@@ -1,17 +1,17 @@
 """Copernicus-Bench LC100Seg-S3: land cover at 100 m from Sentinel-3 OLCI images, in torchgeo's layout.
 
-OLCI images with the `CGLS-LC100 <https://doi.org/10.5281/zenodo.3939049>`__ map below them, new in
+OLCI images with the `CGLS-LC100 <https://doi.org/10.5281/zenodo.3939049>`__ map as labels, new in
 `Copernicus-Bench <https://github.com/zhu-xlab/Copernicus-FM/tree/main/Copernicus-Bench>`__.
 
 Dataset format, below ``copernicus_bench/lc100_s3/``:
 
-* ``s3_olci/<place>/S3{A,B}_<start>_<end>.tif``: one to four images a place, 21 bands Oa01 to Oa21, float32 counts,
+* ``s3_olci/<place>/S3{A,B}_<start>_<end>.tif``: one to four images per place, 21 bands Oa01 to Oa21, float32 counts,
   about 96 x 96 at 300 m, NaN where there is no data
 * ``lc100/<place>.tif``: uint8 codes of CGLS-LC100, about 288 x 288 at 100 m
 * ``static_fnames-{train,val,test}.csv``: place and the file of the one image that the benchmark uses, no header
 
-As the publisher does, both are brought to 288 x 288, images by cubic interpolation, masks by the nearest pixel; counts
-times its factor of each band are radiance in W m-2 sr-1 um-1.
+As by the publisher, both are resized to 288 x 288: images by cubic interpolation, masks by the nearest pixel. Counts
+times the publisher's factor of each band are radiance in W m-2 sr-1 um-1.
 
 Dataset classes: see `suites.copernicus_bench._olci.LC100`, in this order; "unknown" is one of them, as in the
 benchmark.
@@ -29,7 +29,7 @@ from pathlib import Path
 from bench.core import Band, Fetch, Suite, Task
 from suites.copernicus_bench._olci import COUNTS, LC100, SENTINEL3
 from suites.copernicus_bench._reader import DAY, FOLDER, HOST, PAPER, Entry, Layout, fetched, opened, static_entries
-from suites.reading.samples import Samples
+from suites.reading import Samples
 
 
 def _entries(directory: Path, split: str, task: str) -> list[Entry]:
@@ -74,8 +74,8 @@ SUITE = Suite(
     citation=f"{PAPER}; Buchhorn et al., CGLS-LC100, doi:10.5281/zenodo.3939049",
     url=HOST,
     folder=FOLDER,
-    notes="Labels are a map product at 100 m. Of one to four images a place the one the benchmark uses is read. Images "
-    "of 300 m are fed at 100 m, as the publisher does; counts are turned into radiance by its factors.",
+    notes="Labels are a map product at 100 m. Of one to four images per place the one the benchmark uses is read. "
+    "Images of 300 m are resampled to 100 m, as by the publisher; counts become radiance by its factors.",
     open=open_split,
     download=download,
 )

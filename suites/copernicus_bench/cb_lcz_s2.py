@@ -26,10 +26,8 @@ from pathlib import Path
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.core.sensors import sentinel2_bands
 from suites.copernicus_bench._reader import FOLDER, HOST, PAPER
+from suites.reading import Samples, by_sensor, check_request, locate, one_hot_codes, open_hdf5, require
 from suites.reading.class_names import CLIMATE_ZONES as CLASSES
-from suites.reading.files import locate, open_hdf5, require
-from suites.reading.layouts import one_hot_codes
-from suites.reading.samples import Samples, by_sensor, check_request
 
 BANDS = sentinel2_bands("b02 b03 b04 b05 b06 b07 b08 b8a b11 b12", unit="reflectance")
 FILES = {
@@ -51,7 +49,7 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
     labels = one_hot_codes(path, len(CLASSES), {"sen2": (SIDE, SIDE, len(BANDS))})
 
     def read(index: int) -> Sample:
-        # Opened a sample: a handle does not survive being handed to another process.
+        # Opened for each sample: an open file cannot be handed to another process.
         with open_hdf5(path) as file:
             patch = np.asarray(file["sen2"][index])
         image = np.ascontiguousarray(patch[..., columns].transpose(2, 0, 1)[None], dtype=np.float32)
@@ -83,8 +81,8 @@ SUITE = Suite(
     "doi:10.1109/MGRS.2020.2964708",
     url=HOST,
     folder=FOLDER,
-    notes="A sample of So2Sat LCZ42 (suite so2sat is the whole). The files name no city: intervals resample patches "
-    "and are too narrow.",
+    notes="A part of So2Sat LCZ42 (suite so2sat has all of it). The files name no city: intervals resample patches and "
+    "are too narrow.",
     open=open_split,
     download=download,
 )

@@ -8,44 +8,60 @@ Dataset format, below ``sentinel-2-asia/``:
 * ``{train,validate,test}/images/<n>_<country>.tif``: blue, green, red, near infrared (B02, B03, B04, B08), uint16,
   reflectance x 10000, about 500 x 500 pixels of some 10 m; 0 in every band is no data (NaN here)
 * ``{train,validate,test}/masks/<n>_<country>.tif``: 255 (or 1) on a field's boundary, 0 elsewhere
-* ``tiles_asia.gpkg``, optional: the month each image is of
+* ``tiles_asia.gpkg``, optional: the month of each image
 
-Dataset classes: background, boundary. The mask's one code is a boundary by the description of those who use it
-(PANGAEA), and 27 % of the pixels; PANGAEA's own settings name it "crop field". The publisher's word was out of reach.
+Dataset classes: background, boundary. The mask's one code is a boundary according to the description by PANGAEA, which
+uses the dataset, and covers 27 % of the pixels; PANGAEA's own settings name it "crop field". The publisher's definition
+could not be obtained.
 
-Images are cut into tiles of 256 x 256 from the upper left corner, ``<n>_<country>_<row>_<column>``; beyond an image's
-edge pixels are NaN and the mask -1, neither trained on nor scored. The publisher's splits: 43 / 9 / 10 images, four
-tiles each if none is larger than 512 pixels.
+Images are cut into tiles of 256 x 256 from the upper left corner, ``<n>_<country>_<row>_<column>``. Beyond an image's
+edge pixels are NaN and the mask is -1, neither trained on nor scored. The publisher's splits: 43 / 9 / 10 images, with
+four tiles each if no image is larger than 512 pixels.
 
 If you use this dataset, please cite https://doi.org/10.1109/LGRS.2023.3323095. Licence: CC BY 4.0.
 """
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.core.errors import MissingData
 from bench.core.sensors import sentinel2_bands
-from suites.reading.files import locate, read_raster, require_all, require_distinct, require_one_place
-from suites.reading.samples import Samples, by_sensor, check_request
+from suites.reading import (
+    Samples,
+    by_sensor,
+    check_request,
+    is_there,
+    listed_path,
+    locate,
+    open_raster,
+    read_json,
+    read_raster,
+    read_sqlite,
+    reading,
+    require_all,
+    require_distinct,
+    require_one_place,
+    to_degrees,
+)
 
 if TYPE_CHECKING:
     import numpy as np
 
 BANDS = sentinel2_bands("b02 b03 b04 b08")
 TILE = 256
+LARGEST = 4096  # pixels per side; the published images have about 500
 AREA = "sentinel-2-asia"
-# The publisher's folder; that of a widely used script beside it.
+# The publisher's folder names, and those of a widely used script.
 FOLDERS = {"train": ("train",), "val": ("validate", "val"), "test": ("test",)}
 TABLE = "tiles_asia.gpkg"
 LISTING = "api/datasets/:persistentId/?persistentId=doi:10.17026/dans-xy6-ngg6"
 
 
 class Tile(NamedTuple):
-    """A window of an image."""
+    """A window of an image, by row and column; `size` is the (H, W) of the complete image."""
 
     image: Path
     mask: Path
@@ -56,19 +72,19 @@ class Tile(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Its id."""
+        """Id of the tile."""
         return f"{self.image.stem}_{self.row}_{self.column}"
 
 
 def _images(folder: Path, split: str) -> list[Path]:
-    """Return a split's images, once each has its mask and each mask its image.
+    """Return a split's images, after checking that every image has a mask and every mask an image.
 
     Raises:
-        MissingData: naming what is absent.
+        MissingData: with the name of the first absent file.
     """
     for name in FOLDERS[split]:
         parts = folder / AREA / name
-        if parts.exists():
+        if is_there(parts):
             break
     else:
         raise MissingData(
@@ -83,54 +99,42 @@ def _images(folder: Path, split: str) -> list[Path]:
 
 
 def _tiles(image: Path) -> list[Tile]:
-    """Return the windows of an image, from its header and its mask's.
+    """Return the windows of an image, from its header and that of its mask.
 
     Raises:
-        MissingData: one cannot be read, or they differ in size or reference system.
+        MissingData: if one cannot be read, or they differ in size or reference system.
     """
-    import rasterio
-    from rasterio.errors import RasterioError
-    from rasterio.warp import transform
-
     mask = image.parent.parent / "masks" / image.name
     tiles = []
-    try:
-        with rasterio.open(image) as one, rasterio.open(mask) as other:
-            if one.shape != other.shape:
-                raise MissingData(f"{mask} is of size {other.shape}, its image of {one.shape}; replace them")
-            require_one_place((one, other))
-            height, width = one.shape
-            for row in range(-(-height // TILE)):
-                for column in range(-(-width // TILE)):
-                    where = None
-                    if one.crs:
-                        east, north = one.xy((row + 0.5) * TILE, (column + 0.5) * TILE, offset="ul")
-                        (x,), (y,) = transform(one.crs, "EPSG:4326", [east], [north])[:2]
-                        where = (float(x), float(y))
-                    tiles.append(Tile(image, mask, (height, width), row, column, where))
-    except (RasterioError, OSError) as error:
-        raise MissingData(f"cannot read {image} or {mask}: {error}; download them again") from error
+    with open_raster(image) as picture, open_raster(mask) as label:
+        if picture.shape != label.shape:
+            raise MissingData(f"{mask} is of size {label.shape}, its image of {picture.shape}; replace them")
+        require_one_place((picture, label))
+        height, width = picture.shape
+        if max(height, width) > LARGEST:
+            raise MissingData(f"{image} has {height} x {width} pixels, expected at most {LARGEST} per side; replace it")
+        for row in range(-(-height // TILE)):
+            for column in range(-(-width // TILE)):
+                where = None
+                if picture.crs:
+                    east, north = picture.xy((row + 0.5) * TILE, (column + 0.5) * TILE, offset="ul")
+                    where = to_degrees(picture.crs, east, north, image)
+                tiles.append(Tile(image, mask, (height, width), row, column, where))
     return tiles
 
 
 def _months(folder: Path) -> dict[str, tuple[int, int, int]]:
-    """Return ``<n>_<country>`` -> year, month and -1; nothing where the publisher's table is absent."""
-    import sqlite3
-    from contextlib import closing
-
+    """Return ``<n>_<country>`` -> year, month and -1; empty where the publisher's table is absent."""
     path = folder / AREA / TABLE
-    if not path.exists():
+    if not is_there(path):
         return {}
-    try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as table:
-            rows = table.execute("SELECT id, country, year, month FROM tiles").fetchall()
+    rows = read_sqlite(path, "tiles", ("id", "country", "year", "month"))
+    with reading(path, "a year and a month per tile"):
         return {f"{number}_{country}": (int(year), int(month), -1) for number, country, year, month in rows}
-    except (sqlite3.Error, ValueError, TypeError) as error:
-        raise MissingData(f"cannot read the months of {path}: {error}; download it again") from error
 
 
 def _cut(path: Path, tile: Tile, bands: int) -> np.ndarray:
-    """Return a tile as (bands, h, w); at the edges it is smaller than `TILE`."""
+    """Return a tile as (bands, h, w); at the edges of the image it is smaller than `TILE`."""
     values = read_raster(path, (bands, *tile.size))
     rows, columns = (slice(at * TILE, (at + 1) * TILE) for at in (tile.row, tile.column))
     return values[:, rows, columns]
@@ -197,8 +201,9 @@ def download(root: Path, fetch: Fetch) -> None:
     """Put the publisher's images, masks and table of months below ``root/ai4smallfarms``."""
     folder = root / SUITE.folder
     listing = fetch(f"{SUITE.url}{LISTING}", folder / "files.json")
-    try:
-        files = json.loads(listing.read_text())["data"]["latestVersion"]["files"]
+    content = read_json(listing)
+    with reading(listing, "the publisher's list of files"):
+        files = content["data"]["latestVersion"]["files"]
         wanted = [
             (
                 f"{parts}/{file['dataFile']['filename']}",
@@ -209,12 +214,8 @@ def download(root: Path, fetch: Fetch) -> None:
             if (parts := str(file.get("directoryLabel", ""))).split("/")[0] == AREA
             and (parts.endswith(("/images", "/masks")) or file["dataFile"]["filename"] == TABLE)
         ]
-    except (ValueError, KeyError, TypeError) as error:
-        raise MissingData(f"cannot use {listing}, the publisher's list of files: {error!r}; delete it") from error
     for name, number, md5 in wanted:
-        if not (folder / name).resolve().is_relative_to(folder.resolve()):
-            raise MissingData(f"{listing} lists {name}, which would lie outside {folder}; do not use it")
-        fetch(f"{SUITE.url}api/access/datafile/{number}", folder / name, md5=md5)
+        fetch(f"{SUITE.url}api/access/datafile/{number}", listed_path(folder, name, listing), md5=md5)
 
 
 SUITE = Suite(
@@ -233,8 +234,8 @@ SUITE = Suite(
     "doi:10.1109/LGRS.2023.3323095",
     url="https://phys-techsciences.datastations.nl/",
     folder="ai4smallfarms",
-    notes="Monthly images, Level 2A by others' account; tiles of 256 pixels, -1 beyond an image's edge is ignored; "
-    "fields are often narrower than three pixels. Intervals resample images.",
+    notes="Monthly images, Level 2A according to secondary sources; tiles of 256 pixels, -1 beyond an image's edge is "
+    "ignored; fields are often narrower than three pixels. Intervals resample images.",
     open=open_split,
     download=download,
 )

@@ -1,21 +1,21 @@
 """BigEarthNet v2 (reBEN): which of 19 land-cover classes a Sentinel-1 and Sentinel-2 patch holds, in torchgeo's layout.
 
-The `BigEarthNet v2.0 <https://bigearth.net/>`__ dataset: 480,038 pairs of Sentinel-1 and Sentinel-2 patches of 1.2 km a
-side in ten European countries, June 2017 to May 2018, labelled from CORINE Land Cover 2018.
+The `BigEarthNet v2.0 <https://bigearth.net/>`__ dataset: 480,038 pairs of Sentinel-1 and Sentinel-2 patches with
+sides of 1.2 km in ten European countries, June 2017 to May 2018, labelled from CORINE Land Cover 2018.
 
 Dataset format:
 
-* ``metadata.parquet``: patch_id, labels, split, country, s1_name, ... one row a patch
+* ``metadata.parquet``: patch_id, labels, split, country, s1_name, ...; one row per patch
 * ``BigEarthNet-S2/<scene>/<patch_id>/<patch_id>_<band>.tif``: uint16, bottom-of-atmosphere reflectance x 10000 without
   offset, 120 x 120 pixels at 10 m, 60 x 60 at 20 m, 20 x 20 at 60 m; no B10. Coarser bands are repeated to 120 x 120
   (nearest neighbour, the ``120_nearest`` of the publisher's statistics; torchgeo interpolates bilinearly)
 * ``BigEarthNet-S1/<scene>/<s1_name>/<s1_name>_{VV,VH}.tif``: float32, backscatter in dB, 120 x 120 at 10 m
-* ``Reference_Maps`` (CORINE codes a pixel) is not read
+* ``Reference_Maps`` (CORINE codes per pixel) is not read
 
 Dataset classes: see `CLASSES`, in torchgeo's order; a patch has one or more.
 
 The publisher's splits, ``train``, ``validation`` and ``test`` of ``metadata.parquet``: 237,871 / 122,342 / 119,825,
-parted geographically within tiles. Patches with seasonal snow, clouds or shadow are in a file of their own, left out.
+divided geographically within tiles. Patches with seasonal snow, clouds or shadow are in a separate file, left out.
 
 If you use this dataset, please cite https://arxiv.org/abs/2407.03653. Licence: CDLA-Permissive-1.0.
 """
@@ -29,10 +29,18 @@ from typing import TYPE_CHECKING, Any
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.core.errors import MissingData
 from bench.core.sensors import sentinel1_bands, sentinel2_bands
-from suites.reading.archives import unpack_tar
+from suites.reading import (
+    Samples,
+    check_request,
+    listed_path,
+    locate,
+    place_of,
+    read_image,
+    read_parquet,
+    require_distinct,
+    unpack_tar,
+)
 from suites.reading.class_names import BIGEARTHNET as CLASSES
-from suites.reading.files import locate, place_of, read_raster, require_distinct
-from suites.reading.samples import Samples, check_request
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,16 +59,9 @@ PARTS = {
 
 
 def _table(path: Path) -> dict[str, list[Any]]:
-    """Return the columns needed of the publisher's table."""
-    import pandas as pd
-
+    """Return the columns that are needed of the publisher's table."""
     columns = ["patch_id", "labels", "split", "s1_name"]
-    try:
-        table = pd.read_parquet(path, columns=columns)
-    except (OSError, ValueError, KeyError) as error:  # ArrowInvalid is a ValueError
-        raise MissingData(
-            f"cannot read {path}: {error}; it needs the columns {', '.join(columns)}: download it again"
-        ) from error
+    table = read_parquet(path, columns)
     if strange := sorted({str(value) for value in table["split"]} - set(STORED.values())):
         raise MissingData(f"{path} has the split {strange[0]!r}, known are {', '.join(STORED.values())}: replace it")
     return {name: table[name].tolist() for name in columns}
@@ -71,20 +72,21 @@ def _multi_hot(path: Path, labels: Sequence[Sequence[str]]) -> np.ndarray:
     import numpy as np
 
     codes = {name: code for code, name in enumerate(CLASSES)}
-    found = np.zeros((len(labels), len(CLASSES)), np.int64)
+    hot = np.zeros((len(labels), len(CLASSES)), np.int64)
     for row, names in enumerate(labels):
-        for name in names:
-            if name not in codes:
+        for name in names if isinstance(names, list | np.ndarray) else [names]:
+            if not isinstance(name, str) or name not in codes:
                 raise MissingData(f"{path}, row {row}: {name!r} is no class of BigEarthNet ({', '.join(CLASSES)})")
-            found[row, codes[name]] = 1
-    return found
+            hot[row, codes[name]] = 1
+    return hot
 
 
 def _patches(folder: Path, sensor: str, names: Sequence[str]) -> list[Path]:
-    """Return the folder of each patch, once all are known to be there (one listing a scene, not a look a file)."""
-    # S2 names end in _<column>_<row>, S1 names in _<tile>_<column>_<row>; a scene's folder lacks that.
+    """Return the folder of each patch, after checking that all are there (by one listing per scene)."""
+    # S2 names end in _<column>_<row>, S1 names in _<tile>_<column>_<row>; a scene's folder is named without that.
     parts = 2 if sensor == "s2" else 3
-    paths = [folder / FOLDERS[sensor] / name.rsplit("_", parts)[0] / name for name in names]
+    below = folder / FOLDERS[sensor]
+    paths = [listed_path(below, f"{name.rsplit('_', parts)[0]}/{name}", folder / TABLE) for name in names]
     present: dict[Path, set[str]] = {}
     for path in paths:
         if path.parent not in present:
@@ -114,7 +116,8 @@ def _image(patch: Path, bands: Sequence[Band]) -> np.ndarray:
     image = np.empty((1, len(bands), SIDE, SIDE), np.float32)
     for channel, band in enumerate(bands):
         side = round(SIDE * 10 / (band.gsd_m or 10))
-        values = read_raster(_file(patch, band), (1, side, side))[0]
+        stored = "uint16" if band.sensor == "s2" else "float32"
+        values = read_image(_file(patch, band), (1, side, side), stored)[0]
         image[0, channel] = values.repeat(SIDE // side, axis=0).repeat(SIDE // side, axis=1)
     return image
 
@@ -131,10 +134,10 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
     folder = locate(SUITE.name, root, SUITE.folder, [TABLE], "get it with download=true")
     table = _table(folder / TABLE)
     rows = {name: [i for i, value in enumerate(table["split"]) if value == word] for name, word in STORED.items()}
-    require_distinct(SUITE.name, {name: [table["patch_id"][i] for i in found] for name, found in rows.items()})
+    require_distinct(SUITE.name, {name: [table["patch_id"][i] for i in places] for name, places in rows.items()})
     names = {sensor: [str(table[column][i]) for i in rows[split]] for sensor, column in COLUMNS.items()}
     ids = names["s2"]
-    # Bands are taken from the suite's own: a caller's may carry another ground size.
+    # Bands are looked up in the suite: a caller's bands may have another ground size.
     own = {band.name: band for band in SUITE.bands}
     wanted: dict[str, list[Band]] = {}
     for band in bands:
@@ -151,7 +154,7 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
             where=place_of(_file(patches[first][index], wanted[first][0])),
         )
 
-    blocks = [name.split("_")[-3] for name in ids]
+    blocks = [name.split("_")[-3] if name.count("_") > 1 else name for name in ids]
     return Samples(ids=ids, blocks=blocks, read=read, read_targets=lambda: targets)
 
 
@@ -183,8 +186,8 @@ SUITE = Suite(
     citation="Clasen et al., reBEN: Refined BigEarthNet Dataset for Remote Sensing Image Analysis, arXiv:2407.03653",
     url="https://hf.co/datasets/torchgeo/bigearthnet/resolve/3cf3a5910a5302d449fdb8e570e5b78de24fe07f/V2/",
     folder="bigearthnet_v2",
-    notes="S2 unless bands= says otherwise. 20 m and 60 m bands repeated to 10 m (nearest). Labels, splits and patches "
-    "differ from BigEarthNet v1: numbers do not compare. Intervals resample Sentinel-2 tiles.",
+    notes="S2 unless bands= selects otherwise. Bands of 20 m and 60 m are repeated to 10 m (nearest). Labels, splits "
+    "and patches differ from BigEarthNet v1: numbers are not comparable. Intervals resample Sentinel-2 tiles.",
     open=open_split,
     download=download,
 )

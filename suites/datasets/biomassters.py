@@ -6,20 +6,21 @@ from airborne laser scanning.
 Dataset format:
 
 * ``biomassters_features_metadata.csv`` (torchgeo's name) or ``features_metadata.csv``: filename, chip_id, satellite,
-  split, month, ..., corresponding_agbm, one row an image
+  split, month, ..., corresponding_agbm; one row per image
 * ``{train,test}_features/<chip>_S1_<mm>.tif``: 4 x 256 x 256 float32 dB at 10 m: VV and VH of the ascending, VV and VH
   of the descending orbit; -9999 is no data (NaN here)
 * ``{train,test}_features/<chip>_S2_<mm>.tif``: 11 x 256 x 256 uint16: B2 B3 B4 B5 B6 B7 B8 B8A B11 B12, surface
   reflectance x 10000, and a cloud probability, which is not read; 0 in all ten bands is read as no data
-* ``{train,test}_agbm/<chip>_agbm.tif``: float32, tonnes a hectare, the year's peak
+* ``{train,test}_agbm/<chip>_agbm.tif``: float32, tonnes per hectare, the year's peak
 
-``<mm>`` runs from 00, September, to 11, August of the year of the laser scan; which year is not told. A month without
-an image (Sentinel-2 lacks some) is NaN throughout. Sentinel-1 descending is named ``s1.vv_desc`` and ``s1.vh_desc``;
-the default bands are Sentinel-2 and Sentinel-1 ascending. The images carry no coordinates.
+``<mm>`` runs from 00, September, to 11, August of the year of the laser scan, which is not stated. A month without an
+image (Sentinel-2 lacks some) is NaN throughout. Sentinel-1 descending is named ``s1.vv_desc`` and ``s1.vh_desc``; the
+default bands are Sentinel-2 and Sentinel-1 ascending. The images carry no coordinates.
 
-Dataset classes: none, a value a pixel.
+Dataset classes: none, one value per pixel.
 
-The publisher's split: 8,689 / 2,773 patches. Validation is ours, the training patches whose hashed id falls below 0.2.
+The publisher's split: 8,689 / 2,773 patches. The validation split is our own: the training patches whose hashed id is
+below 0.2.
 
 If you use this dataset, please cite https://doi.org/10.57967/hf/1009 (NeurIPS 2023 Datasets and Benchmarks). Licence:
 CC BY 4.0.
@@ -27,7 +28,7 @@ CC BY 4.0.
 
 from __future__ import annotations
 
-import csv
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,12 +36,25 @@ from typing import TYPE_CHECKING
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.core.errors import MissingData
 from bench.core.sensors import sentinel1_bands, sentinel2_bands
-from suites.reading.files import locate, read_lines, read_raster, require_all
-from suites.reading.samples import Samples, by_sensor, check_request, share_of
+from suites.reading import (
+    Samples,
+    check_request,
+    columns_of,
+    is_there,
+    listed_path,
+    locate,
+    read_image,
+    read_raster,
+    read_table,
+    reading,
+    require_all,
+    share_of,
+)
 
 if TYPE_CHECKING:
     import numpy as np
 
+COLUMNS = ("filename", "chip_id", "satellite", "split", "month", "corresponding_agbm")
 TABLES = ("biomassters_features_metadata.csv", "features_metadata.csv")
 DESCENDING = (Band(name="s1.vv_desc", unit="db", gsd_m=10.0), Band(name="s1.vh_desc", unit="db", gsd_m=10.0))
 STORED = {
@@ -56,31 +70,33 @@ NAMES = (
 
 @dataclass
 class Patch:
-    """What the table says of a patch: its part, its label file, and sensor -> month -> image file."""
+    """One patch of the table: its part, its label file, and sensor -> month -> image file."""
 
     part: str
     label: str
     images: dict[str, dict[int, str]] = field(default_factory=lambda: {"s1": {}, "s2": {}})
 
 
-def read_table(path: Path) -> dict[str, Patch]:
-    """Return patch id -> what the table says of it.
+def read_patches(path: Path) -> dict[str, Patch]:
+    """Return patch id -> its part, label and images.
 
     Raises:
-        MissingData: if the table is damaged, puts a patch in two splits, or names an image's month in two ways.
+        MissingData: if the table is damaged, puts a patch in two splits, or states an image's month in two ways.
     """
     patches: dict[str, Patch] = {}
-    try:
-        for row in csv.DictReader(read_lines(path)):
+    for row in read_table(path, COLUMNS):
+        with reading(path, "file names that end in a month, of satellite S1 or S2"):
             patch = patches.setdefault(row["chip_id"], Patch(row["split"], row["corresponding_agbm"]))
             if patch.part != row["split"]:
-                raise MissingData(f"{path} lists {row['chip_id']} twice: in {patch.part} and in {row['split']}")
+                raise MissingData(
+                    f"{path} lists {row['chip_id']} twice: in {patch.part} and in {row['split']}; replace it"
+                )
             month = int(Path(row["filename"]).stem.rpartition("_")[2])
             if not 0 <= month < MONTHS or NAMES[month] != row["month"]:
-                raise MissingData(f"{path}: {row['filename']} is said to be of {row['month']}; 00 is {NAMES[0]}")
+                raise MissingData(
+                    f"{path}: {row['filename']} is listed for {row['month']}, but 00 is {NAMES[0]}; replace it"
+                )
             patch.images[row["satellite"].lower()][month] = row["filename"]
-    except (KeyError, ValueError, TypeError) as error:
-        raise MissingData(f"cannot read {path}: {error!r}; download it again") from error
     return patches
 
 
@@ -94,7 +110,7 @@ def _series(files: dict[int, Path], sensor: str, columns: list[int]) -> np.ndarr
 
     series = np.full((MONTHS, len(columns), SIDE, SIDE), np.nan, np.float32)
     for month, path in files.items():
-        values = read_raster(path, (4 if sensor == "s1" else 11, SIDE, SIDE))
+        values = read_raster(path, (4 if sensor == "s1" else 11, SIDE, SIDE), "float32" if sensor == "s1" else "uint16")
         series[month] = values[columns]
         if sensor == "s1":
             series[month][values[columns] == NO_DATA] = np.nan
@@ -109,18 +125,18 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
 
     check_request(SUITE, task, split, bands)
     folder = locate(SUITE.name, root, SUITE.folder, TABLES, "unpack the archives there (download=true has no link)")
-    table = next(folder / name for name in TABLES if (folder / name).exists())
-    patches = {name: one for name, one in read_table(table).items() if _split_of(name, one.part) == split}
+    table = next(folder / name for name in TABLES if is_there(folder / name))
+    patches = {name: patch for name, patch in read_patches(table).items() if _split_of(name, patch.part) == split}
     ids = sorted(patches)
-    columns = {
-        sensor: by_sensor([band for band in bands if band.sensor == sensor], [b.name for b in STORED[sensor]])[sensor]
-        for sensor in dict.fromkeys(band.sensor for band in bands)
-    }
+    columns = columns_of(bands, STORED)
     part = "test" if split == "test" else "train"
-    labels = [folder / f"{part}_agbm" / patches[name].label for name in ids]
+    labels = [listed_path(folder / f"{part}_agbm", patches[name].label, table) for name in ids]
     images = {
         sensor: [
-            {month: folder / f"{part}_features" / file for month, file in patches[name].images[sensor].items()}
+            {
+                month: listed_path(folder / f"{part}_features", file, table)
+                for month, file in patches[name].images[sensor].items()
+            }
             for name in ids
         ]
         for sensor in columns
@@ -131,21 +147,24 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
     when = np.array([(-1, (month + 8) % 12 + 1, -1) for month in range(MONTHS)], np.int32)
 
     def read_label(path: Path) -> np.ndarray:
-        values: np.ndarray = read_raster(path, (1, SIDE, SIDE))[0].astype(np.float32)
+        values: np.ndarray = read_image(path, (1, SIDE, SIDE), "float32")[0]
         return values
+
+    def mean(values: np.ndarray) -> float:
+        return float(np.nanmean(values)) if np.isfinite(values).any() else math.nan
 
     def read(index: int) -> Sample:
         series = {sensor: _series(years[index], sensor, columns[sensor]) for sensor, years in images.items()}
         return Sample(images=series, target=read_label(labels[index]), when=when)
 
     def read_targets() -> np.ndarray:
-        return np.array([[np.nanmean(read_label(path))] for path in labels], np.float32).reshape(-1, 1)
+        return np.array([[mean(read_label(path))] for path in labels], np.float32).reshape(-1, 1)
 
     return Samples(ids=ids, blocks=ids, read=read, read_targets=read_targets)
 
 
 def download(root: Path, fetch: Fetch) -> None:
-    """Say how to get the data: the publisher serves archives in parts, which no Python library unpacks.
+    """Tell how to get the data: the publisher serves archives in parts, which no Python library unpacks.
 
     Raises:
         MissingData: always.
@@ -175,7 +194,7 @@ SUITE = Suite(
     url="https://huggingface.co/datasets/nascetti-a/BioMassters",
     folder="biomassters",
     notes="Validation is a fifth of the training patches, by hash (the counts of train and val are expected ones); "
-    "months without an image are NaN; places are not published: intervals resample patches, maybe neighbours.",
+    "months without an image are NaN; places are not published: intervals resample patches, which may be neighbours.",
     open=open_split,
     download=download,
 )

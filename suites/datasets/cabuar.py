@@ -1,37 +1,43 @@
 """CaBuAr: areas burned by wildfires in California, in Sentinel-2 images before and after the fire.
 
 The `California Burned Areas <https://huggingface.co/datasets/DarthReca/california_burned_areas>`__ dataset, part of
-which served the ChaBuD challenge: images of 2015 and later, with perimeters of the state's fire service.
+which was used in the ChaBuD challenge: images of 2015 and later, with perimeters of the state's fire service.
 
-Dataset format, two HDF5 files packed with BZip2 (reading them takes the packages h5py and hdf5plugin):
+Dataset format, two HDF5 files compressed with BZip2 (which the package hdf5plugin reads):
 
-* ``512x512.hdf5``, ``chabud_test.h5``: a group ``<fire>_<n>`` a patch, attribute ``fold`` 0..4 in the one and
-  ``"chabud"`` in the other
-* ``<group>/pre_fire`` (of some), ``<group>/post_fire``: uint16 (512, 512, 12), surface reflectance x 10000 at 20 m;
-  bands B01 ... B08, B8A, B09, B11, B12; 0 in every band outside the swath (NaN here)
+* ``512x512.hdf5``, ``chabud_test.h5``: one group ``<fire>_<n>`` per patch, with the attribute ``fold``: 0..4 in the
+  first file and ``"chabud"`` in the second
+* ``<group>/pre_fire`` (in some groups), ``<group>/post_fire``: uint16 (512, 512, 12), surface reflectance x 10000 at 20
+  m; bands B01 ... B08, B8A, B09, B11, B12; 0 in every band outside the swath (NaN here)
 * ``<group>/mask``: uint16 (512, 512, 1); 1 burned
 
 Dataset classes: not burned, burned.
 
-Splits as in torchgeo: folds 1 to 4 to learn from, fold 0 to choose by, the challenge's test patches to test on. Task
-``burned_since`` compares both dates, of the 424 patches that have both (356 of them in train and val; how many in each
-is not verified). The publishers' task of one date, ``burned``, reads ``post_fire`` alone, of all patches.
+Splits as in torchgeo: folds 1 to 4 are train, fold 0 is val, the challenge's test patches are test. Task
+``burned_since`` compares both dates of the 424 patches that have both (356 of them in train and val; their number in
+each is not verified). The publishers' task of one date, ``burned``, reads only ``post_fire``, of all patches.
 
 If you use this dataset, please cite https://doi.org/10.1109/MGRS.2023.3292467. Licence: OpenRAIL as first published.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.core.errors import MissingData
 from bench.core.sensors import sentinel2_bands
-from suites.reading.files import locate, require, require_distinct
-from suites.reading.samples import Samples, by_sensor, check_request
+from suites.reading import (
+    Samples,
+    by_sensor,
+    check_request,
+    locate,
+    open_hdf5,
+    read_dataset,
+    require,
+    require_distinct,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,35 +56,15 @@ BURNED_SINCE = Task(name="burned_since", kind="change", classes=CLASSES, metric=
 DATES = {"segmentation": ("post_fire",), "change": ("pre_fire", "post_fire")}
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """Open an HDF5 file; whatever goes wrong while it is read is said to be wrong with that file.
-
-    Raises:
-        MissingData: it is damaged, or packed by a filter that is not installed.
-    """
-    from importlib import import_module
-    from importlib.util import find_spec
-
-    if find_spec("h5py") is None:
-        raise MissingData(f"{path} is an HDF5 file: install the package h5py, and hdf5plugin, to read it")
-    h5py = import_module("h5py")
-    if packed := find_spec("hdf5plugin"):
-        import_module(packed.name)
-    try:
-        with h5py.File(path, "r") as file:
-            yield file
-    except (OSError, KeyError, RuntimeError) as error:
-        hint = "" if packed else " (the publisher's files are packed with BZip2: install the package hdf5plugin)"
-        raise MissingData(f"cannot read {path}: {error}{hint}; it is damaged, download it again") from error
-
-
 def _patches(path: Path, dates: tuple[str, ...]) -> dict[str, str]:
-    """Return patch -> fold of those that have all the dates wanted, and check their shapes."""
+    """Return patch -> fold of the patches that have all wanted dates, after checking the shapes of their arrays."""
     known = {fold for folds in FOLDS.values() for fold in folds}
-    found: dict[str, str] = {}
-    with _opened(path) as file:
-        for name, group in sorted(file.items()):
+    patches: dict[str, str] = {}
+    with open_hdf5(path) as file:
+        for name in sorted(file):
+            group = file[name]
+            if hasattr(group, "shape"):
+                raise MissingData(f"{path}: {name} is an array, expected a group per patch; replace the file")
             fold = group.attrs.get("fold")
             fold = fold.decode() if isinstance(fold, bytes) else str(fold)
             if fold not in known:
@@ -88,21 +74,24 @@ def _patches(path: Path, dates: tuple[str, ...]) -> dict[str, str]:
                     raise MissingData(f"{path}: {name} has no {part}; download it again")
             for part in group:
                 expected = (*SHAPE, 1 if part == "mask" else len(BANDS))
-                if group[part].shape != expected:
-                    raise MissingData(f"{path}: {name}/{part} has shape {group[part].shape}, expected {expected}")
+                actual = getattr(group[part], "shape", None)
+                if actual != expected:
+                    raise MissingData(
+                        f"{path}: {name}/{part} has shape {actual}, expected {expected}; replace the file"
+                    )
             if all(date in group for date in dates):
-                found[name] = fold
-    return found
+                patches[name] = fold
+    return patches
 
 
 def _image(path: Path, name: str, dates: tuple[str, ...], columns: list[int]) -> np.ndarray:
-    """Return the bands as float32 (T, C, H, W), NaN where the sensor saw nothing."""
+    """Return the bands as float32 (T, C, H, W), NaN outside the swath."""
     import numpy as np
 
     images = []
-    with _opened(path) as file:
+    with open_hdf5(path) as file:
         for date in dates:
-            values = file[name][date][()]
+            values = read_dataset(file, f"{name}/{date}", (*SHAPE, len(BANDS)), "uint16", label=path)
             image = values[..., columns].transpose(2, 0, 1).astype(np.float32)
             image[:, (values == 0).all(axis=-1)] = np.nan
             images.append(image)
@@ -112,8 +101,8 @@ def _image(path: Path, name: str, dates: tuple[str, ...], columns: list[int]) ->
 def _label(path: Path, name: str) -> np.ndarray:
     import numpy as np
 
-    with _opened(path) as file:
-        mask = file[name]["mask"][..., 0]
+    with open_hdf5(path) as file:
+        mask = read_dataset(file, f"{name}/mask", (*SHAPE, 1), label=path)[..., 0]
     codes = np.unique(mask)
     if not np.isin(codes, (0, 1)).all():
         raise MissingData(f"{path}: {name}/mask holds the codes {codes.tolist()}; a label is 0 or 1: replace it")
@@ -132,20 +121,20 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
         for path in (folder / name for name in FILES)
     }
     require_distinct(SUITE.name, {path.name: list(patches) for path, patches in folds.items()})
-    found = [(path, name) for path, patches in folds.items() for name, fold in patches.items() if fold in FOLDS[split]]
+    wanted = [(path, name) for path, patches in folds.items() for name, fold in patches.items() if fold in FOLDS[split]]
     columns = by_sensor(bands, [band.name for band in BANDS])["s2"]
 
     def read(index: int) -> Sample:
-        path, name = found[index]
+        path, name = wanted[index]
         return Sample(images={"s2": _image(path, name, dates, columns)}, target=_label(path, name))
 
     def read_targets() -> np.ndarray:
-        masks = (_label(path, name) for path, name in found)
+        masks = (_label(path, name) for path, name in wanted)
         return np.array([[(mask == code).any() for code in (0, 1)] for mask in masks], np.int64).reshape(-1, 2)
 
     return Samples(
-        ids=[name for _, name in found],
-        blocks=[name.rpartition("_")[0] for _, name in found],
+        ids=[name for _, name in wanted],
+        blocks=[name.rpartition("_")[0] for _, name in wanted],
         read=read,
         read_targets=read_targets,
     )
@@ -166,7 +155,7 @@ SUITE = Suite(
     gsd_m=20.0,
     levels=("s2:L2A",),
     dates=2,
-    # `BURNED` has one date: it joins when the tasks of one suite may differ in their number of dates.
+    # `BURNED` has one date: it can be added once the tasks of a suite may differ in their number of dates.
     tasks=(BURNED_SINCE,),
     splits={"train": 278, "val": 78, "test": 68},
     dataset="cabuar",
@@ -174,9 +163,9 @@ SUITE = Suite(
     citation="Rege Cambrin et al., CaBuAr, IEEE GRSM 2023, doi:10.1109/MGRS.2023.3292467",
     url="https://huggingface.co/datasets/DarthReca/california_burned_areas/resolve/main/raw/patched/",
     folder="cabuar",
-    notes="Every patch has burned pixels. Images of 2022 and later may carry the offset of processing baseline 04.00, "
-    "which the files do not tell. Dates and places are in a table of the publisher's that is not read here. Intervals "
-    "resample fires.",
+    notes="Every patch has burned pixels. Images of 2022 and later may contain the offset of processing baseline "
+    "04.00, which the files do not state. Dates and places are in a table of the publisher that is not read here. "
+    "Intervals resample fires.",
     open=open_split,
     download=download,
 )

@@ -7,32 +7,46 @@ Dataset format:
 
 * ``training_chips/`` and ``validation_chips/``: ``chip_<row>_<column>_merged.tif``, 18 x 224 x 224 int16 at 30 m: blue,
   green, red, narrow near infrared, two shortwave infrared of HLS S30 (B02 B03 B04 B8A B11 B12), surface reflectance x
-  10000, for each of three dates in turn; -9999 is no data
-* ``chip_<row>_<column>.mask.tif`` beside it: codes 0..13
-* ``training_data.txt``, ``validation_data.txt``: one chip a line
-* ``chips_df.csv``: chip_id, first_img_date, middle_img_date, last_img_date; the dates are unknown where it is absent
+  10000, for each of three dates; -9999 is no data
+* ``chip_<row>_<column>.mask.tif`` in the same folder: codes 0..13
+* ``training_data.txt``, ``validation_data.txt``: one chip per line
+* ``chips_df.csv``: chip_id, first_img_date, middle_img_date, last_img_date; without it the dates are unknown
 
 Dataset classes: natural vegetation, forest, corn, soybeans, wetlands, developed or barren, open water, winter wheat,
 alfalfa, fallow or idle cropland, cotton, sorghum, other: codes 1..13 on disk, 0..12 here. Code 0, no data, is -1 here.
 
-The publisher's split, at random: 3,083 / 771. Its validation chips are what the literature reports on, and are the test
-split here; validation is ours, the training chips whose hashed name falls below 0.1.
+The publisher's split is random: 3,083 / 771. The literature reports on its validation chips, which are the test split
+here; the validation split is our own, the training chips whose hashed name is below 0.1.
 
 If you use this dataset, please cite https://doi.org/10.57967/hf/0955. Licence: CC BY 4.0.
 """
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.core.errors import MissingData
 from bench.core.sensors import hls_bands
-from suites.reading.archives import unpack_tar
-from suites.reading.files import locate, place_of, read_lines, read_raster, require, require_all, require_distinct
-from suites.reading.samples import Samples, by_sensor, check_request, share_of
+from suites.reading import (
+    Samples,
+    by_sensor,
+    check_request,
+    is_there,
+    listed_path,
+    locate,
+    place_of,
+    read_lines,
+    read_raster,
+    read_table,
+    reading,
+    require,
+    require_all,
+    require_distinct,
+    share_of,
+    unpack_tar,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,33 +64,34 @@ VALIDATION = 0.1
 
 
 def _listed(folder: Path, part: str) -> list[str]:
-    lines = read_lines(require(folder / LISTS[part], SUITE.name, f"the list of {part} chips"))
-    return [line.split(",")[0].removesuffix(".tif").removesuffix("_merged") for line in lines]
+    """Return the chips of one of the publisher's lists."""
+    listed = require(folder / LISTS[part], SUITE.name, f"the list of {part} chips")
+    names = [listed_path(Path(), line.split(",")[0], listed).name for line in read_lines(listed)]
+    return [name.removesuffix(".tif").removesuffix("_merged") for name in names]
 
 
 def _dates(folder: Path) -> dict[str, list[tuple[int, int, int]]]:
-    """Return chip -> its three dates, or nothing where they are not there."""
+    """Return chip -> its three dates; empty where the publisher's table is absent."""
     import pandas
 
     path = folder / DATE_TABLE
-    if not path.exists():
+    if not is_there(path):
         return {}
-    try:
-        found = {}
-        for row in csv.DictReader(read_lines(path)):
+    dates = {}
+    for row in read_table(path, ("chip_id", *COLUMNS)):
+        with reading(path, "three dates per chip"):
             days = [pandas.to_datetime(row[column]) for column in COLUMNS]
-            found[row["chip_id"]] = [(day.year, day.month, day.day) for day in days]
-    except (KeyError, TypeError, ValueError) as error:
-        raise MissingData(f"cannot read {path}: {error!r}; download it again") from error
-    return found
+            dates[row["chip_id"]] = [(int(day.year), int(day.month), int(day.day)) for day in days]
+    return dates
 
 
 def _label(path: Path) -> np.ndarray:
     import numpy as np
 
     mask = read_raster(path, (1, SIDE, SIDE))[0]
-    if mask.min() < 0 or mask.max() > len(CLASSES):
-        raise MissingData(f"{path} holds codes from {mask.min()} to {mask.max()}; a label is 0 to {len(CLASSES)}")
+    codes = np.unique(mask)
+    if not np.isin(codes, np.arange(len(CLASSES) + 1)).all():
+        raise MissingData(f"{path} holds the codes {codes[:20].tolist()}; a label is 0 to {len(CLASSES)}: replace it")
     # On disk 0 is no data and classes start at 1.
     shifted: np.ndarray = mask.astype(np.int64) - 1
     return shifted
@@ -100,7 +115,7 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
     dates = _dates(folder)
 
     def read(index: int) -> Sample:
-        values = read_raster(images[index], (DATES * len(BANDS), SIDE, SIDE))
+        values = read_raster(images[index], (DATES * len(BANDS), SIDE, SIDE), "int16")
         series = values.reshape(DATES, len(BANDS), SIDE, SIDE)[:, columns].astype(np.float32)
         series[series == NO_DATA] = np.nan
         target = _label(masks[index])
@@ -146,7 +161,7 @@ SUITE = Suite(
     "Prithvi, arXiv 2310.18660",
     url="https://huggingface.co/datasets/ibm-nasa-geospatial/multi-temporal-crop-classification/resolve/main/",
     folder="crop_us",
-    notes="Test is the publisher's validation split, drawn at random; validation is a tenth of its training chips, by "
+    notes="Test is the publisher's validation split, drawn at random; validation is a tenth of the training chips, by "
     "hash (the counts of train and val are expected ones); labels are a map product, not field data.",
     open=open_split,
     download=download,

@@ -6,8 +6,9 @@ its 1,146 pictures the 803 whose labels were published.
 Dataset format:
 
 * ``data/{training_data,test_data}/images/<id>_sat.jpg``: 2448 x 2448 pixels of 0.5 m, uint8, red green blue
-* ``data/{training_data,test_data}/masks/<id>_mask.png``: a colour a class, channels of 128 and more read as 255
-* splits ``train.txt``, ``crossvali.txt``, ``test.txt``, one ``<id>_sat.jpg`` a line
+* ``data/{training_data,test_data}/masks/<id>_mask.png``: one colour per class; channel values of 128 and more are read
+  as 255
+* splits ``train.txt``, ``crossvali.txt``, ``test.txt``, one ``<id>_sat.jpg`` per line
 
 Each picture is cut into 16 tiles of 612 x 612, ``<id>_<row>_<column>``, which cover every pixel once.
 
@@ -15,11 +16,11 @@ Dataset classes: urban land (cyan), agriculture land (yellow), rangeland (magent
 barren land (white). Unknown (black) is neither trained on nor scored.
 
 The labels of the challenge's validation and test pictures were never published. The lists are those of GLNet (CVPR
-2019), which later work on whole pictures shares: 454 / 207 / 142 pictures. The folders of torchgeo's copy, a split with
-no list and no validation, only say where a picture lies.
+2019), which later work on complete pictures uses too: 454 / 207 / 142 pictures. The folders of torchgeo's copy, a split
+without list and validation, only show where a picture lies.
 
 If you use this dataset, please cite https://arxiv.org/abs/1805.06561. Licence: the challenge's terms (imagery of
-DigitalGlobe); not found stated where the data is served.
+DigitalGlobe), which are not stated where the data is served.
 """
 
 from __future__ import annotations
@@ -31,8 +32,16 @@ from typing import TYPE_CHECKING
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.core.errors import MissingData
 from bench.core.sensors import WORLDVIEW, rgb_bands
-from suites.reading.files import locate, read_lines, read_picture, require_distinct
-from suites.reading.samples import Samples, by_sensor, check_request
+from suites.reading import (
+    Samples,
+    by_sensor,
+    check_request,
+    listed_path,
+    locate,
+    read_lines,
+    read_picture,
+    require_distinct,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,7 +49,7 @@ if TYPE_CHECKING:
 BANDS = rgb_bands(0.5, wavelengths=WORLDVIEW)
 CLASSES = ("Urban land", "Agriculture land", "Rangeland", "Forest land", "Water", "Barren land")
 IGNORE = -1
-# Colour, as 4 red + 2 green + blue of channels that are on -> code; red alone (4) is no class.
+# Colour, as 4 red + 2 green + 1 blue for channels that are on -> code; red alone (4) is no class.
 CODES = {3: 0, 6: 1, 5: 2, 2: 3, 1: 4, 7: 5, 0: IGNORE}
 LISTS = {
     "train": ("train.txt", "4838a2b4401baa937156d7fa2fea05e7"),
@@ -72,7 +81,7 @@ def _pairs(folder: Path, names: list[str], listed_in: str) -> list[tuple[Path, P
     return [(present[f"{name}_sat.jpg"], present[f"{name}_mask.png"]) for name in names]
 
 
-# Tiles of a picture are read one after the other: what was decoded for the first serves all sixteen.
+# Tiles of a picture are read one after the other: the picture decoded for the first serves all sixteen.
 @lru_cache(maxsize=2)
 def _picture(path: Path) -> np.ndarray:
     picture = read_picture(path, (3, WHOLE, WHOLE))
@@ -98,7 +107,7 @@ def _codes(path: Path) -> np.ndarray:
 
 
 def _tile(values: np.ndarray, number: int) -> np.ndarray:
-    """Return tile `number` of an image, counted by rows."""
+    """Return tile `number` of an image, counted row by row."""
     row, column = divmod(number, PER_SIDE)
     return values[..., row * SIDE : (row + 1) * SIDE, column * SIDE : (column + 1) * SIDE].copy()
 
@@ -109,9 +118,12 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
 
     check_request(SUITE, task, split, bands)
     files = [file for file, _ in LISTS.values()]
-    folder = locate(SUITE.name, root, SUITE.folder, files, "download=true gets the lists and says how to get the rest")
+    folder = locate(SUITE.name, root, SUITE.folder, files, "download=true gets the lists and tells how to get the rest")
     lists = {
-        name: [line.removesuffix("_sat.jpg") for line in read_lines(folder / file)] for name, (file, _) in LISTS.items()
+        name: [
+            listed_path(Path(), line, folder / file).name.removesuffix("_sat.jpg") for line in read_lines(folder / file)
+        ]
+        for name, (file, _) in LISTS.items()
     }
     require_distinct(SUITE.name, lists)
     names = lists[split]
@@ -129,18 +141,18 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
         for _, mask in pairs:
             codes = _codes(mask)
             held = [set(np.unique(_tile(codes, number))) for number in range(tiles)]
-            present += [[code in one for code in range(len(CLASSES))] for one in held]
+            present += [[code in tile for code in range(len(CLASSES))] for tile in held]
         return np.array(present, np.int64).reshape(-1, len(CLASSES))
 
     ids = [f"{name}_{number // PER_SIDE}_{number % PER_SIDE}" for name in names for number in range(tiles)]
-    return Samples(ids=ids, blocks=[one.split("_")[0] for one in ids], read=read, read_targets=read_targets)
+    return Samples(ids=ids, blocks=[name for name in names for _ in range(tiles)], read=read, read_targets=read_targets)
 
 
 def download(root: Path, fetch: Fetch) -> None:
-    """Get the lists, and say how to get the pictures, which are served to those signed in only.
+    """Get the lists, and tell how to get the pictures, which require a login.
 
     Raises:
-        MissingData: as long as the pictures are not there.
+        MissingData: as long as the pictures are absent.
     """
     folder = root / SUITE.folder
     for file, md5 in LISTS.values():
@@ -162,12 +174,12 @@ SUITE = Suite(
     tasks=(Task(name="landcover", kind="segmentation", classes=CLASSES, metric="miou", ignore=IGNORE),),
     splits={"train": 7264, "val": 3312, "test": 2272},
     dataset="deepglobe_landcover",
-    licence="terms of the DeepGlobe challenge (not found stated with the data)",
+    licence="terms of the DeepGlobe challenge (not stated with the data)",
     citation="Demir et al., DeepGlobe 2018, CVPR Workshops 2018, arXiv:1805.06561",
     url="https://www.kaggle.com/datasets/geoap96/deepglobe2018-landcover-segmentation-traindataset",
     folder="deepglobe_landcover",
     notes="GLNet's split (454 / 207 / 142 pictures) of the challenge's training pictures, not torchgeo's. Tiles of 612 "
-    "pixels, 16 a picture; scores are over tiles at full size. Intervals resample pictures; unknown is not scored.",
+    "pixels, 16 per picture; scores are over tiles at full size. Intervals resample pictures; unknown is not scored.",
     open=open_split,
     download=download,
 )

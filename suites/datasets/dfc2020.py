@@ -3,7 +3,7 @@
 The high-resolution part of the `2020 Data Fusion Contest <https://doi.org/10.21227/rha7-m332>`__: 986 patches of its
 validation phase and 5,128 of its test phase, with land cover mapped at 10 m.
 
-Dataset format; of the folders either name is read, with ``<role>`` ``validation`` or ``test``:
+Dataset format, with ``<role>`` either ``validation`` or ``test``; both names of a folder are read:
 
 * ``ROIs0000_<role>/{s1_0,s1_<role>}/ROIs0000_<role>_s1_0_p<n>.tif``: VV, VH backscatter in dB, float32, 256 x 256 at
   10 m
@@ -15,10 +15,10 @@ Dataset classes: forest (1), shrubland (2), grassland (4), wetland (5), cropland
 Savanna (3), snow and ice (8) and 0 are neither trained on nor scored: the contest left the first two out.
 
 The contest's own training data are SEN12MS with its coarse labels. Here the contest's test patches are the test split,
-and its validation patches, whose labels the contest's second track trained on, are parted into train and val: patches
-come in runs of 64 neighbouring numbers, and of the 16 runs about a fifth, by the hash of their name, are val. That runs
-are of one place is read from how others lay them out, not stated by the publisher. Some papers (CROMA among them) train
-on the test patches and test on the validation patches: their numbers are not comparable.
+and its validation patches, whose labels the contest's second track trained on, are divided into train and val: patches
+form runs of 64 successive numbers, and about a fifth of the 16 runs, by the hash of their name, are val. That a run
+shows one place is inferred from other users' layouts; the publisher does not state it. Some papers (CROMA among them)
+train on the test patches and test on the validation patches: their numbers are not comparable.
 
 If you use this dataset, please cite https://doi.org/10.21227/rha7-m332. Licence: CC BY 4.0 (stated as "Creative Commons
 Attribution").
@@ -33,9 +33,17 @@ from typing import TYPE_CHECKING
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.core.errors import MissingData
 from bench.core.sensors import sentinel1_bands, sentinel2_bands
+from suites.reading import (
+    Samples,
+    check_request,
+    columns_of,
+    locate,
+    place_of,
+    read_raster,
+    require_all,
+    share_of,
+)
 from suites.reading.class_names import DFC2020 as CLASSES
-from suites.reading.files import locate, place_of, read_raster, require_all
-from suites.reading.samples import Samples, by_sensor, check_request, share_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,7 +61,7 @@ HOW = (
 
 
 def _folder(folder: Path, role: str, kind: str) -> Path:
-    """Return the folder of a kind of file; both names are in use."""
+    """Return the folder of a kind of file, which has one of two names."""
     for name in (f"{kind}_0", f"{kind}_{role}"):
         if (folder / f"ROIs0000_{role}" / name).exists():
             return folder / f"ROIs0000_{role}" / name
@@ -63,8 +71,8 @@ def _folder(folder: Path, role: str, kind: str) -> Path:
 def _numbers(folder: Path, role: str) -> list[int]:
     """Return the numbers of a role's labels, in order."""
     labels = _folder(folder, role, "dfc")
-    found = (re.fullmatch(rf"ROIs0000_{role}_dfc_0_p(\d+)\.tif", path.name) for path in labels.glob("*.tif"))
-    numbers = sorted(int(name[1]) for name in found if name)
+    matches = (re.fullmatch(rf"ROIs0000_{role}_dfc_0_p(\d+)\.tif", path.name) for path in labels.glob("*.tif"))
+    numbers = sorted(int(match[1]) for match in matches if match)
     if not numbers:
         raise MissingData(f"dfc2020 is incomplete: {labels} holds no ROIs0000_{role}_dfc_0_p<n>.tif; {HOW}")
     return numbers
@@ -75,7 +83,7 @@ def _in_val(run: str) -> bool:
 
 
 def _image(path: Path, sensor: str, columns: list[int]) -> np.ndarray:
-    """Return the wanted bands as float32 (1, C, H, W), NaN where the sensor saw nothing."""
+    """Return the wanted bands as float32 (1, C, H, W), NaN where there is no data."""
     import numpy as np
 
     values = read_raster(path, (len(STORED[sensor]), *SHAPE))
@@ -107,16 +115,13 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
     role = "test" if split == "test" else "validation"
     runs = {number: f"{role}_{number // RUN}" for number in _numbers(folder, role)}
     numbers = [number for number, run in runs.items() if split == "test" or _in_val(run) == (split == "val")]
-    columns = {
-        sensor: by_sensor([band for band in bands if band.sensor == sensor], [b.name for b in STORED[sensor]])[sensor]
-        for sensor in dict.fromkeys(band.sensor for band in bands)
-    }
+    columns = columns_of(bands, STORED)
     paths = {
         kind: [_folder(folder, role, kind) / f"ROIs0000_{role}_{kind}_0_p{number}.tif" for number in numbers]
         for kind in ("dfc", *columns)
     }
     for kind in columns:
-        require_all(paths[kind], SUITE.name, f"{_folder(folder, role, 'dfc')} (an image each)")
+        require_all(paths[kind], SUITE.name, f"{_folder(folder, role, 'dfc')} (each with an image)")
 
     def read(index: int) -> Sample:
         label = paths["dfc"][index]
@@ -140,7 +145,7 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
 
 
 def download(root: Path, fetch: Fetch) -> None:
-    """Say how to get the data: its publisher wants a login.
+    """Tell how to get the data, for which the publisher requires a login.
 
     Raises:
         MissingData: always.
@@ -167,7 +172,7 @@ SUITE = Suite(
     citation="Schmitt et al., 2020 IEEE GRSS Data Fusion Contest, doi:10.21227/rha7-m332",
     url="https://ieee-dataport.org/competitions/2020-ieee-grss-data-fusion-contest",
     folder="dfc2020",
-    notes="Test is the contest's test phase; train and val part its validation phase by runs of 64 patches. Papers "
+    notes="Test is the contest's test phase; train and val divide its validation phase by runs of 64 patches. Papers "
     "that train on the test phase are not comparable. Savanna, snow and 0 are ignored; intervals resample runs.",
     open=open_split,
     download=download,

@@ -7,7 +7,7 @@ Dataset format:
 
 * ``ds/images/remote_sensing/otherDatasets/sentinel_2/tif/<Class>/<Class>_<n>.tif``: 13 x 64 x 64 uint16,
   top-of-atmosphere reflectance x 10000, at 10 m; bands B01 ... B08, B09, B10, B11, B12, B8A in that order
-* splits ``eurosat-{train,val,test}.txt``
+* splits ``eurosat-{train,val,test}.txt``, one file name per line
 
 Dataset classes: AnnualCrop, Forest, HerbaceousVegetation, Highway, Industrial, Pasture, PermanentCrop, Residential,
 River, SeaLake.
@@ -24,10 +24,8 @@ from pathlib import Path
 
 from bench.core import Band, Fetch, Suite, Task
 from bench.core.sensors import sentinel2_bands
+from suites.reading import ClassFolders, Samples, download_class_folders, open_class_folders, read_image
 from suites.reading.class_names import EUROSAT as CLASSES
-from suites.reading.files import read_raster
-from suites.reading.layouts import ClassFolders, download_class_folders, open_class_folders
-from suites.reading.samples import Samples
 
 # As stored: band 8A comes last.
 ON_DISK = sentinel2_bands("b01 b02 b03 b04 b05 b06 b07 b08 b09 b10 b11 b12 b8a")
@@ -46,7 +44,7 @@ LAYOUT = ClassFolders(
     images=IMAGES,
     ending=".tif",
     lists=LISTS,
-    read=lambda path: read_raster(path, (len(ON_DISK), *SIZE)),
+    read=lambda path: read_image(path, (len(ON_DISK), *SIZE), "uint16"),
     stored=ON_DISK,
     lists_at=HOST,
     archive=(f"{HOST}{ARCHIVE[0]}", *ARCHIVE),
@@ -78,7 +76,7 @@ SUITE = Suite(
     citation="Helber et al., EuroSAT, IEEE JSTARS 2019, doi:10.1109/JSTARS.2019.2918242",
     url=HOST,
     folder="eurosat",
-    notes="Top-of-atmosphere reflectance (level 1C) x 10000; random, not spatially blocked, splits.",
+    notes="Top-of-atmosphere reflectance (level 1C) x 10000. Splits are random, not spatially blocked.",
     open=open_split,
     download=download,
 )

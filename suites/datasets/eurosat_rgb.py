@@ -6,14 +6,14 @@ European countries, cut into 64 x 64 pixels at 10 m, reflectance 0..0.275 shown 
 Dataset format:
 
 * ``EuroSAT_RGB/<Class>/<Class>_<n>.jpg``, 64 x 64 pixels, uint8, red green blue
-* splits from ``split.csv`` (class,file,split) where there is one, else from torchgeo's lists
+* splits from ``split.csv`` (columns class, file, split) if there is one, otherwise from torchgeo's lists
   ``eurosat-{train,val,test}.txt``
 
 Dataset classes: AnnualCrop, Forest, HerbaceousVegetation, Highway, Industrial, Pasture, PermanentCrop, Residential,
 River, SeaLake.
 
 The lists are those of "In-domain representation learning for remote sensing" (arXiv 1911.06721), 16,200 / 5,400 /
-5,400 images. A ``split.csv`` is somebody's own split: its ids are part of every result's identity.
+5,400 images. A ``split.csv`` is a split by whoever wrote it: its ids are part of every result's identity.
 
 If you use this dataset, please cite https://doi.org/10.1109/JSTARS.2019.2918242. Licence: MIT.
 """
@@ -24,10 +24,8 @@ from pathlib import Path
 
 from bench.core import Band, Fetch, Suite, Task
 from bench.core.sensors import sentinel2_bands
+from suites.reading import ClassFolders, Samples, download_class_folders, open_class_folders, read_picture
 from suites.reading.class_names import EUROSAT as CLASSES
-from suites.reading.files import read_picture
-from suites.reading.layouts import ClassFolders, download_class_folders, open_class_folders
-from suites.reading.samples import Samples
 
 BANDS = sentinel2_bands("b04 b03 b02", unit="uint8")
 IMAGES = Path("EuroSAT_RGB")
@@ -77,7 +75,7 @@ SUITE = Suite(
     citation="Helber et al., EuroSAT, IEEE JSTARS 2019, doi:10.1109/JSTARS.2019.2918242",
     url=ARCHIVE,
     folder="eurosat_rgb",
-    notes="8-bit preview: reflectance 0..0.275 as 0..255. A split.csv beside the images is its maker's own split.",
+    notes="8-bit preview: reflectance 0..0.275 as 0..255. A split.csv in the folder replaces the published split.",
     open=open_split,
     download=download,
 )

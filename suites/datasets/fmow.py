@@ -5,17 +5,17 @@ WorldView pictures of places in over 200 countries, each place at several dates.
 
 Dataset format, below ``fmow-rgb/``:
 
-* ``{train,val}/<class>/<class>_<place>/<class>_<place>_<date>_rgb.jpg`` and ``..._rgb.json`` beside it
+* ``{train,val}/<class>/<class>_<place>/<class>_<place>_<date>_rgb.jpg`` and ``..._rgb.json`` in the same folder
   (``_msrgb`` files, the multispectral picture at its own size, are not read)
 * ``test/<number>/<number>_<date>_rgb.jpg``, ``test_gt/<class>/<class>_<place>/<class>_<place>_<date>_rgb.json`` and
   ``test_gt_mapping.json`` (input: folder of ground truth, output: folder of pictures) from ``groundtruth.tar.bz2``
-* a JSON names the box of its place, ``bounding_boxes: [{ID, category, box: [x, y, width, height]}]``, the
-  ``timestamp`` and, in ground truth, the ``raw_location`` polygon in longitude and latitude. ID -1 marks what is not
-  the place
+* a JSON states the box of its place, ``bounding_boxes: [{ID, category, box: [x, y, width, height]}]``, the
+  ``timestamp`` and, in ground truth, the ``raw_location`` polygon in longitude and latitude. ID -1 marks boxes that are
+  not the place
 
-Pictures vary from some hundred to over ten thousand pixels a side. A sample is the square about the box's centre with
-the box's longer side, moved into the picture, cut where the picture is narrower, and resized to 224 x 224 (bilinear,
-antialiased); a pixel's ground size therefore varies.
+Pictures have from some hundred to over ten thousand pixels per side. A sample is the square around the centre of the
+box with its longer side, moved into the picture, cut where the picture is narrower, and resized to 224 x 224 (bilinear,
+antialiased); the ground size of a pixel therefore varies.
 
 Dataset classes: see `CLASSES`. Boxes of the 63rd category, false_detection, are left out.
 
@@ -27,7 +27,7 @@ Public License.
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,8 +35,18 @@ from typing import TYPE_CHECKING, Any
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.core.errors import MissingData
 from bench.core.sensors import WORLDVIEW, rgb_bands
-from suites.reading.files import locate, require, require_distinct
-from suites.reading.samples import Samples, by_sensor, check_request
+from suites.reading import (
+    Samples,
+    by_sensor,
+    check_request,
+    listed_path,
+    locate,
+    open_picture,
+    read_json,
+    reading,
+    require,
+    require_distinct,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,26 +69,20 @@ MAPPING = "test_gt_mapping.json"
 SIDE = 224
 
 
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise MissingData(f"cannot read {path}: {error}; it is absent or damaged, download it again") from error
-
-
 def _places(folder: Path, split: str) -> Iterator[tuple[str, Path, Path]]:
     """Yield class, folder of pictures and folder of JSON files of each place of a split, in a fixed order."""
     if split == "test":
-        try:
-            pairs = sorted((str(row["input"]), str(row["output"])) for row in _json(folder / MAPPING))
-        except (KeyError, TypeError) as error:
-            raise MissingData(f"{folder / MAPPING} is no list of input and output: {error!r}; replace it") from error
-        found = [(Path(truth).parent.name, folder / pictures, folder / truth) for truth, pictures in pairs]
+        mapping = folder / MAPPING
+        rows = read_json(mapping, list)
+        with reading(mapping, "rows with input and output"):
+            pairs = sorted((str(row["input"]), str(row["output"])) for row in rows)
+        paths = [tuple(listed_path(folder, name, mapping) for name in pair) for pair in pairs]
+        places = [(truth.parent.name, pictures, truth) for truth, pictures in paths]
     else:
         top = require(folder / split, SUITE.name, f"the {split} split")
-        below = [one for kind in sorted(top.iterdir()) if kind.is_dir() for one in sorted(kind.iterdir())]
-        found = [(one.parent.name, one, one) for one in below if one.is_dir()]
-    for kind, pictures, truth in found:
+        below = [place for kind in sorted(top.iterdir()) if kind.is_dir() for place in sorted(kind.iterdir())]
+        places = [(place.parent.name, place, place) for place in below if place.is_dir()]
+    for kind, pictures, truth in places:
         if kind not in CLASSES and kind != NO_PLACE:
             raise MissingData(f"{truth}: {kind!r} is no class of fMoW ({', '.join(CLASSES)}); remove or replace it")
         if kind != NO_PLACE:
@@ -86,12 +90,12 @@ def _places(folder: Path, split: str) -> Iterator[tuple[str, Path, Path]]:
 
 
 def _dates(folder: Path, ending: str) -> dict[str, Path]:
-    """Return date number -> file, of the files of a place with that ending."""
+    """Return date number -> file, for the files of a place with that ending."""
     if not folder.is_dir():
         return {}
     prefix = f"{folder.name}_"
-    files = [one for one in folder.iterdir() if one.name.startswith(prefix) and one.name.endswith(ending)]
-    dates = {one.name.removeprefix(prefix).removesuffix(ending): one for one in files}
+    files = [path for path in folder.iterdir() if path.name.startswith(prefix) and path.name.endswith(ending)]
+    dates = {path.name.removeprefix(prefix).removesuffix(ending): path for path in files}
     return {date: dates[date] for date in sorted(dates, key=lambda date: (len(date), date))}
 
 
@@ -99,7 +103,7 @@ def _listed(folder: Path, split: str) -> list[tuple[str, str, str, Path, Path]]:
     """Return id, place, class, picture and JSON of each sample.
 
     Raises:
-        MissingData: a picture has no JSON or a JSON no picture, a place has neither, or one is listed twice.
+        MissingData: if a picture has no JSON, a JSON no picture, a place neither, or a sample is listed twice.
     """
     rows = []
     for kind, pictures, truth in _places(folder, split):
@@ -118,59 +122,54 @@ def _listed(folder: Path, split: str) -> list[tuple[str, str, str, Path, Path]]:
 
 def _box(facts: Any, kind: str, path: Path) -> tuple[float, float, float, float]:
     """Return left, top, width and height of the place's box."""
-    try:
+    with reading(path, "usable bounding_boxes"):
         boxes = facts["bounding_boxes"]
-        for one in [boxes] if isinstance(boxes, dict) else boxes:
-            if one["ID"] != -1 and one["category"] == kind:
-                left, top, width, height = (float(value) for value in one["box"])
-                if width <= 0 or height <= 0:
-                    raise MissingData(f"{path}: the box {one['box']} has no area; replace the file")
+        for candidate in [boxes] if isinstance(boxes, dict) else boxes:
+            if candidate["ID"] != -1 and candidate["category"] == kind:
+                left, top, width, height = (float(value) for value in candidate["box"])
+                if not (width > 0 and height > 0 and math.isfinite(left + top + width + height)):
+                    raise MissingData(f"{path}: the box {candidate['box']} has no area; replace the file")
                 return left, top, width, height
-    except (KeyError, TypeError, ValueError) as error:
-        raise MissingData(f"{path} holds no usable bounding_boxes: {error!r}; download it again") from error
-    raise MissingData(f"{path} holds no box of {kind}, which its folder says it is of; download it again")
+    raise MissingData(f"{path} holds no box of {kind}, the class of its folder; download it again")
 
 
 def _picture(path: Path, box: tuple[float, float, float, float]) -> np.ndarray:
-    """Return the square about a box as uint8 (3, 224, 224)."""
+    """Return the square around a box as uint8 (3, 224, 224)."""
     import numpy as np
-    from PIL.Image import Resampling
-    from PIL.JpegImagePlugin import JpegImageFile
 
     left, top, width, height = box
-    try:
-        # Not Image.open, which refuses the largest of these pictures as an attack.
-        with JpegImageFile(path) as file:
-            wide, tall = file.size
-            if left >= wide or top >= tall or left + width <= 0 or top + height <= 0:
-                raise MissingData(f"{path} has {wide} x {tall} pixels, its box {list(box)} lies outside; replace it")
-            side = max(width, height)
-            across, down = min(side, wide), min(side, tall)
-            x = min(max(left + width / 2 - across / 2, 0), wide - across)
-            y = min(max(top + height / 2 - down / 2, 0), tall - down)
-            window = (x, y, x + across, y + down)
-            # RGB first: a few pictures are stored in grey.
-            picture = file.convert("RGB").resize((SIDE, SIDE), Resampling.BILINEAR, box=window)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise MissingData(f"cannot read {path}: {error}; it is absent or damaged, download it again") from error
-    return np.asarray(picture).transpose(2, 0, 1)
+    with open_picture(path, "JPEG") as file:
+        from PIL.Image import Resampling
+
+        wide, tall = file.size
+        if left >= wide or top >= tall or left + width <= 0 or top + height <= 0:
+            raise MissingData(f"{path} has {wide} x {tall} pixels, its box {list(box)} lies outside; replace it")
+        side = max(width, height)
+        across, down = min(side, wide), min(side, tall)
+        x = min(max(left + width / 2 - across / 2, 0), wide - across)
+        y = min(max(top + height / 2 - down / 2, 0), tall - down)
+        window = (x, y, x + across, y + down)
+        # First to RGB, since a few pictures are stored in grey.
+        picture = file.convert("RGB").resize((SIDE, SIDE), Resampling.BILINEAR, box=window)
+        return np.asarray(picture).transpose(2, 0, 1)
 
 
 def _centre(facts: Any) -> tuple[float, float] | None:
-    """Return the middle of the corners of ``POLYGON ((longitude latitude, ...))``, where there is one."""
+    """Return the mean of the corners of ``POLYGON ((longitude latitude, ...))``, None without such a polygon."""
     text = str(facts.get("raw_location", ""))
     try:
         ring = [tuple(map(float, pair.split())) for pair in text.split("((")[1].split(")")[0].split(",")]
         corners = ring[:-1] if ring[0] == ring[-1] else ring
         longitude, latitude = (sum(values) / len(corners) for values in zip(*corners, strict=True))
-    except (IndexError, ValueError):
+    except (IndexError, ValueError, ZeroDivisionError):
         return None
     return (longitude, latitude) if -180 <= longitude <= 180 and -90 <= latitude <= 90 else None
 
 
 def _day(facts: Any) -> tuple[int, int, int]:
+    """Return year, month and day of the timestamp, -1 where it is unknown."""
     words = str(facts.get("timestamp", ""))[:10].split("-")
-    known = len(words) == 3 and all(word.isdigit() for word in words)
+    known = len(words) == 3 and all(word.isdecimal() for word in words)
     return (int(words[0]), int(words[1]), int(words[2])) if known else (-1, -1, -1)
 
 
@@ -180,14 +179,14 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
 
     check_request(SUITE, task, split, bands)
     markers = ["train/airport", "val/airport", MAPPING]
-    folder = locate(SUITE.name, root, SUITE.folder, markers, "download=true says how to get it")
+    folder = locate(SUITE.name, root, SUITE.folder, markers, "download=true tells how to get it")
     rows = _listed(folder, split)
     labels = np.array([CLASSES.index(kind) for _, _, kind, _, _ in rows], np.int64)
     columns = by_sensor(bands, [band.name for band in BANDS])["rgb"]
 
     def read(index: int) -> Sample:
         _, _, kind, image, note = rows[index]
-        facts = _json(note)
+        facts = read_json(note)
         picture = _picture(image, _box(facts, kind, note))
         return Sample(
             images={"rgb": picture[columns][None].astype("float32")},
@@ -201,7 +200,7 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
 
 
 def download(root: Path, fetch: Fetch) -> None:
-    """Say how to get it: the publisher serves some 200 GB in two million files, and no archive of the pictures.
+    """Tell how to get the data: the publisher serves some 200 GB in two million files, without an archive.
 
     Raises:
         MissingData: always.
@@ -227,9 +226,10 @@ SUITE = Suite(
     citation="Christie et al., Functional Map of the World, CVPR 2018, arXiv:1711.07846",
     url="s3://spacenet-dataset/Hosted-Datasets/fmow/fmow-rgb/",
     folder="fmow-rgb",
-    notes="The publisher's test set, where much of the literature reports on val: numbers do not compare. One sample a "
-    "picture, the square about its box resized to 224; several dates of a place are of one block. Counts of the "
-    "splits are secondary sources'. Papers that use a tenth of it draw their own: set fractions= instead.",
+    notes="The publisher's test set, while much of the literature reports on val: numbers are not comparable. One "
+    "sample per picture, the square around its box resized to 224; the dates of a place form one block. The counts of "
+    "the splits are from secondary sources. Papers that use a tenth of the data draw their own part: set fractions= "
+    "instead.",
     open=open_split,
     download=download,
 )

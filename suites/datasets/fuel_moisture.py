@@ -1,19 +1,19 @@
-"""Live fuel moisture content: how wet vegetation is, from three months of satellite and weather series at one pixel.
+"""Live fuel moisture content: water in living vegetation, from three months of satellite and weather data per pixel.
 
 Samples of Globe-LFMC 1.0 sites in the western United States as prepared by Rao et al. (2020) and exported for
 `Presto <https://github.com/nasaharvest/presto>`__ (Tseng et al. 2023, arXiv 2304.14065).
 
 Dataset format, below ``npy/``:
 
-* ``s1_s2_era5_srtm.npy`` (2313, 3, 18) float64: VV, VH in dB; B2 B3 B4 B5 B6 B7 B8 B8A B9 B11 B12, reflectance x
-  10000; 2 m temperature in kelvin and precipitation in metres (ERA5); elevation in metres and slope in degrees
-  (SRTM); a last column, (B7 - B3) / (B7 + B3) whatever its name, which is left out: vegetation indices are derived
-  from the bands
-* ``month.npy`` (2313, 3) months from 0; ``latlon.npy`` (2313, 2) latitude, longitude; ``dynamic_world.npy`` (2313, 3)
-  land cover codes 0..8, 9 for none; ``site.npy``; ``target.npy`` in per cent of dry mass; ``is_test.npy``
+* ``s1_s2_era5_srtm.npy`` (2313, 3, 18) float64: VV, VH in dB; B2 B3 B4 B5 B6 B7 B8 B8A B9 B11 B12, reflectance x 10000;
+  2 m temperature in kelvin and precipitation in metres (ERA5); elevation in metres and slope in degrees (SRTM); a last
+  column, (B7 - B3) / (B7 + B3) in spite of its name, which is left out, since vegetation indices are derived from the
+  bands
+* ``month.npy`` (2313, 3) months counted from 0; ``latlon.npy`` (2313, 2) latitude, longitude; ``dynamic_world.npy``
+  (2313, 3) land-cover codes 0..8, 9 for none; ``site.npy``; ``target.npy`` in per cent of dry mass; ``is_test.npy``
 
-Splits: the publisher's ``is_test`` (735 samples of sites that are in no other split). The validation split is ours:
-of the remaining sites those whose hashed name falls below 0.2, so that it is site-disjoint too.
+Splits: the publisher's ``is_test`` (735 samples of sites that are in no other split). The validation split is our own:
+the remaining sites whose hashed name is below 0.2, so that it is site-disjoint too.
 
 If you use this dataset, please cite https://doi.org/10.1016/j.rse.2020.111797 and arXiv 2304.14065. Licence: MIT.
 """
@@ -24,10 +24,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.core import Band, Fetch, Sample, Suite, Task
-from bench.core.errors import MissingData
 from bench.core.sensors import sentinel1_bands, sentinel2_bands
-from suites.reading.files import locate, read_array, require
-from suites.reading.samples import Samples, by_sensor, check_request, share_of
+from suites.reading import (
+    Samples,
+    by_sensor,
+    check_request,
+    check_shape,
+    check_type,
+    locate,
+    read_array,
+    require,
+    share_of,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,7 +69,7 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
     in_val = np.array([share_of(site) < VALIDATION for site in sites]) & ~is_test
     rows = np.flatnonzero({"train": ~is_test & ~in_val, "val": in_val, "test": is_test}[split])
     values = np.concatenate([arrays["s1_s2_era5_srtm"][..., :17], arrays["dynamic_world"][..., None]], -1)
-    # Code 9 is Dynamic World's "no observation".
+    # Code 9 of Dynamic World means no observation.
     values[..., 17][values[..., 17] == 9] = np.nan
     columns = by_sensor(bands, [band.name for band in BANDS])
     when = np.full((*arrays["month"].shape, 3), -1, np.int32)
@@ -87,8 +95,8 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
 
 
 def _check(arrays: dict[str, np.ndarray], folder: Path) -> None:
-    shapes = {name: array.shape for name, array in arrays.items()}
-    count = len(arrays["target"])
+    """Check the shapes and types of the arrays against the number of targets."""
+    count = arrays["target"].size
     expected = {
         "s1_s2_era5_srtm": (count, 3, 18),
         "month": (count, 3),
@@ -99,8 +107,10 @@ def _check(arrays: dict[str, np.ndarray], folder: Path) -> None:
         "is_test": (count,),
     }
     for name, shape in expected.items():
-        if shapes[name] != shape:
-            raise MissingData(f"{folder / 'npy' / name}.npy has shape {shapes[name]}, expected {shape}; replace it")
+        path = folder / "npy" / f"{name}.npy"
+        check_shape(path, arrays[name].shape, shape)
+        if name != "site":
+            check_type(path, arrays[name].dtype, "")
 
 
 def download(root: Path, fetch: Fetch) -> None:
@@ -123,7 +133,8 @@ SUITE = Suite(
     citation="Rao et al., Remote Sensing of Environment 245, 2020; Tseng et al., Presto, arXiv 2304.14065",
     url="https://raw.githubusercontent.com/nasaharvest/presto/main/data/fuel_moisture/npy/",
     folder="fuel_moisture",
-    notes="Site-disjoint test of the publisher; site-disjoint validation of our own; intervals resample sites.",
+    notes="Site-disjoint test split of the publisher, site-disjoint validation split of our own; intervals resample "
+    "sites.",
     open=open_split,
     download=download,
 )

@@ -12,8 +12,8 @@ Dataset format:
 Dataset classes: not burned, burned. -1 is neither trained on nor scored.
 
 The publisher has two folders, split at random 2 : 1, and no test split. Here, as in much of the literature, the folder
-``validation`` is the test split (264 scenes). Validation scenes are taken from the folder ``training`` (540 scenes):
-those of about a tenth of its HLS tiles, by the hash of the tile's name, so that no tile is in both train and val.
+``validation`` is the test split (264 scenes). The validation split consists of the scenes of about a tenth of the HLS
+tiles in the folder ``training`` (540 scenes), by the hash of the tile's name, so that no tile is in both train and val.
 
 If you use this dataset, please cite https://doi.org/10.57967/hf/0956. Licence: CC BY 4.0.
 """
@@ -28,9 +28,19 @@ from typing import TYPE_CHECKING
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.core.errors import MissingData
 from bench.core.sensors import hls_bands
-from suites.reading.archives import unpack_tar
-from suites.reading.files import locate, place_of, read_raster, require, require_all, require_distinct
-from suites.reading.samples import Samples, by_sensor, check_request, share_of
+from suites.reading import (
+    Samples,
+    by_sensor,
+    check_request,
+    locate,
+    place_of,
+    read_raster,
+    require,
+    require_all,
+    require_distinct,
+    share_of,
+    unpack_tar,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,16 +54,16 @@ NAME = re.compile(r"subsetted_512x512_HLS\.S30\.(T\d\d[A-Z]{3})\.(\d{4})(\d{3})\
 
 
 def _named(name: str, path: Path) -> tuple[str, tuple[int, int, int]]:
-    """Return tile and date of a scene."""
-    found = NAME.match(name)
-    if not found or not 1 <= int(found[3]) <= 366:
+    """Return tile and date of a scene, from its name."""
+    match = NAME.match(name)
+    if not match or not 1 <= int(match[3]) <= 366 or int(match[2]) < 1970:
         raise MissingData(f"{path}: {name} is not named <...>.<tile>.<year><day of year>.v1.4<...>; replace it")
-    day = date(int(found[2]), 1, 1) + timedelta(days=int(found[3]) - 1)
-    return found[1], (day.year, day.month, day.day)
+    day = date(int(match[2]), 1, 1) + timedelta(days=int(match[3]) - 1)
+    return match[1], (day.year, day.month, day.day)
 
 
 def _scenes(folder: Path) -> list[str]:
-    """Return the names of a folder's scenes, once every scene has its mask and every mask its scene."""
+    """Return the names of a folder's scenes, after checking that every scene has a mask and every mask a scene."""
     require(folder, "hls_burn_scars", "one of the publisher's two folders")
     names: set[str] = set()
     for ending in ("_merged.tif", ".mask.tif"):
@@ -61,14 +71,14 @@ def _scenes(folder: Path) -> list[str]:
     if not names:
         raise MissingData(f"{folder} holds no *_merged.tif; download it again")
     files = [folder / f"{name}{ending}" for name in sorted(names) for ending in ("_merged.tif", ".mask.tif")]
-    require_all(files, "hls_burn_scars", f"{folder} (a scene and a mask each)")
+    require_all(files, "hls_burn_scars", f"{folder} (a scene and its mask)")
     return sorted(names)
 
 
 def _image(path: Path, columns: list[int]) -> np.ndarray:
     import numpy as np
 
-    image: np.ndarray = read_raster(path, (len(BANDS), *SHAPE))[columns].astype(np.float32)
+    image: np.ndarray = read_raster(path, (len(BANDS), *SHAPE), "float32")[columns].astype(np.float32)
     image[np.isin(image, NO_DATA)] = np.nan
     return image[None]
 
@@ -141,8 +151,8 @@ SUITE = Suite(
     "24aa452b2ac15bd1c255c16c8530a977d2bd5da2/",
     folder="hls_burn_scars",
     notes="Test is the publisher's validation folder, split from training at random, so tiles are in both; val is our "
-    "own: about a tenth of the training folder's tiles by hash of their name, the counts of train and val are "
-    "therefore approximate. -1 ignored; intervals resample HLS tiles.",
+    "own: about a tenth of the training folder's tiles by the hash of their name, so the counts of train and val are "
+    "approximate. -1 is ignored; intervals resample HLS tiles.",
     open=open_split,
     download=download,
 )

@@ -1,22 +1,22 @@
 """Desert locust breeding grounds: point observations in three dates of harmonised Landsat and Sentinel-2 images.
 
-Observations of the FAO's Locust Hub and absences, some of them drawn by a program (Yusuf et al. 2024), with the chips
-that `InstaGeo <https://github.com/instadeepai/InstaGeo-E2E-Geospatial-ML>`__ made of them.
+Observations of the FAO's Locust Hub and absences, some of which a program drew (Yusuf et al. 2024), with the chips that
+`InstaGeo <https://github.com/instadeepai/InstaGeo-E2E-Geospatial-ML>`__ made from them.
 
-Dataset format, below ``locust_breeding/``, after InstaGeo's documentation and its programs:
+Dataset format, below ``locust_breeding/``, according to InstaGeo's documentation and programs:
 
 * ``{train,val,test}.csv``: columns ``Input`` and ``Label``, paths below this folder (a leading ``data/`` is dropped)
 * ``<split>/chips/chip_<yyyymmdd>_<product>_<tile>_<time>_<x>_<y>.tif``: 18 bands, three dates of blue, green, red,
-  narrow near infrared, two shortwave infrared; surface reflectance x 10000, 224 x 224 at 30 m. A date is without data
-  (NaN here) where all six bands are 0, -1 or -9999, which is how its versions mark that
+  narrow near infrared, two shortwave infrared; surface reflectance x 10000, 224 x 224 at 30 m. A date has no
+  data (NaN here) where all six bands are 0, -1 or -9999, the marks of InstaGeo's versions
 * ``<split>/seg_maps/seg_map_<same>.tif``: int16; 1 breeding ground, 0 not, -1 (or -9999) no observation
 
 Dataset classes: non-breeding, breeding. Few pixels of a chip are observed; all others are neither trained on nor
 scored.
 
-The publisher's splits; their sizes are published nowhere that was found, and stated as 0. The published files were not
-seen: what is said here is read from InstaGeo's documentation and programs. Neither the order of the three dates, which
-are about 30 days apart and end near the observation, nor their days are told by the files: no date is given.
+The publisher's splits; no publication of their sizes was found, so they are stated as 0. The published files were not
+available: this description follows InstaGeo's documentation and programs. The files state neither the order of the
+three dates, which are about 30 days apart and end near the observation, nor their days: no date is given.
 
 If you use this dataset, please cite https://arxiv.org/abs/2403.06860 and https://arxiv.org/abs/2510.05617. Licence: not
 stated for the data (InstaGeo itself: CC BY-NC-SA 4.0).
@@ -24,7 +24,6 @@ stated for the data (InstaGeo itself: CC BY-NC-SA 4.0).
 
 from __future__ import annotations
 
-import csv
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,8 +31,19 @@ from typing import TYPE_CHECKING
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.core.errors import MissingData
 from bench.core.sensors import hls_bands
-from suites.reading.files import locate, place_of, read_lines, read_raster, require_all, require_distinct
-from suites.reading.samples import Samples, by_sensor, check_request
+from suites.reading import (
+    Samples,
+    by_sensor,
+    check_request,
+    is_there,
+    listed_path,
+    locate,
+    place_of,
+    read_raster,
+    read_table,
+    require_all,
+    require_distinct,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,33 +54,31 @@ SIDE, DATES, IGNORED = 224, 3, -1
 EMPTY = (0, -1, -9999)
 LISTS = {name: f"{name}.csv" for name in ("train", "val", "test")}
 BUCKET = "gs://instageo/data/locust_breeding"
-HOW = f"copy {BUCKET} there with Google Cloud's own program (download= cannot: its 15 GB are in no archive)"
+HOW = f"copy {BUCKET} there with Google Cloud's own program (download= cannot: its 15 GB are not in an archive)"
 
 
 def _listed(folder: Path, split: str) -> dict[str, tuple[Path, Path]]:
     """Return id -> chip and mask of a split."""
     path = folder / LISTS[split]
-    rows = list(csv.DictReader(read_lines(path)))
-    if not rows or not {"Input", "Label"} <= set(rows[0]):
-        raise MissingData(
-            f"{path} has no columns Input and Label; lists of observations (records/) are not lists of chips: {HOW}"
-        )
-    found: dict[str, tuple[Path, Path]] = {}
-    for number, row in enumerate(rows, start=2):
+    pairs: dict[str, tuple[Path, Path]] = {}
+    # Lists of observations (records/) have other columns: they are not lists of chips.
+    for number, row in enumerate(read_table(path, ("Input", "Label")), start=2):
         if not row["Input"] or not row["Label"]:
             raise MissingData(f"{path}, line {number}: a chip or its label is not named; replace the file")
-        chip, mask = (Path(row[column].strip().removeprefix("data/")) for column in ("Input", "Label"))
+        chip, mask = (
+            listed_path(folder, row[column].strip().removeprefix("data/"), path) for column in ("Input", "Label")
+        )
         name = chip.stem.removeprefix("chip_")
-        if name in found:
+        if name in pairs:
             raise MissingData(f"{path} lists {name} twice; replace it by the published file")
-        found[name] = folder / chip, folder / mask
-    return found
+        pairs[name] = chip, mask
+    return pairs
 
 
 def _block(name: str) -> str:
-    """Return the tile of the military grid a chip was cut from, where its name says so."""
-    found = re.search(r"T(\d{2}[A-Z]{3})", name)
-    return found[1] if found else name
+    """Return the tile of the military grid that a chip was cut from, or its name if that states none."""
+    match = re.search(r"T(\d{2}[A-Z]{3})", name)
+    return match[1] if match else name
 
 
 def _label(path: Path) -> np.ndarray:
@@ -101,9 +109,9 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
 
     check_request(SUITE, task, split, bands)
     folder = locate(SUITE.name, root, SUITE.folder, list(LISTS.values()), HOW)
-    present = [name for name in LISTS if name == split or (folder / LISTS[name]).exists()]
+    present = [name for name in LISTS if name == split or is_there(folder / LISTS[name])]
     lists = {name: _listed(folder, name) for name in present}
-    require_distinct(SUITE.name, {name: list(found) for name, found in lists.items()})
+    require_distinct(SUITE.name, {name: list(listed) for name, listed in lists.items()})
     pairs = list(lists[split].values())
     for paths in zip(*pairs, strict=True):
         require_all(paths, SUITE.name, LISTS[split])
@@ -123,7 +131,7 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
 
 
 def download(root: Path, fetch: Fetch) -> None:
-    """Say how to get the data: they are files of a bucket, and in no archive.
+    """Tell how to get the data, which are files of a bucket and not in an archive.
 
     Raises:
         MissingData: always.
@@ -148,10 +156,10 @@ SUITE = Suite(
     "2403.06860; Yusuf et al., InstaGeo, arXiv 2510.05617",
     url="https://console.cloud.google.com/storage/browser/instageo/data/locust_breeding",
     folder="locust_breeding",
-    notes="Few pixels of a chip are observed, the rest is ignored; some absences are drawn by a program, not observed. "
-    "Layout, no-data marks and codes are read from InstaGeo's documentation and programs, the files were not seen; "
-    "split sizes are published nowhere (0 stands for unknown). The order and days of the three dates are not told. "
-    "Intervals resample grid tiles.",
+    notes="Few pixels of a chip are observed, all others are ignored; some absences are drawn by a program, not "
+    "observed. Layout, no-data marks and codes follow InstaGeo's documentation and programs, since the files were not "
+    "available; split sizes are not published (0 stands for unknown). The order and days of the three dates are not "
+    "stated. Intervals resample grid tiles.",
     open=open_split,
     download=download,
 )

@@ -1,14 +1,14 @@
-"""MADOS: marine debris, oil spills and what looks like them at sea, in Sentinel-2 patches.
+"""MADOS: marine debris, oil spills and similar features of the sea surface, in Sentinel-2 patches.
 
 The `Marine Debris and Oil Spill <https://marine-pollution.github.io/>`__ dataset: 2,803 patches of 174 scenes, sparsely
 annotated.
 
 Dataset format, below ``MADOS/``:
 
-* ``Scene_<s>/{10,20,60}/Scene_<s>_L2R_rhorc_<wavelength>_<n>.tif``: one band a file, Rayleigh-corrected reflectance,
+* ``Scene_<s>/{10,20,60}/Scene_<s>_L2R_rhorc_<wavelength>_<n>.tif``: one band per file, Rayleigh-corrected reflectance,
   float32, 240 x 240 at 10 m, 120 x 120 at 20 m, 40 x 40 at 60 m; NaN is no data. Eleven bands, without B09 and B10. The
-  wavelength in nm differs by a few between Sentinel-2A and 2B (865, 864). Coarser bands are brought to 10 m by
-  repetition, as in the publisher's code
+  wavelength in nm differs by a few nm between Sentinel-2A and 2B (865, 864). Coarser bands are repeated to 10 m, as in
+  the publisher's code
 * ``Scene_<s>/10/Scene_<s>_L2R_cl_<n>.tif``: codes 1..15, 0 where nothing is annotated (-1 here)
 * ``splits/{train,val,test}_X.txt``: rows ``Scene_<s>_<n>``
 
@@ -30,15 +30,24 @@ from typing import TYPE_CHECKING
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.core.errors import MissingData
 from bench.core.sensors import sentinel2_bands
-from suites.reading.archives import fetch_archive
-from suites.reading.files import locate, read_lines, read_raster, require_all, require_distinct
-from suites.reading.samples import Samples, by_sensor, check_request
+from suites.reading import (
+    Samples,
+    by_sensor,
+    check_request,
+    fetch_archive,
+    locate,
+    read_image,
+    read_lines,
+    read_raster,
+    require_all,
+    require_distinct,
+)
 
 if TYPE_CHECKING:
     import numpy as np
 
 BANDS = sentinel2_bands("b01 b02 b03 b04 b05 b06 b07 b08 b8a b11 b12", unit="reflectance")
-# Folder and wavelength (nm, of Sentinel-2A as the publisher's files name it) of each band.
+# Folder (pixel size in m) and wavelength (nm, of Sentinel-2A, as in the publisher's file names) of each band.
 STORED = (
     *((60, 443), (10, 492), (10, 560), (10, 665), (20, 704), (20, 740)),
     *((20, 783), (10, 833), (20, 865), (20, 1614), (20, 2202)),
@@ -54,21 +63,21 @@ FILE = re.compile(r"(Scene_\d+)_L2R_rhorc_(\d+)_(\d+)\.tif")
 
 
 def _bands_of(folder: Path, scene: str) -> dict[str, dict[int, Path]]:
-    """Return patch -> position in `BANDS` -> file, of the files a scene has."""
-    found: dict[str, dict[int, Path]] = {}
+    """Return patch -> position in `BANDS` -> file, for the files of a scene."""
+    files: dict[str, dict[int, Path]] = {}
     for position, (size, wavelength) in enumerate(STORED):
         for path in (folder / scene / str(size)).glob(f"{scene}_L2R_rhorc_*.tif"):
             name = FILE.fullmatch(path.name)
             if name and abs(int(name[2]) - wavelength) <= TOLERANCE:
-                found.setdefault(f"{scene}_{name[3]}", {})[position] = path
-    return found
+                files.setdefault(f"{scene}_{name[3]}", {})[position] = path
+    return files
 
 
 def _files(folder: Path, ids: list[str], columns: list[int]) -> dict[str, list[Path]]:
     """Return patch -> files of the wanted bands, in the wanted order.
 
     Raises:
-        MissingData: naming the first patch that lacks one.
+        MissingData: with the name of the first patch that lacks one.
     """
     scenes = {scene: _bands_of(folder, scene) for scene in dict.fromkeys(name.rpartition("_")[0] for name in ids)}
     files: dict[str, list[Path]] = {}
@@ -80,8 +89,8 @@ def _files(folder: Path, ids: list[str], columns: list[int]) -> dict[str, list[P
                 size, wavelength = STORED[column]
                 path = folder / scene / str(size) / f"{scene}_L2R_rhorc_{wavelength}_{number}.tif"
                 raise MissingData(
-                    f"mados is incomplete: {name} has no band {BANDS[column].name}; looked for {path}, or the like "
-                    f"with a wavelength up to {TOLERANCE} nm off; download it again"
+                    f"mados is incomplete: {name} has no band {BANDS[column].name}; looked for {path}, or a "
+                    f"wavelength up to {TOLERANCE} nm from it; download it again"
                 )
         files[name] = [present[column] for column in columns]
     return files
@@ -94,7 +103,7 @@ def _image(paths: list[Path], columns: list[int]) -> np.ndarray:
     image = np.empty((1, len(paths), *SHAPE), np.float32)
     for channel, (path, column) in enumerate(zip(paths, columns, strict=True)):
         times = STORED[column][0] // 10
-        values = read_raster(path, (1, SHAPE[0] // times, SHAPE[1] // times))[0]
+        values = read_image(path, (1, SHAPE[0] // times, SHAPE[1] // times), "float32")[0]
         image[0, channel] = values.repeat(times, axis=0).repeat(times, axis=1)
     return image
 
@@ -137,7 +146,7 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
     def read_targets() -> np.ndarray:
         present = np.zeros((len(labels), len(CLASSES) + 1), np.int64)
         for row, path in enumerate(labels):
-            # Class -1, nothing annotated, falls into the last column.
+            # Code -1, not annotated, is counted in the last column.
             present[row, np.unique(_label(path))] = 1
         return present[:, :-1]
 
@@ -166,8 +175,8 @@ SUITE = Suite(
     "doi:10.1016/j.isprsjprs.2024.02.017",
     url="https://zenodo.org/records/10664073/files/",
     folder="MADOS",
-    notes="Rayleigh-corrected reflectance (ACOLITE), neither Level 1C nor 2A; sparse labels, the rest is ignored; "
-    "intervals resample scenes.",
+    notes="Rayleigh-corrected reflectance (ACOLITE), neither Level 1C nor 2A; sparse labels, all other pixels are "
+    "ignored; intervals resample scenes.",
     open=open_split,
     download=download,
 )

@@ -1,8 +1,8 @@
 """PASTIS: crops of French agricultural parcels from Sentinel-2 time series, pixel by pixel.
 
 `Panoptic Agricultural Satellite TIme Series <https://github.com/VSainteuf/pastis-benchmark>`__: 2,433 patches of four
-Sentinel-2 tiles, with all images of September 2018 to November 2019, 38 to 61 dates a patch. Of its two editions PASTIS
-and PASTIS-R, which adds Sentinel-1, the optical series and the semantic labels are read.
+Sentinel-2 tiles, with all images of September 2018 to November 2019, 38 to 61 dates per patch. There are two editions,
+PASTIS and PASTIS-R, which adds Sentinel-1; the optical series and the semantic labels of either are read.
 
 Dataset format, below ``PASTIS-R/`` or ``PASTIS/``:
 
@@ -15,11 +15,11 @@ Dataset format, below ``PASTIS-R/`` or ``PASTIS/``:
 Dataset classes: background and 18 crops. Void (19), parcels mostly outside their patch, is neither trained on nor
 scored.
 
-Of the publisher's five folds, 1 to 3 are to learn from, 4 to choose by, 5 to test on, as in the first of the
-publisher's rotations: 1,455 / 482 / 496 patches.
+Of the publisher's five folds, 1 to 3 are train, 4 is val and 5 is test, as in the first of the publisher's rotations:
+1,455 / 482 / 496 patches.
 
 If you use this dataset, please cite https://doi.org/10.1109/ICCV48922.2021.00483. Licence: Etalab 2.0, as stated for
-PASTIS-HD, a later edition of the same series; the code's is MIT.
+PASTIS-HD, a later edition of the same series; the licence of the code is MIT.
 """
 
 from __future__ import annotations
@@ -32,10 +32,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.core.errors import MissingData
 from bench.core.sensors import sentinel2_bands
-from suites.reading.archives import fetch_archive
+from suites.reading import (
+    Samples,
+    by_sensor,
+    check_request,
+    fetch_archive,
+    is_there,
+    listed_path,
+    locate,
+    read_array,
+    read_json,
+    reading,
+    require_all,
+    require_distinct,
+    to_degrees,
+)
 from suites.reading.class_names import CROPS
-from suites.reading.files import locate, read_array, require_all, require_distinct
-from suites.reading.samples import Samples, by_sensor, check_request
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,7 +62,7 @@ ARCHIVE = ("PASTIS-R.zip", "4887513d6c2d2b07fa935d325bd53e09")
 
 
 class Patch(NamedTuple):
-    """What the metadata say of a patch."""
+    """One patch of the metadata: id, fold, Sentinel-2 tile, dates, centre, and the reference system of the centre."""
 
     name: str
     fold: int
@@ -61,16 +73,16 @@ class Patch(NamedTuple):
 
 
 def _dates(given: Any) -> tuple[tuple[int, int, int], ...]:
-    """Return year, month and day of ``{"0": 20180924, ...}``, given as such or as text, by number."""
+    """Return year, month and day of ``{"0": 20180924, ...}``, an object or its text, in the order of its keys."""
     table: Mapping[str, Any] = json.loads(given) if isinstance(given, str) else given
-    found = []
+    dates = []
     for number in sorted(table, key=int):
         text = str(table[number])
         year, month, day = int(text[:4]), int(text[4:6]), int(text[6:])
         if len(text) != 8 or not (1 <= month <= 12 and 1 <= day <= 31):
             raise ValueError(f"{text} is no date")
-        found.append((year, month, day))
-    return tuple(found)
+        dates.append((year, month, day))
+    return tuple(dates)
 
 
 def _middle(coordinates: Any) -> tuple[float, float]:
@@ -86,10 +98,10 @@ def _patches(path: Path) -> list[Patch]:
     """Return all patches, in order of their id.
 
     Raises:
-        MissingData: the metadata are absent, damaged or without something that is needed.
+        MissingData: if the metadata are absent or damaged, or lack a property.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+    content = read_json(path)
+    with reading(path, "features with ID_PATCH, Fold, TILE, dates-S2 and an outline"):
         system = str(content.get("crs", {}).get("properties", {}).get("name", "EPSG:2154"))
         patches = [
             Patch(
@@ -102,32 +114,16 @@ def _patches(path: Path) -> list[Patch]:
             )
             for feature in content["features"]
         ]
-    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        raise MissingData(f"cannot read {path}: {error!r}; it is absent or damaged, download it again") from error
     if strange := [patch for patch in patches if not 1 <= patch.fold <= 5]:
         raise MissingData(f"{path}: {strange[0].name} is of fold {strange[0].fold}; known are 1..5: replace it")
     return sorted(patches, key=lambda patch: (len(patch.name), patch.name))
-
-
-def _place(patch: Patch) -> tuple[float, float]:
-    """Return longitude and latitude of a patch's middle."""
-    from rasterio.crs import CRS
-    from rasterio.warp import transform
-
-    longitude, latitude = transform(
-        CRS.from_string(patch.system), CRS.from_epsg(4326), [patch.middle[0]], [patch.middle[1]]
-    )[:2]
-    return float(longitude[0]), float(latitude[0])
 
 
 def _image(path: Path, columns: list[int], dates: int) -> np.ndarray:
     """Return the wanted bands as float32 (T, C, H, W), NaN where there is no data."""
     import numpy as np
 
-    values = read_array(path)
-    if values.shape != (dates, len(BANDS), *SHAPE):
-        raise MissingData(f"{path} has shape {values.shape}, expected {(dates, len(BANDS), *SHAPE)}; replace it")
-    picked = values[:, columns]
+    picked = read_array(path, (dates, len(BANDS), *SHAPE), "int16")[:, columns]
     image: np.ndarray = picked.astype(np.float32)
     image[picked == NO_DATA] = np.nan
     return image
@@ -136,9 +132,7 @@ def _image(path: Path, columns: list[int], dates: int) -> np.ndarray:
 def _label(path: Path) -> np.ndarray:
     import numpy as np
 
-    values = read_array(path)
-    if values.shape != (3, *SHAPE):
-        raise MissingData(f"{path} has shape {values.shape}, expected {(3, *SHAPE)}; replace it")
+    values = read_array(path, (3, *SHAPE), "uint8")
     codes = np.unique(values[0])
     if not np.isin(codes, np.arange(VOID + 1)).all():
         raise MissingData(f"{path} holds the codes {codes.tolist()}; a label is 0..{VOID}: replace it")
@@ -151,15 +145,16 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
     import numpy as np
 
     check_request(SUITE, task, split, bands)
-    edition = next((name for name in EDITIONS if (root / name / "metadata.geojson").exists()), SUITE.folder)
+    edition = next((name for name in EDITIONS if is_there(root / name / "metadata.geojson")), SUITE.folder)
     folder = locate(SUITE.name, root, edition, ("metadata.geojson",), "get it with download=true")
     patches = _patches(folder / "metadata.geojson")
     require_distinct(
-        SUITE.name, {name: [one.name for one in patches if one.fold in folds] for name, folds in FOLDS.items()}
+        SUITE.name, {name: [patch.name for patch in patches if patch.fold in folds] for name, folds in FOLDS.items()}
     )
     chosen = [patch for patch in patches if patch.fold in FOLDS[split]]
-    images = [folder / "DATA_S2" / f"S2_{patch.name}.npy" for patch in chosen]
-    labels = [folder / "ANNOTATIONS" / f"TARGET_{patch.name}.npy" for patch in chosen]
+    table = folder / "metadata.geojson"
+    images = [listed_path(folder, f"DATA_S2/S2_{patch.name}.npy", table) for patch in chosen]
+    labels = [listed_path(folder, f"ANNOTATIONS/TARGET_{patch.name}.npy", table) for patch in chosen]
     for paths in (images, labels):
         require_all(paths, SUITE.name, "metadata.geojson")
     columns = by_sensor(bands, [band.name for band in BANDS])["s2"]
@@ -170,7 +165,7 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
             images={"s2": _image(images[index], columns, len(patch.dates))},
             target=_label(labels[index]),
             when=np.array(patch.dates, np.int32),
-            where=_place(patch),
+            where=to_degrees(patch.system, *patch.middle, table),
         )
 
     def read_targets() -> np.ndarray:
@@ -210,7 +205,8 @@ SUITE = Suite(
     url="https://zenodo.org/records/5735646/files/",
     folder="PASTIS-R",
     notes="One rotation of five folds (train 1-3, val 4, test 5), while the publisher's table averages all five; void "
-    "ignored; Level 2A of THEIA (MAJA), not of ESA; cloudy dates are in. Intervals resample the four Sentinel-2 tiles.",
+    "is ignored; Level 2A by THEIA (MAJA), not by ESA; cloudy dates are included. Intervals resample the four "
+    "Sentinel-2 tiles.",
     open=open_split,
     download=download,
 )

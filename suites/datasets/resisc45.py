@@ -1,20 +1,20 @@
 """NWPU-RESISC45: 45 kinds of scene in Google Earth pictures, in torchgeo's layout.
 
 The `RESISC45 <https://doi.org/10.1109/JPROC.2017.2675998>`__ dataset: 31,500 pictures of more than 100 countries, 700
-of each class, at 0.2 to 30 m a pixel.
+of each class, at 0.2 to 30 m per pixel.
 
 Dataset format:
 
 * ``NWPU-RESISC45/<class>/<class>_<nnn>.jpg``: 256 x 256 pixels, uint8, red green blue, not geo-referenced
-* splits ``resisc45-{train,val,test}.txt``, one file name a line
+* splits ``resisc45-{train,val,test}.txt``, one file name per line
 
 Dataset classes: see `CLASSES`, in the alphabetical order that torchgeo numbers them in.
 
-The publisher gives no split. These are the lists of "In-domain representation learning for remote sensing" (arXiv
+The publisher states no split. These are the lists of "In-domain representation learning for remote sensing" (arXiv
 1911.06721) that torchgeo uses: 18,900 / 6,300 / 6,300.
 
 If you use this dataset, please cite https://doi.org/10.1109/JPROC.2017.2675998. Licence: none is stated by the
-publisher; the pictures are Google Earth's.
+publisher; the pictures are from Google Earth.
 """
 
 from __future__ import annotations
@@ -23,9 +23,7 @@ from pathlib import Path
 
 from bench.core import Band, Fetch, Suite, Task
 from bench.core.sensors import rgb_bands
-from suites.reading.files import read_picture
-from suites.reading.layouts import ClassFolders, download_class_folders, open_class_folders
-from suites.reading.samples import Samples
+from suites.reading import ClassFolders, Samples, download_class_folders, open_class_folders, read_picture
 
 BANDS = rgb_bands()
 CLASSES = (
@@ -44,8 +42,6 @@ LISTS = {
     "test": ("resisc45-test.txt", "3dda9e4988b47eb1de9f07993653eb08"),
 }
 ARCHIVE = ("NWPU-RESISC45.zip", "75206b2e16446591afa88e2628744886")
-
-
 SIZE = (256, 256)
 LAYOUT = ClassFolders(
     title="RESISC45",
@@ -83,8 +79,8 @@ SUITE = Suite(
     citation="Cheng et al., NWPU-RESISC45, Proceedings of the IEEE 2017, doi:10.1109/JPROC.2017.2675998",
     url=HOST,
     folder="resisc45",
-    notes="Random split of arXiv:1911.06721, as in torchgeo; papers that train on 10 or 20 % use others. GSD varies "
-    "from 0.2 to 30 m; pictures are display values, not reflectance.",
+    notes="Random split of arXiv:1911.06721, as in torchgeo; papers that train on 10 or 20 % use other splits. GSD "
+    "varies from 0.2 to 30 m; pictures are display values, not reflectance.",
     open=open_split,
     download=download,
 )

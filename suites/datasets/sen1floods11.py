@@ -5,18 +5,18 @@ events.
 
 Dataset format, below ``v1.1/``:
 
-* ``data/flood_events/HandLabeled/S1Hand/<Event>_<n>_S1Hand.tif``: VV, VH backscatter in dB, float32, 512 x 512 at 10
-  m, NaN outside the swath
+* ``data/flood_events/HandLabeled/S1Hand/<Event>_<n>_S1Hand.tif``: VV, VH backscatter in dB, float32, 512 x 512 at
+  10 m, NaN outside the swath
 * ``data/flood_events/HandLabeled/S2Hand/<Event>_<n>_S2Hand.tif``: 13 bands, top-of-atmosphere reflectance x 10000,
   int16, 0 in every band outside the swath (NaN here)
 * ``data/flood_events/HandLabeled/LabelHand/<Event>_<n>_LabelHand.tif``: int16; 1 water, 0 land, -1 no data or cloud
-* ``splits/flood_handlabeled/flood_{train,valid,test,bolivia}_data.csv``: rows of S1 file, label file
+* ``splits/flood_handlabeled/flood_{train,valid,test,bolivia}_data.csv``: per row the S1 file and the label file
 
 Dataset classes: land, water. -1 is neither trained on nor scored.
 
-The publisher's splits: 252 / 89 / 90 chips, and 15 of Bolivia, an event absent from the others, reported apart.
-Results in the literature differ in bands (S1, S2 or both): set them with ``bands=``; the publisher's lists name S1,
-which is the default.
+The publisher's splits: 252 / 89 / 90 chips, and 15 of Bolivia, an event that no other split contains, reported
+separately. Results in the literature differ in bands (S1, S2 or both): select them with ``bands=``. The default is S1,
+which the publisher's lists name.
 
 If you use this dataset, please cite https://doi.org/10.1109/CVPRW50498.2020.00113. Licence: stated as CC BY 4.0 by
 secondary sources.
@@ -24,61 +24,74 @@ secondary sources.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.core.errors import MissingData
 from bench.core.sensors import sentinel1_bands, sentinel2_bands
-from suites.reading.files import locate, place_of, read_lines, read_raster, require_all, require_distinct
-from suites.reading.samples import Samples, by_sensor, check_request
+from suites.reading import (
+    Samples,
+    check_request,
+    columns_of,
+    is_there,
+    listed_path,
+    locate,
+    place_of,
+    read_json,
+    read_lines,
+    read_raster,
+    reading,
+    require_all,
+    require_distinct,
+)
 
 if TYPE_CHECKING:
     import numpy as np
 
 SENTINEL1, SENTINEL2 = sentinel1_bands(), sentinel2_bands("b01 b02 b03 b04 b05 b06 b07 b08 b8a b09 b10 b11 b12")
 STORED = {"s1": SENTINEL1, "s2": SENTINEL2}
+TYPES = {"s1": "float32", "s2": "int16"}
 CHIPS = Path("v1.1", "data", "flood_events", "HandLabeled")
 SPLITS = Path("v1.1", "splits", "flood_handlabeled")
 EVENTS = Path("v1.1", "Sen1Floods11_Metadata.geojson")
 LISTS = {name: f"flood_{word}_data.csv" for name, word in (
     ("train", "train"), ("val", "valid"), ("test", "test"), ("bolivia", "bolivia"))}  # fmt: skip
 SHAPE = (512, 512)
-# The label's event names against those of the publisher's table of dates.
+# Event name in the labels -> event name in the publisher's table of dates.
 RENAMED = {"Mekong": "Cambodia"}
 
 
 def _listed(folder: Path, split: str) -> list[str]:
-    names = [Path(line.split(",")[0].strip()).name for line in read_lines(folder / SPLITS / LISTS[split])]
+    """Return the chips of a split's list, without ending."""
+    listed = folder / SPLITS / LISTS[split]
+    names = [listed_path(Path(), line.split(",")[0].strip(), listed).name for line in read_lines(listed)]
     return [name.removesuffix(".tif").removesuffix("_S1Hand") for name in names]
 
 
 def _dates(folder: Path) -> dict[str, dict[str, tuple[int, int, int]]]:
     """Return event -> sensor -> year, month, day, for the events whose dates are published."""
     path = folder / EVENTS
-    if not path.exists():
+    if not is_there(path):
         return {}
-    try:
-        rows = [feature["properties"] for feature in json.loads(path.read_text())["features"]]
-        found = {}
-        for row in rows:
+    content = read_json(path)
+    dates = {}
+    with reading(path, "features with location, s1_date and s2_date"):
+        for row in (feature["properties"] for feature in content["features"]):
             when = {}
             for sensor in ("s1", "s2"):
                 parts = str(row[f"{sensor}_date"]).split("/")
                 if len(parts) == 3:
                     when[sensor] = (int(parts[0]), int(parts[1]), int(parts[2]))
-            found[str(row["location"])] = when
-    except (ValueError, KeyError, TypeError) as error:
-        raise MissingData(f"cannot read {path}: {error}; download it again") from error
-    return found
+            dates[str(row["location"])] = when
+    return dates
 
 
 def _image(path: Path, sensor: str, columns: list[int]) -> np.ndarray:
-    """Return the wanted bands of a chip as float32 (1, C, H, W), NaN where the sensor saw nothing."""
+    """Return the wanted bands of a chip as float32 (1, C, H, W), NaN outside the swath."""
     import numpy as np
 
-    values = read_raster(path, (len(STORED[sensor]), *SHAPE))
+    values = read_raster(path, (len(STORED[sensor]), *SHAPE), TYPES[sensor])
     image: np.ndarray = values[columns].astype(np.float32)
     if sensor == "s2":
         image[:, (values == 0).all(axis=0)] = np.nan
@@ -103,14 +116,11 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
     check_request(SUITE, task, split, bands)
     how = "get it with download=true"
     folder = locate(SUITE.name, root, SUITE.folder, [str(SPLITS / file) for file in LISTS.values()], how)
-    present = [name for name in LISTS if name == split or (folder / SPLITS / LISTS[name]).exists()]
+    present = [name for name in LISTS if name == split or is_there(folder / SPLITS / LISTS[name])]
     lists = {name: _listed(folder, name) for name in present}
     require_distinct(SUITE.name, lists)
     ids = lists[split]
-    columns = {
-        sensor: by_sensor([band for band in bands if band.sensor == sensor], [b.name for b in STORED[sensor]])[sensor]
-        for sensor in dict.fromkeys(band.sensor for band in bands)
-    }
+    columns = columns_of(bands, STORED)
     labels = [folder / CHIPS / "LabelHand" / f"{name}_LabelHand.tif" for name in ids]
     images = {
         sensor: [folder / CHIPS / f"{sensor.upper()}Hand" / f"{name}_{sensor.upper()}Hand.tif" for name in ids]
@@ -171,7 +181,8 @@ SUITE = Suite(
     citation="Bonafilia et al., Sen1Floods11, CVPR Workshops 2020, doi:10.1109/CVPRW50498.2020.00113",
     url="https://storage.googleapis.com/sen1floods11/",
     folder="sen1floods11",
-    notes="S1 unless bands= says otherwise; -1 ignored; intervals resample flood events; Bolivia is out of region.",
+    notes="S1 unless bands= selects otherwise; -1 is ignored; intervals resample flood events; Bolivia is out of "
+    "region.",
     open=open_split,
     download=download,
 )

@@ -1,22 +1,22 @@
 """So2Sat LCZ42: 17 local climate zones from Sentinel-1 and Sentinel-2 patches, version 2 in torchgeo's layout.
 
-The `So2Sat LCZ42 <https://github.com/zhu-xlab/So2Sat-LCZ42>`__ dataset: 400,673 pairs of patches of 320 m a side, in 42
-cities and ten smaller areas, labelled by experts.
+The `So2Sat LCZ42 <https://github.com/zhu-xlab/So2Sat-LCZ42>`__ dataset: 400,673 pairs of patches with sides of 320 m,
+in 42 cities and ten smaller areas, labelled by experts.
 
 Dataset format:
 
 * ``training.h5``, ``validation.h5``, ``testing.h5``, each with
 
   * ``sen1`` (N, 32, 32, 8), float64: real and imaginary part of VH and of VV, unfiltered; then refined-Lee filtered the
-    intensity of VH, the intensity of VV, and the real and imaginary part of the covariance's off-diagonal. Of these the
-    filtered intensities are read, as ``s1.vh`` and ``s1.vv`` in linear power
+    intensity of VH, the intensity of VV, and the real and imaginary part of the off-diagonal of the covariance. Of
+    these the filtered intensities are read, as ``s1.vh`` and ``s1.vv`` in linear power
   * ``sen2`` (N, 32, 32, 10), float64: top-of-atmosphere reflectance, B02 B03 B04 B05 B06 B07 B08 B8A B11 B12, at 10 m
   * ``label`` (N, 17), one-hot
 
 Dataset classes: see `CLASSES`, in the order of the one-hot code (LCZ 1 to 10, A to G).
 
-The publisher's splits of version 2: 352,366 / 24,119 / 24,188. Training patches are of 42 cities, validation and test
-patches of the western and eastern half of ten others.
+The publisher's splits of version 2: 352,366 / 24,119 / 24,188. Training patches are from 42 cities, validation and test
+patches from the western and eastern half of ten others.
 
 If you use this dataset, please cite https://doi.org/10.1109/MGRS.2020.2964708. Licence: CC BY 4.0.
 """
@@ -27,14 +27,12 @@ from pathlib import Path
 
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.core.sensors import sentinel1_bands, sentinel2_bands
+from suites.reading import Samples, check_request, locate, one_hot_codes, open_hdf5, require
 from suites.reading.class_names import CLIMATE_ZONES as CLASSES
-from suites.reading.files import locate, open_hdf5, require
-from suites.reading.layouts import one_hot_codes
-from suites.reading.samples import Samples, by_sensor, check_request
 
-# Where a band stands on the last axis of its array.
 SENTINEL1 = sentinel1_bands("power")
 SENTINEL2 = sentinel2_bands("b02 b03 b04 b05 b06 b07 b08 b8a b11 b12", unit="reflectance")
+# Names of the channels on the last axis of each sensor's array.
 STORED = {
     "s1": [
         "vh.real",
@@ -66,14 +64,13 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
     path = require(folder / FILES[split][0], SUITE.name, f"the {split} split")
     sensors = tuple(dict.fromkeys(band.sensor for band in bands))
     columns = {
-        sensor: by_sensor([band for band in bands if band.sensor == sensor], STORED[sensor])[sensor]
-        for sensor in sensors
+        sensor: [STORED[sensor].index(band.name) for band in bands if band.sensor == sensor] for sensor in sensors
     }
     shapes = {ARRAYS[sensor]: (SIDE, SIDE, len(STORED[sensor])) for sensor in sensors}
     labels = one_hot_codes(path, len(CLASSES), shapes)
 
     def read(index: int) -> Sample:
-        # Opened a sample: a handle does not survive being handed to another process.
+        # Opened for each sample: an open file cannot be handed to another process.
         with open_hdf5(path) as file:
             patches = {sensor: np.asarray(file[ARRAYS[sensor]][index]) for sensor in sensors}
         images = {
@@ -109,9 +106,9 @@ SUITE = Suite(
     "doi:10.1109/MGRS.2020.2964708",
     url="https://dataserv.ub.tum.de/s/m1483140/download?path=%2F&files=",
     folder="so2sat",
-    notes="Version 2; S2 unless bands= says otherwise. Of the eight S1 channels only the refined-Lee filtered VV and "
-    "VH intensities are read, in linear power: smoother than ground-range detected backscatter. The files name no "
-    "city: intervals resample patches and are too narrow. GEO-Bench's m-so2sat is another, smaller sample.",
+    notes="Version 2; S2 unless bands= selects otherwise. Of the eight S1 channels only the refined-Lee filtered VV "
+    "and VH intensities are read, in linear power: they are smoother than ground-range detected backscatter. The files "
+    "name no city: intervals resample patches and are too narrow. GEO-Bench's m-so2sat is a different, smaller sample.",
     open=open_split,
     download=download,
 )

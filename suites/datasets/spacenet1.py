@@ -12,9 +12,9 @@ Dataset format, below ``SN1_buildings/train/``:
 
 Dataset classes: background, building. A pixel is building if its centre lies in a footprint, as in torchgeo.
 
-As in torchgeo, every chip is brought to 406 x 439 pixels (bilinear), and footprints are drawn at that size. torchgeo
+As in torchgeo, every chip is resized to 406 x 439 pixels (bilinear), and footprints are drawn at that size. torchgeo
 scales the picture but not its grid, which shifts footprints by up to a pixel at the far edges of chips of another size;
-here the grid is scaled with it. The 8-band chips (102 x 110 pixels, uncalibrated numbers) are not read.
+here the grid is scaled as well. The 8-band chips (102 x 110 pixels, uncalibrated numbers) are not read.
 
 The publisher's test chips come without labels. 6,940 labelled chips are split here, 70 / 10 / 20 % in torchgeo's
 proportions, by the hash of the chip's name: torchgeo's own draw depends on torch's generator.
@@ -32,9 +32,18 @@ from typing import TYPE_CHECKING, Any
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.core.errors import MissingData
 from bench.core.sensors import WORLDVIEW, rgb_bands
-from suites.reading.archives import unpack_tar
-from suites.reading.files import locate, require_all
-from suites.reading.samples import Samples, by_sensor, check_request, share_of
+from suites.reading import (
+    Samples,
+    by_sensor,
+    check_request,
+    locate,
+    open_raster,
+    read_text,
+    reading,
+    require_all,
+    share_of,
+    unpack_tar,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,20 +60,20 @@ SHARES = {"train": (0.0, 0.7), "val": (0.7, 0.8), "test": (0.8, 1.0)}
 
 
 def _numbers(folder: Path) -> list[int]:
-    """Return the numbers of the labelled chips, once each has its picture and its footprints.
+    """Return the numbers of the labelled chips, after checking that each has a picture and footprints.
 
     Raises:
-        MissingData: naming what is absent.
+        MissingData: with the name of the first absent file.
     """
-    found: set[int] = set()
+    named: set[int] = set()
     for path in (*folder.glob("3band/*.tif"), *folder.glob("geojson/*.geojson")):
         if name := re.fullmatch(r"(?:3band|Geo)_AOI_1_RIO_img(\d+)", path.stem):
-            found.add(int(name[1]))
-    if not found:
+            named.add(int(name[1]))
+    if not named:
         raise MissingData(f"{folder} holds no 3band/3band_AOI_1_RIO_img<n>.tif; download it again")
-    numbers = sorted(found)
+    numbers = sorted(named)
     for paths in ([_picture(folder, n) for n in numbers], [_footprints(folder, n) for n in numbers]):
-        require_all(paths, "spacenet1", f"{folder} (a picture and footprints each)")
+        require_all(paths, "spacenet1", f"{folder} (each with a picture and footprints)")
     return numbers
 
 
@@ -77,26 +86,22 @@ def _footprints(folder: Path, number: int) -> Path:
 
 
 def _image(path: Path, columns: list[int]) -> tuple[np.ndarray, tuple[float, float]]:
-    """Return the wanted bands as float32 (1, C, H, W), and longitude and latitude of the middle."""
+    """Return the wanted bands as float32 (1, C, H, W), and longitude and latitude of the centre."""
     import numpy as np
-    import rasterio
-    from rasterio.enums import Resampling
-    from rasterio.errors import RasterioError
 
-    try:
-        with rasterio.open(path) as file:
-            _check_grid(path, file)
-            values = file.read(out_shape=(len(BANDS), *SHAPE), resampling=Resampling.bilinear)
-            where = file.lnglat()
-    except (RasterioError, OSError) as error:
-        raise MissingData(f"cannot read {path}: {error}; it is damaged, download it again") from error
+    with open_raster(path) as file:
+        from rasterio.enums import Resampling
+
+        _check_grid(path, file)
+        values = file.read(out_shape=(len(BANDS), *SHAPE), resampling=Resampling.bilinear)
+        where = file.lnglat()
     image: np.ndarray = values[columns].astype(np.float32)
     image[:, (values == 0).all(axis=0)] = np.nan
     return image[None], where
 
 
 def _check_grid(path: Path, file: Any) -> None:
-    """Check bands, type, size and reference system of an opened chip."""
+    """Check bands, type, size and reference system of an open chip."""
     if (file.count, file.dtypes[0]) != (len(BANDS), "uint8"):
         raise MissingData(f"{path} has {file.count} bands of {file.dtypes[0]}, expected 3 of uint8; replace it")
     if abs(file.height - SHAPE[0]) > 2 or abs(file.width - SHAPE[1]) > 2:
@@ -109,55 +114,49 @@ def _shapes(path: Path) -> list[dict[str, Any]]:
     """Return the footprints, each a GeoJSON geometry in degrees.
 
     Raises:
-        MissingData: the file is damaged, of another reference system, or holds something else than areas.
+        MissingData: if the file is damaged, has another reference system, or holds something else than areas.
     """
-    text = path.read_text(encoding="utf-8")
+    from rasterio.features import is_valid_geom
+
+    text = read_text(path)
     if not text.strip():
         return []
-    try:
+    with reading(path, "features with a geometry"):
         content = json.loads(text)
         system = str(content.get("crs", {}).get("properties", {}).get("name", "CRS84"))
         geometries = [feature["geometry"] for feature in content["features"]]
         shapes = [geometry for geometry in geometries if geometry and geometry["coordinates"]]
         kinds = {shape["type"] for shape in shapes}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise MissingData(f"cannot read {path}: {error!r}; it is damaged, download it again") from error
     if not system.endswith(("CRS84", ":4326")):
         raise MissingData(f"{path} is in {system}; footprints are in degrees (CRS84): replace it")
     if strange := kinds - {"Polygon", "MultiPolygon"}:
         raise MissingData(f"{path} holds {sorted(strange)}; a footprint is a Polygon or MultiPolygon: replace it")
+    with reading(f"the footprints of {path}", "polygons of numbers"):
+        drawable = all(is_valid_geom(shape) for shape in shapes)
+    if not drawable:
+        raise MissingData(f"cannot draw the footprints of {path}: one is not a valid polygon; replace it")
     return shapes
 
 
 def _label(picture: Path, footprints: Path) -> np.ndarray:
     """Return the footprints drawn on the picture's grid: int64 (H, W), 1 building."""
-    import warnings
-
     import numpy as np
-    import rasterio
-    from rasterio.errors import RasterioError, ShapeSkipWarning
-    from rasterio.features import rasterize
-    from rasterio.transform import from_bounds
-    from rasterio.warp import transform_geom
 
     shapes = _shapes(footprints)
-    try:
-        with rasterio.open(picture) as file:
-            _check_grid(picture, file)
-            system, grid = file.crs, from_bounds(*file.bounds, SHAPE[1], SHAPE[0])
-    except (RasterioError, OSError) as error:
-        raise MissingData(f"cannot read {picture}: {error}; it is damaged, download it again") from error
+    with open_raster(picture) as file:
+        from rasterio.transform import from_bounds
+
+        _check_grid(picture, file)
+        system, grid = file.crs, from_bounds(*file.bounds, SHAPE[1], SHAPE[0])
     if not shapes:
         return np.zeros(SHAPE, np.int64)
-    try:
+    with reading(f"the footprints of {footprints}", "polygons in degrees"):
+        from rasterio.features import rasterize
+        from rasterio.warp import transform_geom
+
         if system.to_epsg() != 4326:
             shapes = [transform_geom("EPSG:4326", system, shape) for shape in shapes]
-        with warnings.catch_warnings():
-            # A footprint that cannot be drawn is an error here, no warning.
-            warnings.simplefilter("error", ShapeSkipWarning)
-            mask = rasterize(shapes, out_shape=SHAPE, transform=grid, fill=0, default_value=1, dtype="uint8")
-    except (RasterioError, ShapeSkipWarning, ValueError, TypeError, IndexError) as error:
-        raise MissingData(f"cannot draw the footprints of {footprints}: {error}; replace it") from error
+        mask = rasterize(shapes, out_shape=SHAPE, transform=grid, fill=0, default_value=1, dtype="uint8")
     drawn: np.ndarray = mask.astype(np.int64)
     return drawn
 
@@ -211,8 +210,8 @@ SUITE = Suite(
     citation="Van Etten et al., SpaceNet, 2018, arXiv 1807.01232",
     url="https://spacenet-dataset.s3.amazonaws.com/spacenet/SN1_buildings/tarballs/",
     folder="spacenet1",
-    notes="Split of our own of the labelled chips, by hash of their name: neighbours are in different splits, and "
-    "intervals, which resample chips, are too narrow for it. Pansharpened 8-bit colour, not calibrated.",
+    notes="Split of our own of the labelled chips, by the hash of their name: neighbours are in different splits, and "
+    "intervals, which resample chips, are therefore too narrow. Pansharpened 8-bit colour, not calibrated.",
     open=open_split,
     download=download,
 )

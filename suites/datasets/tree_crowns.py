@@ -5,38 +5,50 @@ Three images of the National Ecological Observatory Network (NEON) with hand-dra
 
 Dataset format, all in one folder:
 
-* ``<image>.png`` or ``<image>.tif``: red, green, blue, uint8, at 0.1 m. One file declares 255 to be no
-  data, which is white in the others: it is read as white
+* ``<image>.png`` or ``<image>.tif``: red, green, blue, uint8, at 0.1 m. One file declares 255 as no data, which is
+  white in the others: it is read as white
 * ``<image>.xml``: Pascal VOC boxes, in pixels from the upper left corner, read as the edges of the box
-* ``<image>.csv``: image_path, xmin, ymin, xmax, ymax, label; read where there is no ``.xml``
+* ``<image>.csv``: image_path, xmin, ymin, xmax, ymax, label; read for images without an ``.xml``
 
-Dataset classes: tree. The labels Tree, Alive and Dead are all crowns.
+Dataset classes: tree. The labels Tree, Alive and Dead all stand for crowns.
 
 Images are cut into tiles of 400 x 400 pixels, the size of the images of the NEON tree evaluation, from the upper left
-corner; what lies beyond an image's edge is NaN. A tile's id is ``<image>_<row>_<column>``. A crown that a cut divides
-belongs, clipped, to each tile that holds a quarter of it or more, and to the one that holds most of it.
+corner; pixels beyond an image's edge are NaN. A tile's id is ``<image>_<row>_<column>``. A crown that a cut divides
+belongs, clipped, to each tile that holds a quarter of it or more, and to the tile that holds most of it.
 
-No split is published. Ours cuts Yellowstone by place: its southern row of tiles (65 crowns) to test on, two tiles in
-the east (37) to choose by, the other six (203) to learn from; Soaproot Saddle (37 crowns) and Ordway-Swisher (61) are
-tests in other regions. Further annotated images in the folder are split by the hash of their name, 70 / 15 / 15 %.
+No split is published. Our split divides Yellowstone by place: its southern row of tiles (65 crowns) is test, two tiles
+in the east (37) are val, the other six (203) train; Soaproot Saddle (37 crowns) and Ordway-Swisher (61) are tests in
+other regions. Further annotated images in the folder are split by the hash of their name, 70 / 15 / 15 %.
 
 If you use this dataset, please cite https://doi.org/10.1111/2041-210X.13472. Licence: MIT.
 """
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree
 
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.core.errors import MissingData
 from bench.core.sensors import rgb_bands
-from suites.reading.boxes import cut_boxes
-from suites.reading.files import locate, read_lines, read_raster, require, require_distinct
-from suites.reading.samples import Samples, by_sensor, check_request, share_of
+from suites.reading import (
+    Samples,
+    by_sensor,
+    check_request,
+    cut_boxes,
+    listed_path,
+    locate,
+    open_raster,
+    read_boxes,
+    read_lines,
+    read_raster,
+    read_table,
+    reading,
+    require,
+    require_distinct,
+    share_of,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,7 +57,7 @@ TILE = 400
 CROWNS = ("Tree", "Alive", "Dead")
 KEPT = 0.25
 BANDS = rgb_bands(0.1)
-# Published image -> split (none where it is by tile), and the SHA-256 of image and boxes.
+# Published image -> split (empty where it is by tile), and the SHA-256 of image and boxes.
 PUBLISHED = {
     "2019_YELL_2_541000_4977000_image_crop.png": (
         "",
@@ -67,7 +79,7 @@ PUBLISHED = {
 
 @dataclass(frozen=True)
 class Annotated:
-    """An image and its boxes; the size is what the annotation or, without one, the image says."""
+    """An image, its size (height, width) as its annotation or, without one, its header states, and its boxes (N, 4)."""
 
     path: Path
     size: tuple[int, int]
@@ -75,6 +87,7 @@ class Annotated:
 
 
 def _checked(source: Path, size: tuple[int, int], boxes: list[tuple[float, ...]], labels: list[str]) -> np.ndarray:
+    """Return the boxes as an array, after checking that each has an area inside the image, and a known label."""
     import numpy as np
 
     tall, wide = size
@@ -91,59 +104,53 @@ def _checked(source: Path, size: tuple[int, int], boxes: list[tuple[float, ...]]
 
 
 def _from_xml(path: Path) -> Annotated:
-    try:
-        tree = ElementTree.parse(path).getroot()
-        image = path.parent / str(tree.findtext("filename"))
+    """Return the image and boxes of a Pascal VOC annotation."""
+    tree, boxes, labels = read_boxes(path)
+    with reading(path, "a filename and a size"):
         size = (int(tree.findtext("size/height", "")), int(tree.findtext("size/width", "")))
-        found = tree.findall("object")
-        sides = ("xmin", "ymin", "xmax", "ymax")
-        boxes = [tuple(float(one.findtext(f"bndbox/{side}", "")) for side in sides) for one in found]
-        labels = [one.findtext("name", "") for one in found]
-    except (ElementTree.ParseError, OSError, ValueError) as error:
-        raise MissingData(f"cannot read {path}: {error}; it is absent or damaged, download it again") from error
+        image = listed_path(path.parent, str(tree.findtext("filename", "")), path)
     return Annotated(image, size, _checked(path, size, boxes, labels))
 
 
 def _from_csv(path: Path) -> list[Annotated]:
-    lines = read_lines(path)
-    if not lines[0].startswith("image_path,"):
+    """Return the images and boxes of a table of boxes; nothing for a CSV file of another kind."""
+    if not read_lines(path)[0].startswith("image_path,"):
         return []
+    sides = ("xmin", "ymin", "xmax", "ymax")
     rows: dict[str, list[dict[str, str]]] = {}
-    for row in csv.DictReader(lines):
+    for row in read_table(path, ("image_path", *sides, "label")):
         rows.setdefault(row["image_path"], []).append(row)
     images = []
     for name, of_image in rows.items():
-        image = require(path.parent / name, "tree_crowns", f"it is listed in {path.name}")
-        tall, wide = read_raster(image).shape[1:]
-        try:
-            boxes = [tuple(float(row[side]) for side in ("xmin", "ymin", "xmax", "ymax")) for row in of_image]
-            labels = [row["label"] for row in of_image]
-        except (KeyError, TypeError, ValueError) as error:
-            raise MissingData(f"cannot read {path}: {error!r}; download it again") from error
-        images.append(Annotated(image, (tall, wide), _checked(path, (tall, wide), boxes, labels)))
+        image = require(listed_path(path.parent, name, path), "tree_crowns", f"it is listed in {path.name}")
+        with open_raster(image) as file:
+            size = (int(file.height), int(file.width))
+        with reading(path, "boxes of four numbers"):
+            boxes = [tuple(float(row[side]) for side in sides) for row in of_image]
+        images.append(Annotated(image, size, _checked(path, size, boxes, [row["label"] for row in of_image])))
     return images
 
 
 def read_annotations(folder: Path) -> dict[str, Annotated]:
-    """Return image name -> annotated image, of every image in the folder that has boxes.
+    """Return image name -> annotated image, for every image in the folder that has boxes.
 
     Raises:
-        MissingData: a published image lacks its boxes, a file is absent or damaged, or a box or label is unsound.
+        MissingData: if a published image lacks its boxes, a file is absent or damaged, or a box or label is not valid.
     """
     for name in PUBLISHED:
         require((folder / name).with_suffix(".xml"), SUITE.name, f"the boxes of {name}")
-    found = {one.path.name: one for one in map(_from_xml, sorted(folder.glob("*.xml")))}
+    images = {image.path.name: image for image in map(_from_xml, sorted(folder.glob("*.xml")))}
     for path in sorted(folder.glob("*.csv")):
         if not path.with_suffix(".xml").exists():
-            for one in _from_csv(path):
-                found.setdefault(one.path.name, one)
-    for one in found.values():
-        require(one.path, SUITE.name, "an image that has boxes")
-    return found
+            for image in _from_csv(path):
+                images.setdefault(image.path.name, image)
+    for image in images.values():
+        require(image.path, SUITE.name, "an image that has boxes")
+    return images
 
 
 def _split_of(name: str, place: tuple[int, int]) -> str:
-    """Return the split of a tile: by its image, or by its (row, column) in the one that several splits share."""
+    """Return the split of a tile: by its image, or by (row, column) in the image that several splits share."""
     if name in PUBLISHED:
         row, column = place
         return PUBLISHED[name][0] or ("test" if row == 2 else "val" if row == 1 and column > 1 else "train")
@@ -151,16 +158,16 @@ def _split_of(name: str, place: tuple[int, int]) -> str:
     return "train" if share < 0.7 else "val" if share < 0.85 else "test"
 
 
-def _image(one: Annotated, place: tuple[int, int], columns: list[int]) -> np.ndarray:
+def _image(image: Annotated, place: tuple[int, int], columns: list[int]) -> np.ndarray:
     """Return a tile as float32 (1, C, H, W), NaN beyond the image."""
     import numpy as np
 
-    values = read_raster(one.path, (len(BANDS), *one.size))
+    values = read_raster(image.path, (len(BANDS), *image.size), "uint8")
     rows, across = (slice(index * TILE, (index + 1) * TILE) for index in place)
     part = values[:, rows, across]
-    image = np.full((1, len(columns), TILE, TILE), np.nan, np.float32)
-    image[0, :, : part.shape[1], : part.shape[2]] = part[columns]
-    return image
+    pixels = np.full((1, len(columns), TILE, TILE), np.nan, np.float32)
+    pixels[0, :, : part.shape[1], : part.shape[2]] = part[columns]
+    return pixels
 
 
 def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Samples:
@@ -173,28 +180,29 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
     images = read_annotations(folder)
     require_distinct(SUITE.name, {"the folder": [Path(name).stem for name in sorted(images)]})
     tiles = [
-        (one, place, boxes)
-        for name, one in sorted(images.items())
-        for place, (_, boxes) in cut_boxes(one.boxes, one.size, TILE, KEPT).items()
+        (image, place, boxes)
+        for name, image in sorted(images.items())
+        for place, (_, boxes) in cut_boxes(image.boxes, image.size, TILE, KEPT).items()
         if _split_of(name, place) == split
     ]
     columns = by_sensor(bands, [band.name for band in BANDS])["rgb"]
 
     def read(index: int) -> Sample:
-        one, place, boxes = tiles[index]
+        image, place, boxes = tiles[index]
         target = {"boxes": boxes, "labels": np.zeros(len(boxes), np.int64)}
-        return Sample(images={"rgb": _image(one, place, columns)}, target=target)
+        return Sample(images={"rgb": _image(image, place, columns)}, target=target)
 
     def read_targets() -> np.ndarray:
         return np.array([[len(boxes) > 0] for _, _, boxes in tiles], np.int64)
 
+    def block(image: Annotated, place: tuple[int, int]) -> str:
+        # In the image that is split by place a tile is the unit, in the others the site.
+        by_site = PUBLISHED.get(image.path.name, ("site",))[0]
+        return image.path.stem if by_site else f"{image.path.stem}_{place[0]}_{place[1]}"
+
     return Samples(
-        ids=[f"{one.path.stem}_{row}_{column}" for one, (row, column), _ in tiles],
-        # Within the image that is split by place a tile is the unit; elsewhere the site.
-        blocks=[
-            one.path.stem if PUBLISHED.get(one.path.name, ("site",))[0] else f"{one.path.stem}_{place[0]}_{place[1]}"
-            for one, place, _ in tiles
-        ],
+        ids=[f"{image.path.stem}_{row}_{column}" for image, (row, column), _ in tiles],
+        blocks=[block(image, place) for image, place, _ in tiles],
         read=read,
         read_targets=read_targets,
     )
@@ -222,9 +230,9 @@ SUITE = Suite(
     citation="Weinstein et al., DeepForest, Methods in Ecology and Evolution 2020, doi:10.1111/2041-210X.13472",
     url="https://raw.githubusercontent.com/weecology/DeepForest/main/src/deepforest/data/",
     folder="deepforest",
-    notes="Three images of three sites: a check that detection works rather than a benchmark; own split by place "
-    "within the first, whose tiles are neighbours, and the others as tests in other regions; tiles of 400 pixels, "
-    "crowns clipped at their edges.",
+    notes="Three images of three sites: a check that detection works rather than a benchmark; split of our own by "
+    "place within the first, whose tiles are neighbours, with the others as tests in other regions; tiles of 400 "
+    "pixels, crowns clipped at their edges.",
     open=open_split,
     download=download,
 )

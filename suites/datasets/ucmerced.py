@@ -1,21 +1,21 @@
 """UC Merced Land Use: 21 kinds of urban land use in aerial pictures, in torchgeo's layout.
 
 The `UC Merced Land Use <http://weegee.vision.ucmerced.edu/datasets/landuse.html>`__ dataset: 2,100 pictures from the
-USGS National Map Urban Area Imagery, 100 of each class, at 1 foot (0.3 m) a pixel.
+USGS National Map Urban Area Imagery, 100 of each class, at 1 foot (0.3 m) per pixel.
 
 Dataset format:
 
-* ``UCMerced_LandUse/Images/<class>/<class><nn>.tif``: uint8, red green blue, 256 x 256 pixels, a few of them smaller by
-  some pixels a side: those are resized to 256 x 256 (bilinear, antialiased), as torchgeo does
-* splits ``uc_merced-{train,val,test}.txt``, one file name a line
+* ``UCMerced_LandUse/Images/<class>/<class><nn>.tif``: uint8, red green blue, 256 x 256 pixels; a few are smaller by
+  some pixels per side and are resized to 256 x 256 (bilinear, antialiased), as in torchgeo
+* splits ``uc_merced-{train,val,test}.txt``, one file name per line
 
 Dataset classes: see `CLASSES`.
 
-The publisher gives no split. These are the lists of "In-domain representation learning for remote sensing" (arXiv
+The publisher states no split. These are the lists of "In-domain representation learning for remote sensing" (arXiv
 1911.06721) that torchgeo uses: 1,260 / 420 / 420.
 
-If you use this dataset, please cite https://doi.org/10.1145/1869790.1869829. Licence: none is stated by
-torchgeo's copy; the imagery is the USGS's.
+If you use this dataset, please cite https://doi.org/10.1145/1869790.1869829. Licence: none is stated in
+torchgeo's copy; the imagery is by the USGS.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ from typing import TYPE_CHECKING
 from bench.core import Band, Fetch, Suite, Task
 from bench.core.errors import MissingData
 from bench.core.sensors import rgb_bands
-from suites.reading.layouts import ClassFolders, download_class_folders, open_class_folders
-from suites.reading.samples import Samples
+from suites.reading import ClassFolders, Samples, download_class_folders, open_class_folders, open_picture
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,25 +45,23 @@ LISTS = {
     "test": ("uc_merced-test.txt", "046aff88472d8fc07c4678d03749e28d"),
 }
 ARCHIVE = ("UCMerced_LandUse.zip", "5b7ec56793786b6dc8a908e8854ac0e4")
-SMALLEST = 200  # the published pictures are 256 a side but for a few pixels; anything smaller is another file
+SMALLEST = 200  # published pictures have 256 pixels per side or a few less; smaller ones are other files
 
 
 def _picture(path: Path) -> np.ndarray:
-    """Return a picture as uint8 (3, 256, 256), red green blue."""
+    """Return a picture as uint8 (3, 256, 256) in the order red, green, blue."""
     import numpy as np
-    from PIL import Image
 
     tall, wide = SUITE.image_size
-    try:
-        with Image.open(path) as file:
-            picture = file.convert("RGB")
-    except (OSError, SyntaxError, ValueError) as error:
-        raise MissingData(f"cannot read {path}: {error}; it is absent or damaged, download it again") from error
-    if min(picture.size) < SMALLEST or max(picture.size) > 2 * wide - SMALLEST:
-        raise MissingData(f"{path} has {picture.size} pixels, expected about {wide}; replace it by the published file")
-    if picture.size != (wide, tall):
-        picture = picture.resize((wide, tall), Image.Resampling.BILINEAR)
-    return np.asarray(picture).transpose(2, 0, 1)
+    with open_picture(path, "TIFF") as file:
+        from PIL.Image import Resampling
+
+        if min(file.size) < SMALLEST or max(file.size) > 2 * wide - SMALLEST:
+            raise MissingData(f"{path} has {file.size} pixels, expected about {wide}; replace it by the published file")
+        picture = file.convert("RGB")
+        if picture.size != (wide, tall):
+            picture = picture.resize((wide, tall), Resampling.BILINEAR)
+        return np.asarray(picture).transpose(2, 0, 1)
 
 
 LAYOUT = ClassFolders(
@@ -105,8 +102,8 @@ SUITE = Suite(
     "ACM SIGSPATIAL 2010, doi:10.1145/1869790.1869829",
     url=HOST,
     folder="ucmerced",
-    notes="Random split of arXiv:1911.06721, as in torchgeo. A few pictures are smaller by some pixels and are "
-    "resized to 256 x 256. Small (420 test pictures) and near its ceiling: mind the intervals.",
+    notes="Random split of arXiv:1911.06721, as in torchgeo. A few pictures are smaller by some pixels and are resized "
+    "to 256 x 256. Small (420 test pictures) and near its ceiling: consider the intervals.",
     open=open_split,
     download=download,
 )

@@ -1,24 +1,24 @@
 """NWPU VHR-10: ten kinds of objects in very-high-resolution colour images, as boxes.
 
-The positive images of `NWPU VHR-10 <https://doi.org/10.1016/j.isprsjprs.2014.10.002>`__: most from Google Earth at 0.5
-to 2 m, the others pansharpened colour-infrared ones of Vaihingen at 0.08 m.
+The positive images of `NWPU VHR-10 <https://doi.org/10.1016/j.isprsjprs.2014.10.002>`__: most are from Google Earth at
+0.5 to 2 m, the others are pansharpened colour-infrared images of Vaihingen at 0.08 m.
 
 Dataset format, below ``NWPU VHR-10 dataset/``:
 
 * ``positive image set/<nnn>.jpg``: 650 images of 533 to 1,728 x 358 to 1,028 pixels, uint8; red, green, blue, or in the
-  Vaihingen images infrared, red, green in their place
+  Vaihingen images infrared, red, green instead
 * ``annotations.json``: COCO, 3,921 boxes ``[x, y, width, height]`` of categories 1..10 (Su et al. 2019)
 * ``negative image set/``: 150 images without objects, not read
 
 Dataset classes: airplane, ship, storage tank, baseball diamond, tennis court, basketball court, ground track field,
 harbor, bridge, vehicle.
 
-Images are cut into tiles of 512 x 512 pixels from the upper left corner; what lies beyond an image's edge is NaN. A
+Images are cut into tiles of 512 x 512 pixels from the upper left corner; pixels beyond an image's edge are NaN. A
 tile's id is ``<nnn>_<row>_<column>``. An object that a cut divides belongs, clipped, to each tile that holds a quarter
-of it or more, and to the one that holds most of it. Tiles without an object are kept.
+of it or more, and to the tile that holds most of it. Tiles without an object are kept.
 
-No split is published. Ours is by the hash of the image's number, 60 / 20 / 20 %: 425 / 112 / 113 images. Figures in
-the literature are on other splits, of whole images.
+No split is published. Our split is by the hash of the image's number, 60 / 20 / 20 %: 425 / 112 / 113 images. Figures
+in the literature refer to other splits, of complete images.
 
 If you use this dataset, please cite https://doi.org/10.1016/j.isprsjprs.2014.10.002 and
 https://doi.org/10.1109/IGARSS.2019.8898573. Licence: none is stated with the data.
@@ -26,7 +26,7 @@ https://doi.org/10.1109/IGARSS.2019.8898573. Licence: none is stated with the da
 
 from __future__ import annotations
 
-import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,10 +34,22 @@ from typing import TYPE_CHECKING, Any
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.core.errors import MissingData
 from bench.core.sensors import rgb_bands
-from suites.reading.archives import fetch_archive
-from suites.reading.boxes import cut_boxes
-from suites.reading.files import locate, read_picture, require, require_all, require_distinct
-from suites.reading.samples import Samples, by_sensor, check_request, share_of
+from suites.reading import (
+    Samples,
+    by_sensor,
+    check_request,
+    cut_boxes,
+    fetch_archive,
+    listed_path,
+    locate,
+    read_json,
+    read_picture,
+    reading,
+    require,
+    require_all,
+    require_distinct,
+    share_of,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,7 +76,14 @@ ANNOTATIONS = (
 
 @dataclass(frozen=True)
 class Annotated:
-    """An image, its size (height, width), its boxes (N, 4) x1 y1 x2 y2 and their classes (N,)."""
+    """An annotated image.
+
+    Attributes:
+        stem: file name without ending.
+        size: (height, width) in pixels.
+        boxes: (N, 4) float32 x1 y1 x2 y2 in pixels.
+        labels: (N,) int64 class codes.
+    """
 
     stem: str
     size: tuple[int, int]
@@ -73,41 +92,41 @@ class Annotated:
 
 
 def _of_image(path: Path, image: dict[str, Any], objects: list[dict[str, Any]]) -> Annotated:
+    """Return an image with its objects, after checking boxes and categories."""
     import numpy as np
 
-    tall, wide = int(image["height"]), int(image["width"])
-    for one in objects:
-        left, top, width, height = one["bbox"]
-        if width <= 0 or height <= 0 or left < 0 or top < 0 or left + width > wide or top + height > tall:
+    tall, wide, name = int(image["height"]), int(image["width"]), str(image["file_name"])
+    for annotation in objects:
+        left, top, width, height = (float(side) for side in annotation["bbox"])
+        inside = left >= 0 and top >= 0 and left + width <= wide and top + height <= tall
+        if not (math.isfinite(left + top + width + height) and width > 0 and height > 0 and inside):
             raise MissingData(
-                f"{path} has for {image['file_name']} the box {one['bbox']}, which has no area or leaves the image of "
+                f"{path} has for {name} the box {annotation['bbox']}, which has no area or leaves the image of "
                 f"{wide} x {tall} pixels; download it again"
             )
-        if not 1 <= one["category_id"] <= len(CLASSES):
+        if not 1 <= annotation["category_id"] <= len(CLASSES):
             raise MissingData(
-                f"{path} has for {image['file_name']} the category {one['category_id']}; known are 1 to {len(CLASSES)}"
+                f"{path} has for {name} the category {annotation['category_id']}; known are 1 to {len(CLASSES)}"
             )
-    boxes = np.array([one["bbox"] for one in objects], np.float32).reshape(-1, 4)
+    boxes = np.array([annotation["bbox"] for annotation in objects], np.float32).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
-    labels = np.array([one["category_id"] - 1 for one in objects], np.int64)
-    return Annotated(Path(image["file_name"]).stem, (tall, wide), boxes, labels)
+    labels = np.array([annotation["category_id"] - 1 for annotation in objects], np.int64)
+    return Annotated(listed_path(Path(), name, path).stem, (tall, wide), boxes, labels)
 
 
 def read_annotations(path: Path) -> list[Annotated]:
-    """Return every annotated image, by number.
+    """Return every annotated image, sorted by name.
 
     Raises:
-        MissingData: if the file is damaged, or a box or category is unsound.
+        MissingData: if the file is damaged, or a box or category is not valid.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+    content = read_json(path)
+    with reading(path, "a COCO annotation"):
         objects: dict[int, list[dict[str, Any]]] = {image["id"]: [] for image in content["images"]}
-        for one in content["annotations"]:
-            objects[one["image_id"]].append(one)
+        for annotation in content["annotations"]:
+            objects[annotation["image_id"]].append(annotation)
         images = [_of_image(path, image, objects[image["id"]]) for image in content["images"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise MissingData(f"cannot read {path}: {error!r}; download it again") from error
-    return sorted(images, key=lambda one: one.stem)
+    return sorted(images, key=lambda image: image.stem)
 
 
 def _split_of(stem: str) -> str:
@@ -123,26 +142,26 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
     folder = locate(SUITE.name, root, SUITE.folder, [BOXES, f"{TOP}/positive image set"], "get it with download=true")
     images = read_annotations(require(folder / BOXES, SUITE.name, "the boxes of every image"))
     stems: dict[str, list[str]] = {name: [] for name in SUITE.splits}
-    for one in images:
-        stems[_split_of(one.stem)].append(one.stem)
+    for image in images:
+        stems[_split_of(image.stem)].append(image.stem)
     require_distinct(SUITE.name, stems)
-    wanted = [one for one in images if _split_of(one.stem) == split]
+    wanted = [image for image in images if _split_of(image.stem) == split]
     pictures = folder / TOP / "positive image set"
-    require_all([pictures / f"{one.stem}.jpg" for one in wanted], SUITE.name, "annotations.json")
+    require_all([pictures / f"{image.stem}.jpg" for image in wanted], SUITE.name, "annotations.json")
     tiles = [
-        (one, place, boxes, one.labels[which])
-        for one in wanted
-        for place, (which, boxes) in cut_boxes(one.boxes, one.size, TILE, KEPT).items()
+        (image, place, boxes, image.labels[which])
+        for image in wanted
+        for place, (which, boxes) in cut_boxes(image.boxes, image.size, TILE, KEPT).items()
     ]
     columns = by_sensor(bands, [band.name for band in BANDS])["rgb"]
 
     def read(index: int) -> Sample:
-        one, (row, column), boxes, labels = tiles[index]
-        values = read_picture(pictures / f"{one.stem}.jpg", (len(BANDS), *one.size))
+        image, (row, column), boxes, labels = tiles[index]
+        values = read_picture(pictures / f"{image.stem}.jpg", (len(BANDS), *image.size))
         part = values[:, row * TILE : (row + 1) * TILE, column * TILE : (column + 1) * TILE]
-        image = np.full((1, len(columns), TILE, TILE), np.nan, np.float32)
-        image[0, :, : part.shape[1], : part.shape[2]] = part[columns]
-        return Sample(images={"rgb": image}, target={"boxes": boxes, "labels": labels})
+        pixels = np.full((1, len(columns), TILE, TILE), np.nan, np.float32)
+        pixels[0, :, : part.shape[1], : part.shape[2]] = part[columns]
+        return Sample(images={"rgb": pixels}, target={"boxes": boxes, "labels": labels})
 
     def read_targets() -> np.ndarray:
         present = np.zeros((len(tiles), len(CLASSES)), np.int64)
@@ -151,15 +170,15 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
         return present
 
     return Samples(
-        ids=[f"{one.stem}_{row}_{column}" for one, (row, column), _, _ in tiles],
-        blocks=[one.stem for one, _, _, _ in tiles],
+        ids=[f"{image.stem}_{row}_{column}" for image, (row, column), _, _ in tiles],
+        blocks=[image.stem for image, _, _, _ in tiles],
         read=read,
         read_targets=read_targets,
     )
 
 
 def download(root: Path, fetch: Fetch) -> None:
-    """Put images and boxes below ``root/vhr10``, from where torchgeo has them."""
+    """Put images and boxes below ``root/vhr10``, from the links that torchgeo uses."""
     folder = root / SUITE.folder
     if not (folder / TOP / "positive image set").exists():
         fetch_archive(fetch, ARCHIVE[0], folder / f"{TOP}.zip", folder, md5=ARCHIVE[1])
@@ -180,8 +199,8 @@ SUITE = Suite(
     "2019, doi:10.1109/IGARSS.2019.8898573",
     url=HOST,
     folder="vhr10",
-    notes="Own split by the hash of the image; tiles of 512 pixels, objects clipped at their edges; ground size "
-    "varies; some images are colour-infrared, fed as they are.",
+    notes="Split of our own by the hash of the image; tiles of 512 pixels, objects clipped at their edges; ground size "
+    "varies; some images are colour-infrared and are used unchanged.",
     open=open_split,
     download=download,
 )

@@ -1,7 +1,7 @@
-"""The ground of the demo's generated landscapes: what covers it, how high it grows, how wet it is, what it is made of.
+"""The ground of the demo's generated landscapes: land cover, canopy height, soil moisture and materials.
 
-Terrain, moisture and canopy height are spectral noise; on it lie land-cover regions, field parcels, orchard rows,
-street grids, rivers and lakes. `suites.generated._sensors` looks at it.
+Terrain, moisture and canopy height are spectral noise; land-cover regions, field parcels, orchard rows, street grids,
+rivers and lakes are placed on it. `suites.generated._sensors` makes images of it.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 SIDE = 256
 CLASSES = ("cropland", "orchard", "forest", "grassland", "urban", "bare", "river", "lake")
 CROPLAND, ORCHARD, FOREST, GRASSLAND, URBAN, BARE, RIVER, LAKE = range(8)
-# What surfaces are mixed from.
+# The materials that surfaces are mixed from.
 MATERIALS = ("leaf", "tree", "straw", "soil", "mineral", "tar", "clear", "silt")
 LEAF, TREE, STRAW, SOIL, MINERAL, TAR, CLEAR, SILT = range(8)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ground:
-    """The ground of a scene, before anything looks at it. Fields are (SIDE, SIDE)."""
+    """The ground of a scene, before a sensor observes it. Fields are (SIDE, SIDE)."""
 
     cover: Array  # class codes
     height: Array  # canopy height, 0..1
-    slope: Array  # of the terrain towards the east, in standard deviations times relief
+    slope: Array  # slope of the terrain towards the east, in standard deviations times relief
     shade: Array  # illumination by the sun relative to flat ground
     wet: Array  # soil moisture, 0..1
-    smooth: Array  # how smooth bare ground is to the radar, 0..1
+    smooth: Array  # smoothness of bare ground for the radar, 0..1
     bounce: Array  # walls and boulders that return the radar's signal, at least 0
     water: Array  # share of open water on the ground, 0..1
     mix: Array  # (materials, SIDE, SIDE) shares, summing to 1
@@ -50,12 +50,12 @@ def noise(rng: np.random.Generator, count: int, wavelength: float, *, narrow: bo
     Args:
         rng: source of randomness.
         count: number of fields.
-        wavelength: in pixels; larger features follow a flat spectrum, smaller ones fall off as its cube.
-        narrow: keep only features of about that wavelength.
+        wavelength: in pixels; larger features have a flat spectrum, smaller ones fall off with its cube.
+        narrow: whether only features of about that wavelength are kept.
     """
     import numpy as np
 
-    columns = min(SIDE // 2 + 1, 1 + int(10 * SIDE / wavelength))  # beyond, amplitudes are below 1e-4
+    columns = min(SIDE // 2 + 1, 1 + int(10 * SIDE / wavelength))  # further amplitudes are below 1e-4
     cycles = np.hypot(np.fft.fftfreq(SIDE)[:, None], np.fft.rfftfreq(SIDE)[None, :columns]) * wavelength
     amplitude = np.exp(-(((cycles - 1) / 0.4) ** 2)) if narrow else (1 + cycles**2) ** -2.0
     amplitude[0, 0] = 0.0
@@ -66,7 +66,7 @@ def noise(rng: np.random.Generator, count: int, wavelength: float, *, narrow: bo
 
 
 def _cell(u: Array, v: Array) -> Array:
-    """Return a number in 0..1023 for the unit cell that (u, v) lies in, unlike that of its neighbours."""
+    """Return a number in 0..1023 for the unit cell that (u, v) lies in, different from that of its neighbours."""
     import numpy as np
 
     number: Array = (np.floor(u).astype(np.int64) * 389 + np.floor(v).astype(np.int64) * 631) % 1024
@@ -74,7 +74,7 @@ def _cell(u: Array, v: Array) -> Array:
 
 
 def _lattice(rng: np.random.Generator, size: float, aspect: float, bend: Array) -> tuple[Array, Array, Array]:
-    """Return a rotated, bent lattice: cell coordinates u and v (1 a cell), and a number in 0..1023 a cell."""
+    """Return a rotated, bent lattice: coordinates u and v (1 per cell), and a number in 0..1023 per cell."""
     import numpy as np
 
     y, x = np.mgrid[:SIDE, :SIDE]
@@ -85,9 +85,9 @@ def _lattice(rng: np.random.Generator, size: float, aspect: float, bend: Array) 
 
 
 def _like(table: Array, field: Array) -> Array:
-    """Return a standard Gaussian field with its values replaced by those of `table` of the same rank.
+    """Return a standard Gaussian field with its values replaced by the values of `table` of the same rank.
 
-    A patchwork and a drift then share their histogram, and differ in arrangement only.
+    A patchwork and a drift then have the same histogram, and differ in arrangement only.
     """
     import numpy as np
 
@@ -102,7 +102,7 @@ def _regions(rng: np.random.Generator, number: int, relief: Array) -> tuple[Arra
 
     lift = np.array([-0.3, 0.0, 0.45, 0.1, -0.35, 0.35])[:, None, None]
     liking = 0.5 * rng.standard_normal((6, 1, 1))
-    liking[number % 6] += 1.1  # every class gets its scenes, whatever the draw
+    liking[number % 6] += 1.1  # every class gets some scenes, whatever is drawn
     cover = np.argmax(noise(rng, 6, 200.0) + lift * relief + liking, axis=0)
     valley, basin = noise(rng, 2, 260.0)
     basin = basin - 0.5 * relief
@@ -178,7 +178,13 @@ def _mineral(rng: np.random.Generator, season: float, urban: Array) -> tuple[Arr
 
 
 def make_ground(rng: np.random.Generator, number: int, season: float) -> Ground:
-    """Return the land of a scene: what covers it, how high it grows, how wet it is, and what it is made of."""
+    """Return the ground of a scene: land cover, canopy height, soil moisture and materials.
+
+    Args:
+        rng: source of randomness.
+        number: number of the scene, which selects the class that it favours.
+        season: greenness of the season, 0..1.
+    """
     import numpy as np
 
     relief = (noise(rng, 1, 80.0) * 0.9 + noise(rng, 1, 20.0) * 0.35)[0]

@@ -1,7 +1,7 @@
-"""How the demo's sensors see a generated landscape: optical bands, radar channels, and the scenes made of both.
+"""The demo's sensors: optical bands and radar channels of a generated landscape, and the scenes made of both.
 
-The surface is a mixture of eight reference materials, seen through a season, sun, haze, cloud and sensor noise of the
-scene's own (optical) and through speckle, incidence trend and terrain (radar).
+The surface is a mixture of eight reference materials, observed with each scene's own season, sun, haze, cloud and
+sensor noise (optical), or with speckle, incidence trend and terrain (radar).
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ FINE_BLOCK = {10.0: 1, 20.0: 2, 60.0: 4}  # pixels averaged for a band's ground 
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """One generated scene, quantised so that the last bits of floating-point arithmetic do not show."""
+    """One generated scene, quantised so that the last bits of floating-point arithmetic have no effect."""
 
     images: Array  # int16 (bands, SIDE, SIDE): reflectance x 10000, then dB x 100
     landcover: Array  # int64 (TILES,)
@@ -74,7 +74,7 @@ class Scene:
 
 
 def _cloud(rng: np.random.Generator) -> tuple[Array, Array]:
-    """Return the opacity of clouds and the depth of their shadows, both 0..1; most scenes have none."""
+    """Return the opacity of clouds and the depth of their shadows, both 0..1; most scenes have no clouds."""
     import numpy as np
 
     field = noise(rng, 1, 25.0)[0]
@@ -85,7 +85,7 @@ def _cloud(rng: np.random.Generator) -> tuple[Array, Array]:
 
 
 def _optical(rng: np.random.Generator, ground: Ground, mix: Array, cloud: Array, shadow: Array) -> Array:
-    """Return surface reflectance x 10000 as int16 (12, SIDE, SIDE), through this scene's season, sun and haze."""
+    """Return surface reflectance x 10000 as int16 (12, SIDE, SIDE), with this scene's season, sun and haze."""
     import numpy as np
 
     materials = np.array([REFLECTANCE[name] for name in MATERIALS]) / 100
@@ -122,12 +122,12 @@ def _radar(rng: np.random.Generator, ground: Ground, mix: Array) -> Array:
     dry = 1 - mix[CLEAR] - mix[SILT]
     crowns = 10 ** (level[:, TREE] / 10)[:, None, None] * mix[TREE]
     power += crowns * np.stack([1.4 * ground.height - 0.6, 2.4 * ground.height**0.8 - 0.8])
-    power += crowns * (1 - dry) * np.array([2.5, 0.4])[:, None, None]  # trunk and water: a second bounce
+    power += crowns * (1 - dry) * np.array([2.5, 0.4])[:, None, None]  # double bounce between trunk and water
     power *= 10 ** ((3.0 * ground.wet * (mix[SOIL] + mix[STRAW] + 0.5 * mix[LEAF]) - 1.2) / 10)
     power *= 10 ** (-0.8 * ground.smooth * (mix[SOIL] + mix[STRAW] + mix[MINERAL] + mix[TAR]))
     power *= 1 + np.array([1.0, 0.5])[:, None, None] * ground.bounce * dry
     power *= np.exp(0.5 * ground.slope * dry)
-    power *= np.where(ground.slope < -1.1, 0.12, 1.0)  # slopes that look away from the radar
+    power *= np.where(ground.slope < -1.1, 0.12, 1.0)  # slopes that face away from the radar
     trend = np.linspace(-1, 1, SIDE) * rng.uniform(-1.2, 1.2) + rng.normal(0, 0.3)
     power *= 10 ** (trend / 10) * rng.standard_gamma(5.0, power.shape) / 5.0
     power += np.array([10**-2.7, 10**-3.1])[:, None, None]
@@ -151,21 +151,21 @@ def _drown(mix: Array, share: Array, silt: Array) -> Array:
 
 @cache
 def make_scene(pool: int, number: int) -> Scene:
-    """Return scene `number` of a pool (0 train, 1 val, 2 test, 3 unlabelled), made once a process."""
+    """Return scene `number` of a pool (0 train, 1 val, 2 test, 3 unlabelled), made once per process."""
     import numpy as np
 
     rng = np.random.default_rng([SEED, pool, number])
     month = int(rng.integers(3, 11))
     season = 0.25 + 0.6 * math.sin(math.pi * (month - 1.5) / 10.5) * rng.uniform(0.75, 1.1)
     ground = make_ground(rng, number, season)
-    # Crowns and stalks stand out of a flood; little grows in a river or lake.
+    # Crowns and stalks emerge from a flood; little grows in a river or lake.
     above = 0.85 * ground.mix[TREE] + 0.6 * ground.mix[LEAF] + 0.3 * ground.mix[STRAW]
     above = np.where(ground.cover >= RIVER, 0.15, 1.0) * above
     silt = np.where(ground.cover == LAKE, rng.uniform(0.0, 0.7), rng.uniform(0.3, 1.0))
     mix = _drown(ground.mix, ground.water * (1 - above), silt)
     puddles = 0.75 * logistic(8 * (ground.wet - 0.65)) * (ground.cover <= GRASSLAND) * (1 - mix[TREE])
     cloud, shadow = _cloud(rng)
-    puddled = _drown(mix, puddles * (1 - ground.water), silt)  # the radar sees the stalks, not the film of water
+    puddled = _drown(mix, puddles * (1 - ground.water), silt)  # the radar observes the stalks, not the film of water
     canopy = 380 * (1 - np.exp(-2.0 * ground.mix[TREE] * ground.height)) + 9 * ground.mix[LEAF]
     mass = cut_tiles(canopy).mean(axis=1)
     noisy = mass + (5 + 0.12 * mass) * rng.standard_normal(TILES)

@@ -1,10 +1,10 @@
-"""Demo: generated landscapes, so that the whole harness can be tried where no satellite data are at hand.
+"""Demo: generated landscapes, to try the complete harness where no satellite data are available.
 
-Every pixel is made by a program from a fixed seed (`suites.generated._landscape`, `suites.generated._sensors`): these
-are generated data, and scores on them say how the harness works, not how a model does on Earth. Scenes of 2.56 x 2.56
-km are composed from spectral noise (terrain, moisture, canopy height), land-cover regions, field parcels, orchard rows,
-street grids, rivers and lakes. The surface is a mixture of eight reference materials, seen through a season, sun, haze,
-cloud and sensor noise of the scene's own (optical) and through speckle, incidence trend and terrain (radar). Scenes are
+A program makes every pixel from a fixed seed (`suites.generated._landscape`, `suites.generated._sensors`): these are
+generated data, and scores on them show how the harness works, not how a model performs on Earth. Scenes of 2.56 x 2.56
+km are composed of spectral noise (terrain, moisture, canopy height), land-cover regions, field parcels, orchard rows,
+street grids, rivers and lakes. The surface is a mixture of eight reference materials, observed with each scene's own
+season, sun, haze, cloud and sensor noise (optical), or with speckle, incidence trend and terrain (radar). Scenes are
 cut into tiles of 64 x 64 pixels.
 
 Dataset format:
@@ -12,20 +12,20 @@ Dataset format:
 * twelve Sentinel-2-like bands, surface reflectance x 10000 at 10 m (20 m and 60 m bands are averaged over blocks)
 * two Sentinel-1-like channels, VV and VH backscatter in dB
 * targets: class of the tile, above-ground biomass of the tile in t/ha, and a flood mask
-* dates: the month of the scene; places are nowhere, so there is no longitude or latitude
+* dates: the month of the scene; there is no longitude or latitude
 
 Dataset classes:
 
-* landcover, the one that covers most of the tile: cropland, orchard, forest, grassland, urban, bare, river, lake. They
-  come in pairs with much the same spectra that differ by arrangement: parcels or drifts, rows or crowns, streets or
-  rock, a band of water or a body of it; river and lake include their shores
+* landcover, the class that covers most of the tile: cropland, orchard, forest, grassland, urban, bare, river, lake. The
+  classes form pairs with similar spectra that differ in arrangement: parcels or drifts, rows or crowns, streets or
+  rock, a band or a body of water; river and lake include their shores
 * flood: dry, flooded; any open water counts as flooded, as in Sen1Floods11, and -1 marks cloud and mixed shore pixels.
-  Waterlogged fields look wet to the optical sensor, smooth fields and radar shadow look like water to the radar
+  Waterlogged fields look wet to the optical sensor; smooth fields and radar shadow look like water to the radar
 
-Splits: train, val and test come from different scenes: 40, 13 and 20 of them, 16 tiles each. Besides, a task
-``unlabelled`` that no listing names has one split, ``train``: 4,000 tiles from 250 further scenes, for pretraining.
+Splits: train, val and test consist of different scenes: 40, 13 and 20 scenes with 16 tiles each. In addition a task
+``unlabelled``, which no listing names, has one split, ``train``: 4,000 tiles of 250 further scenes, for pretraining.
 
-There is nothing to cite beside this software (Apache-2.0), and nothing to download.
+Nothing is downloaded; the only source to cite is this software (Apache-2.0).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from bench.core import Band, Sample, Suite, Task
 from bench.core.errors import UnknownName
 from suites.generated._landscape import CLASSES, SIDE
 from suites.generated._sensors import BANDS, TILE, TILES, cut_tiles, make_scene
-from suites.reading.samples import Samples, by_sensor, check_request
+from suites.reading import Samples, by_sensor, check_request
 
 if TYPE_CHECKING:
     from numpy import ndarray as Array
@@ -71,31 +71,31 @@ def _read(pool: int, task: str, picked: dict[str, list[int]], index: int) -> Sam
 
 
 def _read_targets(pool: int, task: str, scenes: int) -> Array:
-    """Return the classes (n,), biomass (n, 1) or presence of dry and flooded (n, 2) of every tile of a pool."""
+    """Return the classes (n,), biomass (n, 1) or presence of dry and flooded (n, 2) of all tiles of a pool."""
     import numpy as np
 
     if task == "unlabelled":
         return np.zeros((scenes * TILES, 0), np.float32)
-    made = [make_scene(pool, number) for number in range(scenes)]
+    generated = [make_scene(pool, number) for number in range(scenes)]
     if task == "landcover":
-        return np.concatenate([scene.landcover for scene in made])
+        return np.concatenate([scene.landcover for scene in generated])
     if task == "biomass":
-        return np.concatenate([scene.biomass for scene in made])[:, None]
-    masks = np.concatenate([cut_tiles(scene.flood) for scene in made])
+        return np.concatenate([scene.biomass for scene in generated])[:, None]
+    masks = np.concatenate([cut_tiles(scene.flood) for scene in generated])
     return np.stack([(masks == code).any(axis=1) for code in (0, 1)], axis=1).astype(np.int64)
 
 
 def open_split(root: Path, task: str, split: str, bands: Sequence[Band]) -> Samples:
-    """Return a split of a task, or the pool for pretraining where task is ``"unlabelled"`` and split ``"train"``.
+    """Return a split of a task, or the pool for pretraining if the task is ``"unlabelled"`` and the split ``"train"``.
 
     Args:
-        root: ignored, everything is generated.
+        root: ignored, since everything is generated.
         task: ``landcover``, ``biomass``, ``flood`` or ``unlabelled``.
         split: ``train``, ``val`` or ``test``.
         bands: the bands wanted, in order.
 
     Raises:
-        UnknownName: if the task, the split or a band is none of the above.
+        UnknownName: if the suite has no such task, split or band.
     """
     if task == "unlabelled":
         check_request(SUITE, SUITE.tasks[0].name, split, bands)
@@ -131,7 +131,7 @@ SUITE = Suite(
     generated=True,
     dataset="demo",
     licence="Apache-2.0",
-    notes="Generated data: scores tell how the harness works, not how a model does on Earth. Blocks are scenes; "
-    "biomass carries noise that leaves an R2 of about 0.92 at best.",
+    notes="Generated data: scores show how the harness works, not how a model performs on Earth. Blocks are scenes; "
+    "biomass contains noise that limits R2 to about 0.92.",
     open=open_split,
 )

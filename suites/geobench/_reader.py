@@ -1,27 +1,26 @@
-"""GEO-Bench version 1: how the HDF5 files of its twelve datasets are read, without unpickling anything.
+"""GEO-Bench version 1: reading the HDF5 files of its twelve datasets without unpickling anything.
 
 The `GEO-Bench <https://github.com/ServiceNow/geo-bench>`__ benchmark, version 1.0, made of twelve published datasets.
 
 Dataset format, below ``classification_v1.0/<dataset>/`` or ``segmentation_v1.0/<dataset>/``:
 
-* ``<sample>.hdf5``: an array a band, named like ``02 - Blue`` or, where a date is known, ``02 - Blue_2019-11-15``; of
-  segmentation also the mask ``label`` (or ``label_<date>``); one attribute ``pickle`` with everything else, the class
-  among it
-* ``default_partition.json``: lists ``train``, ``valid`` and ``test`` of sample names
-* ``0.01x_train_partition.json`` and so on: smaller training lists, not read, as this harness draws its own subsets
+* ``<sample>.hdf5``: one array per band, named like ``02 - Blue`` or, where a date is known, ``02 - Blue_2019-11-15``;
+  for segmentation also the mask ``label`` (or ``label_<date>``); one attribute ``pickle`` with everything else,
+  including the class
+* ``default_partition.json``: sample names of ``train``, ``valid`` and ``test``
+* ``0.01x_train_partition.json`` and so on: smaller training lists, not read, since this harness draws its own subsets
 * ``label_map.json``: class -> samples; ``label_stats.json``: sample -> multi-hot label, or share of classes in a mask
 * ``band_stats.json``, ``task_specs.pkl``: not read
 
-The publisher's package unpickles ``task_specs.pkl`` and the attribute of every sample. A pickle is a program, so here
-the facts of ``task_specs.pkl`` are written down in each suite, and the class of a sample that no JSON file lists is
-looked up among the opcodes of its attribute, which runs none of them.
+The publisher's package unpickles ``task_specs.pkl`` and the attribute of every sample. A pickle is a program, so the
+facts of ``task_specs.pkl`` are written in each suite here, and the class of a sample that no JSON file lists is looked
+up among the opcodes of its attribute, which runs none of them.
 
 If you use it, please cite https://doi.org/10.48550/arXiv.2306.03831 and the dataset itself.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -32,20 +31,32 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bench.core import Band, Fetch, Sample, Suite
 from bench.core.errors import MissingData
-from suites.reading.archives import fetch_archive
-from suites.reading.files import locate, open_hdf5, require, require_all, require_distinct
-from suites.reading.samples import Samples, check_request
+from suites.reading import (
+    Samples,
+    check_request,
+    check_type,
+    fetch_archive,
+    listed_path,
+    locate,
+    open_hdf5,
+    read_dataset,
+    read_json,
+    reading,
+    require,
+    require_all,
+    require_distinct,
+)
 
 if TYPE_CHECKING:
     import numpy as np
 
 FOLDER = "geobench"
 CITATION = "; GEO-Bench: Lacoste et al., NeurIPS 2023, arXiv:2306.03831"
-# One archive a dataset, beside each other; the publisher states neither sizes nor hashes.
+# One archive per dataset in one folder; the publisher states neither sizes nor hashes.
 URL = "https://hf.co/datasets/recursix/geo-bench-1.0/resolve/main/"
 PARTITION = "default_partition.json"
 SPLITS = {"train": "train", "val": "valid", "test": "test"}
-# Canonical name of a Sentinel-2 band -> its name in the files, where those tell the truth.
+# Canonical name of a Sentinel-2 band -> its name in the files, for datasets whose names are right.
 SENTINEL2 = {
     "b01": "01 - Coastal aerosol",
     "b02": "02 - Blue",
@@ -63,13 +74,13 @@ SENTINEL2 = {
 }
 DATED = re.compile(r"(?P<name>.+)_(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)")
 RGB = {"rgb.red": "Red", "rgb.green": "Green", "rgb.blue": "Blue"}
-# Opcodes of a pickle that push a whole number, and those that only remember what was pushed.
+# Opcodes of a pickle that push a whole number, and those that only store what was pushed.
 NUMBERS = ("BININT", "BININT1", "BININT2", "INT", "LONG", "LONG1")
 MEMO = ("MEMOIZE", "BINPUT", "LONG_BINPUT", "PUT")
 
 
 def sentinel2_names(names: str) -> dict[str, str]:
-    """Return canonical band -> name in the files, for names parted by spaces, e.g. ``"b04 b03 b02"``."""
+    """Return canonical band -> name in the files, for names separated by spaces, e.g. ``"b04 b03 b02"``."""
     return {f"s2.{name}": SENTINEL2[name] for name in names.split()}
 
 
@@ -78,12 +89,12 @@ class Layout:
     """What the files of one dataset hold.
 
     Attributes:
-        part: which half of the benchmark.
-        dataset: its folder.
-        stored: canonical band -> name in the files of the array that holds it.
-        factor: stored value -> value in the unit the suite declares.
-        highest: the largest value stored; more shows another edition, whose unit is not known.
-        coarser: canonical band -> how many of the image's pixels one of its own is wide.
+        part: half of the benchmark that the dataset belongs to.
+        dataset: name of its folder.
+        stored: canonical band -> name of the array that holds it.
+        factor: stored value -> value in the unit that the suite declares.
+        highest: largest stored value; larger ones show another edition, whose unit is not known.
+        coarser: canonical band -> width of one of its pixels in pixels of the image.
         place: sample name -> (longitude, latitude), or None.
         block: sample name -> its resampling unit.
     """
@@ -99,58 +110,56 @@ class Layout:
 
     @property
     def folder(self) -> str:
-        """Its folder below that of the benchmark."""
+        """Folder of the dataset below that of the benchmark."""
         return f"{self.part}_v1.0/{self.dataset}"
 
 
-def _read_json(path: Path, suite: str, why: str) -> dict[str, Any]:
-    try:
-        content = json.loads(require(path, suite, why).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise MissingData(f"cannot read {path}: {error}; it is damaged or cut short, download it again") from error
-    if not isinstance(content, dict):
-        raise MissingData(f"{path} holds no table ({why}); download it again")
-    return content
-
-
-def _partition(path: Path, suite: str) -> dict[str, list[str]]:
-    lists = _read_json(path, suite, "which sample is in which split")
+def _partition(path: Path) -> dict[str, list[str]]:
+    """Return split -> sample names of the publisher's list."""
+    lists = read_json(path)
     for split in SPLITS.values():
         names = lists.get(split)
-        odd = not isinstance(names, list) or [name for name in names if Path(str(name)).name != name]
-        if odd or not names:
-            raise MissingData(f"{path}: {split!r} is no list of sample names ({odd}); download it again")
+        if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+            raise MissingData(f"{path}: {split!r} is no list of sample names; download it again")
+        if odd := [name for name in names if listed_path(Path(), name, path).name != name]:
+            raise MissingData(
+                f"{path}: {split!r} is no list of sample names ({odd[0]!r} has a folder); download it again"
+            )
     return {ours: list(lists[theirs]) for ours, theirs in SPLITS.items()}
 
 
 def own_label(path: Path) -> int | None:
-    """Return the class that a sample's attribute states, without unpickling it; None where it states no number."""
+    """Return the class that a sample's attribute states, without unpickling it; None if it states no number.
+
+    Raises:
+        MissingData: if the file cannot be read, or its attribute is no pickle.
+    """
     import ast
     import pickletools
 
     with open_hdf5(path) as file:
         text = file.attrs["pickle"]
-    try:
+    with reading(f"{path}: its attribute 'pickle'", "a pickle"):
         code = ast.literal_eval(text)
         words = [(op.name, value) for op, value, _ in pickletools.genops(code) if op.name not in MEMO]
-    except (ValueError, SyntaxError, TypeError) as error:
-        raise MissingData(f"{path}: its attribute is no pickle ({error}); download it again") from error
-    found = [int(str(value)) for (_, key), (kind, value) in pairwise(words) if key == "label" and kind in NUMBERS]
-    return found[0] if found else None
+    stated = [int(str(value)) for (_, key), (kind, value) in pairwise(words) if key == "label" and kind in NUMBERS]
+    return stated[0] if stated else None
 
 
-def _classes(suite: str, folder: Path, paths: Mapping[str, Path], count: int) -> dict[str, int]:
-    """Return sample -> class code: of the publisher's table, or of each file where there is no table."""
+def _classes(folder: Path, paths: Mapping[str, Path], count: int) -> dict[str, int]:
+    """Return sample -> class code, from the publisher's table or, where there is none, from each file."""
     table = folder / "label_map.json"
     where, codes = table.name, dict.fromkeys(paths)
     if not table.exists():
         where, codes = "its own attribute", {name: own_label(path) for name, path in paths.items()}
     else:
-        for key, names in _read_json(table, suite, "the class of each sample").items():
-            for name in names:
+        for key, names in read_json(table).items():
+            for name in names if isinstance(names, list) else [None]:
+                if not isinstance(name, str):
+                    raise MissingData(f"{table}: class {key} is no list of sample names; download it again")
                 if codes.get(name) is not None:
                     raise MissingData(f"{table} lists {name} under {codes[name]} and under {key}; download it again")
-                codes[name] = int(key) if str(key).isdecimal() else -1
+                codes[name] = int(key) if str(key).isdecimal() and len(key) < 6 else -1
     for name, path in paths.items():
         code = codes[name]
         if code is None or not 0 <= code < count:
@@ -158,45 +167,46 @@ def _classes(suite: str, folder: Path, paths: Mapping[str, Path], count: int) ->
     return {name: int(codes[name] or 0) for name in paths}
 
 
-def _hot(suite: str, folder: Path, names: Sequence[str], count: int) -> np.ndarray:
-    """Return (n, K) multi-hot labels of the publisher's table."""
+def _multi_hot(suite: str, folder: Path, names: Sequence[str], count: int) -> np.ndarray:
+    """Return the (n, K) multi-hot labels of the publisher's table."""
     import numpy as np
 
-    table = folder / "label_stats.json"
-    stats = _read_json(table, suite, "the labels of each sample")
+    table = require(folder / "label_stats.json", suite, "the labels of each sample")
+    stats = read_json(table)
     for name in names:
         row = stats.get(name)
-        if not isinstance(row, list) or len(row) != count or not set(row) <= {0, 1}:
-            raise MissingData(f"{table}: {name} has {row}, expected {count} values 0 or 1; download it again")
+        if not isinstance(row, list) or len(row) != count or not all(flag in (0, 1) for flag in row):
+            raise MissingData(
+                f"{table}: {name} has {str(row)[:100]}, expected {count} values 0 or 1; download it again"
+            )
     return np.array([stats[name] for name in names], np.int64)
 
 
-def _array(file: Any, path: Path, name: str) -> tuple[Any, tuple[int, int, int] | None]:
-    """Return the array of that name, with or without a date behind it, and the date."""
-    found = [(key, DATED.fullmatch(key)) for key in file]
-    keys = [(key, dated) for key, dated in found if key == name or (dated and dated["name"] == name)]
+def _key(file: Any, path: Path, name: str) -> tuple[str, tuple[int, int, int] | None]:
+    """Return the stored name, with or without a date, of the array `name`, and that date."""
+    dates = [(key, DATED.fullmatch(key)) for key in file]
+    keys = [(key, dated) for key, dated in dates if key == name or (dated and dated["name"] == name)]
     if len(keys) != 1:
         raise MissingData(f"{path} has {len(keys)} arrays {name!r}, expected one; it holds {', '.join(file)}")
     key, dated = keys[0]
-    return file[key], (int(dated["year"]), int(dated["month"]), int(dated["day"])) if dated else None
+    return key, (int(dated["year"]), int(dated["month"]), int(dated["day"])) if dated else None
 
 
-def _values(array: Any, path: Path, name: str, shape: tuple[int, int]) -> np.ndarray:
-    import numpy as np
-
-    values = np.asarray(array)
-    # A band read from a raster of one band keeps that axis.
-    values = values[..., 0] if values.ndim == 3 and values.shape[-1] == 1 else values
-    if values.shape != shape or values.dtype.kind not in "iuf":
-        raise MissingData(f"{path}: {name!r} is {values.dtype} {values.shape}, expected {shape}; replace the file")
-    return values
+def _values(file: Any, path: Path, key: str, shape: tuple[int, int]) -> np.ndarray:
+    """Return the array of a stored name as (H, W); a band read from a raster of one band may keep that axis."""
+    stored = getattr(file[key], "shape", ())
+    if stored not in (shape, (*shape, 1)):
+        raise MissingData(f"{path}: {key!r} has shape {stored}, expected {shape}; replace it by the published file")
+    values = read_dataset(file, key, stored, label=path)
+    check_type(f"{path}: {key!r}", values.dtype, "")
+    return values.reshape(shape)
 
 
 def _mask(path: Path, shape: tuple[int, int], count: int) -> np.ndarray:
     import numpy as np
 
     with open_hdf5(path) as file:
-        codes = _values(_array(file, path, "label")[0], path, "label", shape)
+        codes = _values(file, path, _key(file, path, "label")[0], shape)
     odd = [code for code in np.unique(codes).tolist() if code not in range(count)]
     if odd:
         raise MissingData(f"{path}: its mask holds the code {odd[0]}, expected 0 to {count - 1}; replace it")
@@ -212,8 +222,8 @@ def _images(path: Path, suite: Suite, layout: Layout, bands: Sequence[Band]) -> 
     with open_hdf5(path) as file:
         for band in bands:
             name, step = layout.stored[band.name], layout.coarser.get(band.name, 1)
-            array, date = _array(file, path, name)
-            values = _values(array, path, name, (suite.image_size[0] // step, suite.image_size[1] // step))
+            key, date = _key(file, path, name)
+            values = _values(file, path, key, (suite.image_size[0] // step, suite.image_size[1] // step))
             if values.max() > layout.highest:
                 raise MissingData(
                     f"{path}: {name!r} reaches {values.max()}, expected at most {layout.highest:g}: another edition?"
@@ -224,7 +234,7 @@ def _images(path: Path, suite: Suite, layout: Layout, bands: Sequence[Band]) -> 
     if len(dates) > 1:
         raise MissingData(f"{path}: its bands are of different dates; replace it by the published file")
     date = dates.pop()
-    # The publisher writes 1 January where it knows the year alone (mosaics, yearly composites).
+    # The publisher writes 1 January where only the year is known (mosaics, yearly composites).
     when = (-1, -1, -1) if date is None else (date[0], -1, -1) if date[1:] == (1, 1) else date
     return {sensor: np.stack(stack)[None] for sensor, stack in picked.items()}, np.array([when], np.int32)
 
@@ -237,20 +247,25 @@ def _place(path: Path, layout: Layout) -> tuple[float, float] | None:
 
 
 def open_files(suite: Suite, layout: Layout, root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Samples:
-    """Return an opened split; see `bench.core.Suite.open`."""
+    """Return an opened split; see `bench.core.Suite.open`.
+
+    Raises:
+        UnknownName: if the suite has no such task, split or band.
+        MissingData: if a file is absent or damaged, or holds something else than the dataset.
+    """
     import numpy as np
 
     wanted = check_request(suite, task, split, bands)
     marker = f"{layout.folder}/{PARTITION}"
     folder = locate(suite.name, root, suite.folder, [marker], "get it with download=true") / layout.folder
-    lists = _partition(folder / PARTITION, suite.name)
+    lists = _partition(folder / PARTITION)
     require_distinct(suite.name, lists)
     names = lists[split]
     paths = {name: folder / f"{name}.hdf5" for name in names}
     require_all(list(paths.values()), suite.name, PARTITION)
     count = len(wanted.classes)
-    codes = _classes(suite.name, folder, paths, count) if wanted.kind == "classification" else {}
-    hot = _hot(suite.name, folder, names, count) if wanted.kind == "multilabel" else np.empty(0)
+    codes = _classes(folder, paths, count) if wanted.kind == "classification" else {}
+    hot = _multi_hot(suite.name, folder, names, count) if wanted.kind == "multilabel" else np.empty(0)
 
     def target(index: int) -> Any:
         name = names[index]
@@ -277,7 +292,11 @@ def open_files(suite: Suite, layout: Layout, root: Path, task: str, split: str, 
 
 
 def download_files(layout: Layout, root: Path, fetch: Fetch) -> None:
-    """Put the publisher's archive of a dataset below ``root/geobench`` and unpack it there."""
+    """Put the publisher's archive of a dataset below ``root/geobench`` and unpack it there.
+
+    Raises:
+        MissingData: if the archive is damaged.
+    """
     into = root / FOLDER / f"{layout.part}_v1.0"
     if not (into / layout.dataset / PARTITION).exists():
         fetch_archive(fetch, f"{URL}{layout.folder}.zip", into / f"{layout.dataset}.zip", into)

@@ -12,7 +12,7 @@ Dataset format, below ``classification_v1.0/m-bigearthnet/`` (see `suites.geoben
 Dataset classes: the 43 of CORINE level 3 that occur, in torchgeo's order; see `CLASSES`.
 
 The publisher's splits (``default_partition.json``): 20,000 / 1,000 / 1,000, drawn from those of BigEarthNet so that
-rare labels are less rare.
+rare labels occur more often.
 
 If you use this dataset, please cite https://doi.org/10.1109/IGARSS.2019.8900532 and
 https://doi.org/10.48550/arXiv.2306.03831. Licence: CDLA-Permissive-1.0.
@@ -25,7 +25,7 @@ from pathlib import Path
 from bench.core import Band, Fetch, Suite, Task
 from bench.core.sensors import sentinel2_bands
 from suites.geobench._reader import CITATION, FOLDER, URL, Layout, download_files, open_files, sentinel2_names
-from suites.reading.samples import Samples
+from suites.reading import Samples
 
 NAMES = "b01 b02 b03 b04 b05 b06 b07 b08 b8a b09 b11 b12"
 LAYOUT = Layout(part="classification", dataset="m-bigearthnet", stored=sentinel2_names(NAMES))
@@ -72,9 +72,9 @@ SUITE = Suite(
     citation=f"Sumbul et al., BigEarthNet, IGARSS 2019, doi:10.1109/IGARSS.2019.8900532{CITATION}",
     url=URL,
     folder=FOLDER,
-    notes="Version 1 of BigEarthNet with all 43 labels: another task than bigearthnet_v2. The headline metric is GEO-"
-    "Bench's, micro F1 at probability 0.5. The files name no place: intervals resample patches and are too narrow. The "
-    "smaller partitions of GEO-Bench are not read.",
+    notes="Version 1 of BigEarthNet with all 43 labels: a different task from bigearthnet_v2. The headline metric is "
+    "that of GEO-Bench, micro F1 at probability 0.5. The files name no place: intervals resample patches and are too "
+    "narrow. The smaller partitions of GEO-Bench are not read.",
     open=open_split,
     download=download,
 )

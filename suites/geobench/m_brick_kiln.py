@@ -1,4 +1,4 @@
-"""m-brick-kiln of GEO-Bench: is there a brick kiln in a Sentinel-2 image of Bangladesh.
+"""m-brick-kiln of GEO-Bench: whether a Sentinel-2 image of Bangladesh shows a brick kiln.
 
 A sample of the brick kilns of `SustainBench <https://sustainlab-group.github.io/sustainbench/>`__ in `GEO-Bench
 <https://github.com/ServiceNow/geo-bench>`__ version 1.0.
@@ -8,12 +8,12 @@ Dataset format, below ``classification_v1.0/m-brick-kiln/`` (see `suites.geobenc
 * ``examples_<file>_<n>.hdf5``: 13 arrays of 64 x 64 float64, surface reflectance x 10000 (composites of October 2018 to
   May 2019), at 10 m
 
-The arrays from the ninth on bear the wrong names: the publisher took the images for B1 ... B12. In samples published
-with its code, the arrays called 10, 11 and 12 stay within 0 ... 255 and follow red, green and blue with correlations
-of 0.98 and more: they are the true-colour picture of the level-2A product. Those called 08A and 09 follow each other
-(0.91) and not the near infrared (0.4 and 0.1): they are the short-wave infrared, B11 and B12. Bands 8A, 9 and 10 are
-not there. Here the ten bands are read by what they hold, and the picture, which repeats three of them, is left out. No
-document of the publisher says so: it is read from the values.
+The arrays from the ninth on have wrong names: the publisher took the images for B1 ... B12. In samples published with
+its code, the arrays called 10, 11 and 12 stay within 0 ... 255 and correlate with red, green and blue at 0.98 and more:
+they are the true-colour picture of the level-2A product. Those called 08A and 09 correlate with each other (0.91) and
+not with the near infrared (0.4 and 0.1): they are the short-wave infrared, B11 and B12. Bands 8A, 9 and 10 are absent.
+Here the ten bands are read by their content, and the picture, which repeats three of them, is left out. No document of
+the publisher states this: it is inferred from the values.
 
 Dataset classes: not brick kiln, brick kiln.
 
@@ -30,10 +30,10 @@ from pathlib import Path
 from bench.core import Band, Fetch, Suite, Task
 from bench.core.sensors import sentinel2_bands
 from suites.geobench._reader import CITATION, FOLDER, URL, Layout, download_files, open_files, sentinel2_names
-from suites.reading.samples import Samples
+from suites.reading import Samples
 
 NAMES = "b01 b02 b03 b04 b05 b06 b07 b08 b11 b12"
-# Canonical band -> the array that holds it, whatever it is called.
+# Canonical band -> name of the array that holds it.
 MISNAMED = {"s2.b11": "08A - Vegetation Red Edge", "s2.b12": "09 - Water vapour"}
 LAYOUT = Layout(part="classification", dataset="m-brick-kiln", stored=sentinel2_names(NAMES) | MISNAMED)
 
@@ -64,8 +64,8 @@ SUITE = Suite(
     f"SustainBench: Yeh et al., arXiv:2111.04724{CITATION}",
     url=URL,
     folder=FOLDER,
-    notes="Ten bands: the files' arrays 08A and 09 hold b11 and b12, their 10, 11 and 12 a true-colour picture (left "
-    "out), as the values show; readers that trust the names differ. Composites without a date. No place is read: "
+    notes="Ten bands: the arrays 08A and 09 of the files hold b11 and b12, and 10, 11 and 12 a true-colour picture "
+    "(left out), as the values show; readers that trust the names differ. Composites without a date. No place is read: "
     "intervals resample images and may be too narrow. The smaller partitions of GEO-Bench are not read.",
     open=open_split,
     download=download,

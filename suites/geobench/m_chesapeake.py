@@ -9,8 +9,8 @@ Dataset format, below ``segmentation_v1.0/m-chesapeake/`` (see `suites.geobench.
   and the mask ``label``
 
 Dataset classes: no data, water, tree canopy and forest, low vegetation and field, barren land, impervious (other),
-impervious (roads). The publisher's own list begins with water and ends with no data, but its masks hold the original
-codes, water 1 ... roads 6: a sample published with its code that is 99.7 % code 1 reflects no near infrared.
+impervious (roads). The publisher's own list begins with water and ends with no data, but the masks hold the original
+codes, water 1 ... roads 6: a sample published with the code, 99.7 % of it code 1, reflects no near infrared.
 
 The publisher's splits (``default_partition.json``): 3,000 / 1,000 / 1,000, windows drawn at random from the tiles of
 the official splits in six states.
@@ -26,7 +26,7 @@ from pathlib import Path
 from bench.core import Band, Fetch, Suite, Task
 from bench.core.sensors import COLOURS
 from suites.geobench._reader import CITATION, FOLDER, RGB, URL, Layout, download_files, open_files
-from suites.reading.samples import Samples
+from suites.reading import Samples
 
 WAVELENGTHS = {**COLOURS, "nir": 0.876}
 CLASSES = (
@@ -69,9 +69,9 @@ SUITE = Suite(
     f"doi:10.1109/CVPR.2019.01301{CITATION}",
     url=URL,
     folder=FOLDER,
-    notes="The counts are expected ones. Code 0 is no data, 1 water ... 6 roads, as the pixels show and unlike the "
-    "publisher's list; all seven codes are scored, as in GEO-Bench. The files name no tile: intervals resample windows "
-    "and are too narrow. No dates are stored.",
+    notes="The counts are expected ones. Code 0 is no data, 1 water ... 6 roads, as the pixels show, in contrast to "
+    "the publisher's list; all seven codes are scored, as in GEO-Bench. The files name no tile: intervals resample "
+    "windows and are too narrow. No dates are stored.",
     open=open_split,
     download=download,
 )

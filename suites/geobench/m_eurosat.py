@@ -7,10 +7,10 @@ Dataset format, below ``classification_v1.0/m-eurosat/`` (see `suites.geobench._
 
 * ``id_<n>.hdf5``: 13 arrays of 64 x 64 int16, top-of-atmosphere reflectance x 10000, at 10 m
 
-The arrays from the ninth on bear the wrong names. EuroSAT stores band 8A last (B08, B09, B10, B11, B12, B8A); the
-publisher named the arrays in that order as if it came ninth (08A, 09, 10, 11, 12). The values show it: the array called
-"09 - Water vapour" has a mean of 12, which only the cirrus band has, and "08A - Vegetation Red Edge" one of 751 beside
-2,360 of "08 - NIR". Here each band is read from the array that holds it.
+The arrays from the ninth on have wrong names. EuroSAT stores band 8A last (B08, B09, B10, B11, B12, B8A); the
+publisher named the arrays in that order as if it were ninth (08A, 09, 10, 11, 12). The values show this: the array
+called "09 - Water vapour" has a mean of 12, which only the cirrus band has, and "08A - Vegetation Red Edge" a mean of
+751, compared with 2,360 for "08 - NIR". Here each band is read from the array that holds it.
 
 Dataset classes: AnnualCrop, Forest, HerbaceousVegetation, Highway, Industrial, Pasture, PermanentCrop, Residential,
 River, SeaLake.
@@ -28,11 +28,11 @@ from pathlib import Path
 from bench.core import Band, Fetch, Suite, Task
 from bench.core.sensors import sentinel2_bands
 from suites.geobench._reader import CITATION, FOLDER, URL, Layout, download_files, open_files, sentinel2_names
+from suites.reading import Samples
 from suites.reading.class_names import EUROSAT as CLASSES
-from suites.reading.samples import Samples
 
 NAMES = "b01 b02 b03 b04 b05 b06 b07 b08 b8a b09 b10 b11 b12"
-# Canonical band -> the array that holds it, whatever it is called.
+# Canonical band -> name of the array that holds it.
 MISNAMED = {
     "s2.b09": "08A - Vegetation Red Edge",
     "s2.b10": "09 - Water vapour",
@@ -68,9 +68,9 @@ SUITE = Suite(
     citation=f"Helber et al., EuroSAT, IEEE JSTARS 2019, doi:10.1109/JSTARS.2019.2918242{CITATION}",
     url=URL,
     folder=FOLDER,
-    notes="The publisher's files call bands 9 to 13 by the wrong names (b09 is called 08A, b10 09, b11 10, b12 11, b8a "
-    "12); here they are read by what they hold, so results with subsets of bands differ from those of readers that "
-    "trust the names. Random, not spatially blocked, splits; the smaller partitions of GEO-Bench are not read.",
+    notes="The publisher's files give bands 9 to 13 wrong names (b09 is called 08A, b10 09, b11 10, b12 11, b8a 12); "
+    "here they are read by their content, so results with subsets of bands differ from those of readers that trust the "
+    "names. Splits are random, not spatially blocked; the smaller partitions of GEO-Bench are not read.",
     open=open_split,
     download=download,
 )

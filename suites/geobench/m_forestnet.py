@@ -1,15 +1,15 @@
 """m-forestnet of GEO-Bench: what drove the loss of primary forest in Indonesia, from Landsat-8 pictures.
 
 `ForestNet <https://stanfordmlgroup.github.io/projects/forestnet>`__ in `GEO-Bench
-<https://github.com/ServiceNow/geo-bench>`__ version 1.0, each year's image a sample of its own.
+<https://github.com/ServiceNow/geo-bench>`__ version 1.0, with each year's image as a separate sample.
 
 Dataset format, below ``classification_v1.0/m-forestnet/`` (see `suites.geobench._reader`):
 
 * ``<lat>_<lon>_<year>_<month>_<day>.hdf5``: six arrays ``<band>_<date>`` of 332 x 332 uint8 at 15 m (pan-sharpened)
 
 The pixels are those of pictures, stretched to 0 ... 255 by ForestNet; the stretch is not published. GEO-Bench then drew
-the region of loss into them: outside it, pixels are mixed with a quarter of white. Where a year had no image, it took a
-composite and dated it 1 January, which is read as a year without a day.
+the region of loss into them: pixels outside of it are mixed with a quarter of white. For years without an image it took
+a composite and dated it 1 January, which is read as a year without a day.
 
 Dataset classes: see `CLASSES`.
 
@@ -26,7 +26,7 @@ from pathlib import Path
 from bench.core import Band, Fetch, Suite, Task
 from bench.core.sensors import LANDSAT
 from suites.geobench._reader import CITATION, FOLDER, URL, Layout, download_files, open_files
-from suites.reading.samples import Samples
+from suites.reading import Samples
 
 # Canonical name -> name in the files, and ground sampling distance of the pixels' source.
 STORED = {
@@ -88,8 +88,8 @@ SUITE = Suite(
     url=URL,
     folder=FOLDER,
     notes="Pictures stretched to 0..255 with an unpublished stretch, not reflectance; outside the region of loss they "
-    "are mixed with white, as GEO-Bench draws it in. Several years of a place are samples of their own: intervals "
-    "resample places. The smaller partitions of GEO-Bench are not read.",
+    "are mixed with white, since GEO-Bench draws it in. Each year of a place is a separate sample: intervals resample "
+    "places. The smaller partitions of GEO-Bench are not read.",
     open=open_split,
     download=download,
 )

@@ -24,19 +24,19 @@ from pathlib import Path
 from bench.core import Band, Fetch, Suite, Task
 from bench.core.sensors import rgb_bands
 from suites.geobench._reader import CITATION, FOLDER, RGB, URL, Layout, download_files, open_files
-from suites.reading.samples import Samples
+from suites.reading import Samples
 
 NAME = re.compile(r"[^_]+_(?P<survey>.+?)_(?P<longitude>-?\d+(\.\d+)?),(?P<latitude>-?\d+(\.\d+)?)(_.*)?")
 
 
 def place(name: str) -> tuple[float, float] | None:
-    """Return longitude and latitude from a sample's name, where it states them."""
+    """Return longitude and latitude from a sample's name, None if it does not state them."""
     match = NAME.fullmatch(name)
     return (float(match["longitude"]), float(match["latitude"])) if match else None
 
 
 def block(name: str) -> str:
-    """Return the survey of a sample, region and years; its own name where that says none."""
+    """Return the survey of a sample, region and years, or its own name if that states none."""
     match = NAME.fullmatch(name)
     return match["survey"] if match else name
 
@@ -68,8 +68,8 @@ SUITE = Suite(
     citation=f"Cattle detection in aerial images of New Zealand, Zenodo 2022, doi:10.5281/zenodo.5908869{CITATION}",
     url=URL,
     folder=FOLDER,
-    notes="The counts of val and test are expected ones. Points drawn as discs of 12 pixels, not outlines. Random, not "
-    "spatially blocked, splits; intervals resample surveys (region and years). Only the year is known.",
+    notes="The counts of val and test are expected ones. Points drawn as discs of 12 pixels, not outlines. Splits are "
+    "random, not spatially blocked; intervals resample surveys (region and years). Only the year is known.",
     open=open_split,
     download=download,
 )

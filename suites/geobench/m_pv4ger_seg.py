@@ -7,7 +7,7 @@ Dataset format, below ``segmentation_v1.0/m-pv4ger-seg/`` (see `suites.geobench.
 
 * ``<lat>,<lon>.hdf5``: three arrays of 320 x 320 uint8 at 0.1 m, and the mask ``label``: 0 or 1
 
-Many names have latitude and longitude the other way round; in Germany the larger of the two is the latitude.
+Many names have latitude and longitude exchanged; in Germany the larger of the two is the latitude.
 
 Dataset classes: no solar pv, solar pv.
 
@@ -24,11 +24,11 @@ from pathlib import Path
 from bench.core import Band, Fetch, Suite, Task
 from bench.core.sensors import rgb_bands
 from suites.geobench._reader import CITATION, FOLDER, RGB, URL, Layout, download_files, open_files
-from suites.reading.samples import Samples
+from suites.reading import Samples
 
 
 def place(name: str) -> tuple[float, float]:
-    """Return longitude and latitude from a sample's name, whichever way round it has them."""
+    """Return longitude and latitude from a sample's name, which may have them in either order."""
     longitude, latitude = sorted(float(part) for part in name.split(",")[:2])
     return longitude, latitude
 

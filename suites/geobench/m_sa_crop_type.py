@@ -1,16 +1,16 @@
 """m-SA-crop-type of GEO-Bench: crops of the Western Cape, South Africa, in Sentinel-2 images.
 
 A sample of the `South Africa Crop Type <https://doi.org/10.34911/rdnt.j0co8q>`__ competition in `GEO-Bench
-<https://github.com/ServiceNow/geo-bench>`__ version 1.0, up to five of the clearest dates of a tile as samples of their
-own.
+<https://github.com/ServiceNow/geo-bench>`__ version 1.0, with up to five of the clearest dates of a tile as separate
+samples.
 
 Dataset format, below ``segmentation_v1.0/m-SA-crop-type/`` (see `suites.geobench._reader`):
 
 * ``ref_south_africa_crops_competition_v1_train_labels_<tile>_<n>.hdf5``: 12 arrays of 256 x 256 int16 with values of 8
   bits, 0 ... 255, at 10 m; a cloud layer, 0 throughout, not read; and the mask ``label``
 
-The meaning of the 8 bits is not stated. They are read as reflectance x 255: so read, the means over the training images
-(0.14 red, 0.27 near infrared, 0.33 and 0.26 short-wave infrared) are those of dry farmland.
+The meaning of the 8 bits is not stated. They are read as reflectance x 255: with this scale the means over the training
+images (0.14 red, 0.27 near infrared, 0.33 and 0.26 short-wave infrared) are those of dry farmland.
 
 Dataset classes: see `CLASSES`; No Data is land that was not surveyed.
 
@@ -27,7 +27,7 @@ from pathlib import Path
 from bench.core import Band, Fetch, Suite, Task
 from bench.core.sensors import sentinel2_bands
 from suites.geobench._reader import CITATION, FOLDER, URL, Layout, download_files, open_files, sentinel2_names
-from suites.reading.samples import Samples
+from suites.reading import Samples
 
 NAMES = "b01 b02 b03 b04 b05 b06 b07 b08 b8a b09 b11 b12"
 CLASSES = (
@@ -71,8 +71,8 @@ SUITE = Suite(
     url=URL,
     folder=FOLDER,
     notes="The counts are expected ones. Stored in 8 bits of unstated scale, read as reflectance x 255 (which the mean "
-    "spectrum supports): bright surfaces are cut off at 1. As in GEO-Bench all ten codes are scored, No Data (land not "
-    "surveyed) too. No dates are stored; intervals resample tiles. Level inferred from the bands (no b10).",
+    "spectrum supports): bright surfaces are cut off at 1. As in GEO-Bench all ten codes are scored, including No Data "
+    "(land not surveyed). No dates are stored; intervals resample tiles. Level inferred from the bands (no b10).",
     open=open_split,
     download=download,
 )

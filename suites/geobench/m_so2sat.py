@@ -1,7 +1,7 @@
 """m-so2sat of GEO-Bench: 17 local climate zones from Sentinel-1 and Sentinel-2, 19,992 patches for training.
 
 A sample of `So2Sat LCZ42 <https://github.com/zhu-xlab/So2Sat-LCZ42>`__ in `GEO-Bench
-<https://github.com/ServiceNow/geo-bench>`__ version 1.0, with the classes made even.
+<https://github.com/ServiceNow/geo-bench>`__ version 1.0, with balanced classes.
 
 Dataset format, below ``classification_v1.0/m-so2sat/`` (see `suites.geobench._reader`):
 
@@ -9,8 +9,9 @@ Dataset format, below ``classification_v1.0/m-so2sat/`` (see `suites.geobench._r
 
   * ten of Sentinel-2, top-of-atmosphere reflectance
   * eight of Sentinel-1: real and imaginary part of VH and of VV, unfiltered; then refined-Lee filtered the intensity of
-    VH and of VV; then the real and imaginary part of the covariance's off-diagonal (the files call those "07 - VH.LEE
-    Filtered.Real" and "08 - VV.LEE Filtered.Imaginary"). Of these the filtered intensities are read, in linear power
+    VH and of VV; then the real and imaginary part of the off-diagonal of the covariance (the files call those "07 -
+    VH.LEE Filtered.Real" and "08 - VV.LEE Filtered.Imaginary"). Of these the filtered intensities are read, in linear
+    power
 
 Dataset classes: see `CLASSES`, LCZ 1 to 10, then A to G.
 
@@ -27,8 +28,8 @@ from pathlib import Path
 from bench.core import Band, Fetch, Suite, Task
 from bench.core.sensors import sentinel1_bands, sentinel2_bands
 from suites.geobench._reader import CITATION, FOLDER, URL, Layout, download_files, open_files, sentinel2_names
+from suites.reading import Samples
 from suites.reading.class_names import CLIMATE_ZONES as CLASSES
-from suites.reading.samples import Samples
 
 NAMES = "b02 b03 b04 b05 b06 b07 b08 b8a b11 b12"
 SENTINEL1 = sentinel1_bands("power")
@@ -63,9 +64,9 @@ SUITE = Suite(
     f"doi:10.1109/MGRS.2020.2964708{CITATION}",
     url=URL,
     folder=FOLDER,
-    notes="S2 unless bands= says otherwise. Of the eight S1 arrays only the refined-Lee filtered VV and VH intensities "
-    "are read, in linear power; complex parts have no unit here. The files name no city: intervals resample patches "
-    "and are too narrow. The smaller partitions of GEO-Bench are not read.",
+    notes="S2 unless bands= selects otherwise. Of the eight S1 arrays only the refined-Lee filtered VV and VH "
+    "intensities are read, in linear power; complex parts have no unit here. The files name no city: intervals "
+    "resample patches and are too narrow. The smaller partitions of GEO-Bench are not read.",
     open=open_split,
     download=download,
 )

@@ -1,4 +1,4 @@
-"""What the two suites of GEO-Bench-2's PASTIS share: the containers, and how series and masks are read from them."""
+"""What the two suites of GEO-Bench-2's PASTIS share: the containers, and the reading of series and masks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.core.errors import MissingData
 from bench.core.sensors import sentinel2_bands
 from suites.geobench2._container import Entry, Part, Parts
 from suites.geobench2._reader import Stored, as_float, codes_of, open_container
-from suites.reading.samples import Samples
+from suites.reading import Samples, read_dataset, reading
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,32 +27,42 @@ VOID, NO_DATA = 19, -10000
 
 
 def read_array(part: Part, *shape: int) -> np.ndarray:
-    """Return the array of a part, with or without dates before `shape`.
+    """Return the array of a part.
+
+    Args:
+        part: an HDF5 part with the array ``data``.
+        shape: the shape it must have, which an axis of dates may precede.
 
     Raises:
-        MissingData: it has another shape.
+        MissingData: with file, sample and part if the array is absent, damaged or of another shape.
     """
-    values: np.ndarray = part.hdf5(lambda file: file["data"][:])
+    values: np.ndarray = part.hdf5(lambda file: read_dataset(file, "data", label=part.label))
     if values.shape[-len(shape) :] != shape or values.ndim - len(shape) not in (0, 1):
         raise MissingData(f"{part.label} has shape {values.shape}, expected {shape}; replace it by the published file")
     return values
 
 
 def read_classes(part: Part) -> np.ndarray:
-    """Return the crop codes of a patch as int64 (H, W)."""
+    """Return the crop codes of a patch as int64 (H, W).
+
+    Raises:
+        MissingData: see `read_array`; also if a code is unknown.
+    """
     return codes_of(part, read_array(part, *SIZE)[0], {code: code for code in range(VOID + 1)})
 
 
 def _days(entry: Entry) -> list[tuple[int, int, int]]:
-    """Return the days of 20180917, 20180922, ..."""
-    return [(int(day) // 10000, int(day) // 100 % 100, int(day) % 100) for day in entry.facts["dates"]]
+    """Return year, month and day of 20180917, 20180922, ..."""
+    with reading(f"{entry.file}: dates of {entry.name}", "numbers like 20180917"):
+        return [(int(day) // 10000, int(day) // 100 % 100, int(day) % 100) for day in entry.fact("dates")]
 
 
 def _series(parts: Parts) -> np.ndarray:
     part = parts["s2"]
     values = read_array(part, len(BANDS), *SIZE)
-    if values.ndim != 4 or len(values) != len(part.facts["dates"]):
-        raise MissingData(f"{part.label} has shape {values.shape}, and {len(part.facts['dates'])} dates; replace it")
+    dates = len(part.fact("dates"))
+    if values.ndim != 4 or len(values) != dates:
+        raise MissingData(f"{part.label} has shape {values.shape}, and {dates} dates; replace it")
     return as_float(values, values == NO_DATA)
 
 
@@ -68,6 +78,6 @@ def open_series(
         request,
         images={"s2": Stored(order=[band.name for band in BANDS], read=_series)},
         target=target,
-        block=lambda entry: str(entry.facts["tile"]),
+        block=lambda entry: str(entry.fact("tile")),
         when=lambda entry, parts: _days(entry),
     )

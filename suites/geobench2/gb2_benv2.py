@@ -3,10 +3,10 @@
 28,000 of the 480,038 patches of `BigEarthNet v2.0 <https://bigearth.net/>`__, chosen by GEO-Bench-2 at random within
 each of the publisher's splits.
 
-Dataset format, a sample of ``geobench_benv2.tortilla``:
+Dataset format, per sample of ``geobench_benv2.tortilla``:
 
-* ``s1``: float32 (2, 120, 120), backscatter in dB, **VH then VV**: so its pixels say, and so the script that made it.
-  The ``geobench_v2`` package calls the first VV and the second VH; here the names are those of the pixels
+* ``s1``: float32 (2, 120, 120), backscatter in dB, **VH then VV**, as the pixel values and the generating script show.
+  The ``geobench_v2`` package calls the first VV and the second VH; here the names follow the pixels
 * ``s2``: uint16 (12, 120, 120), bottom-of-atmosphere reflectance x 10000 without offset, B01 ... B09, B11, B12,
   coarser bands interpolated bilinearly
 * the index: labels, patch_id, lon, lat, time
@@ -22,17 +22,13 @@ CDLA-Permissive-1.0.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bench.core import Band, Fetch, Suite, Task
 from bench.core.sensors import sentinel1_bands, sentinel2_bands
-from suites.geobench2._container import Entry, Parts
-from suites.geobench2._reader import CITATION, class_of, day_of, fetch_containers, open_container, rasters
+from suites.geobench2._container import Entry
+from suites.geobench2._reader import CITATION, classes_of, day_of, fetch_containers, open_container, rasters
+from suites.reading import Samples
 from suites.reading.class_names import BIGEARTHNET as CLASSES
-from suites.reading.samples import Samples
-
-if TYPE_CHECKING:
-    import numpy as np
 
 FILES = {
     "geobench_benv2.tortilla": "821c2f429c3e85c158c758bbb215bf61170a2451a11284efaf0f89cef97e468a",
@@ -41,16 +37,10 @@ SIZE = (120, 120)
 SENTINEL1, SENTINEL2 = sentinel1_bands()[::-1], sentinel2_bands("b01 b02 b03 b04 b05 b06 b07 b08 b8a b09 b11 b12")
 
 
-def _labels(entry: Entry, parts: Parts | None) -> np.ndarray:
-    import numpy as np
-
-    codes = [class_of(entry, str(name), CLASSES) for name in entry.facts["labels"]]
-    return np.isin(np.arange(len(CLASSES)), codes).astype(np.int64)
-
-
 def _tile(entry: Entry) -> str:
-    """Return T29UNB of S2A_MSIL2A_20180529T115401_N9999_R023_T29UNB_88_44."""
-    return str(entry.facts["patch_id"]).split("_")[5]
+    """Return the tile of a patch: T29UNB of S2A_MSIL2A_20180529T115401_N9999_R023_T29UNB_88_44."""
+    words = str(entry.fact("patch_id")).split("_")
+    return words[5] if len(words) > 5 else entry.name
 
 
 def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Samples:
@@ -60,9 +50,9 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
         FILES,
         (root, task, split, bands),
         images={"s1": rasters(["s1"], SENTINEL1, SIZE), "s2": rasters(["s2"], SENTINEL2, SIZE)},
-        target=_labels,
+        target=lambda entry, parts: classes_of(entry, "labels", CLASSES),
         block=_tile,
-        when=lambda entry, parts: [day_of(entry.facts["stac:time_start"])],
+        when=lambda entry, parts: [day_of(entry.fact("stac:time_start"))],
     )
 
 
@@ -86,8 +76,8 @@ SUITE = Suite(
     citation=f"{CITATION}; Clasen et al., reBEN, 2024, arXiv:2407.03653",
     url="https://hf.co/datasets/aialliance/benv2",
     folder="geobenchv2/benv2",
-    notes="A random subset of each official split. Sentinel-1 is stored VH, VV, which the geobench_v2 package names "
-    "the other way round: its results on one polarisation are of the other.",
+    notes="A random subset of each official split. Sentinel-1 is stored as VH, VV, which the geobench_v2 package "
+    "names the other way round: its results on one polarisation belong to the other.",
     open=open_split,
     download=download,
 )

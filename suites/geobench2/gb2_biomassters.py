@@ -2,19 +2,19 @@
 
 7,000 of the 11,462 patches of `BioMassters <https://nascetti-a.github.io/BioMasster/>`__, chosen by GEO-Bench-2.
 
-Dataset format, a sample of the three ``geobench_biomassters.<n>.part.tortilla``:
+Dataset format, per sample of the three ``geobench_biomassters.<n>.part.tortilla``:
 
 * ``<chip>_S1_<Month>``: float32 (4, 256, 256) in dB: VV and VH ascending, VV and VH descending; -9999 is no data (NaN)
 * ``<chip>_S2_<Month>``: uint16 (11, 256, 256): B02 ... B08, B8A, B11, B12, surface reflectance x 10000, and a cloud
   probability, not read; 0 in all ten bands is read as no data
-* ``<chip>_AGBM``: float32, tonnes a hectare; GEO-Bench-2's own errors are of this divided by 289.89
+* ``<chip>_AGBM``: float32, tonnes per hectare; GEO-Bench-2's own errors refer to this divided by 289.89
 
-Twelve months, from September; a month without an image (Sentinel-2 lacks some) is NaN throughout. The year, and
-places, are not told.
+Twelve months from September on; a month without an image (Sentinel-2 lacks some) is NaN throughout. Neither year nor
+place is stated.
 
-Dataset classes: none, a value a pixel.
+Dataset classes: none, one value per pixel.
 
-Splits: 4,000 / 1,000 / 2,000; validation is a part of the original's training patches.
+Splits: 4,000 / 1,000 / 2,000; validation is a part of the original training patches.
 
 If you use this dataset, please cite https://arxiv.org/abs/2511.15658 and https://doi.org/10.57967/hf/1009. Licence: CC
 BY 4.0.
@@ -30,7 +30,7 @@ from bench.core.errors import MissingData
 from bench.core.sensors import sentinel1_bands, sentinel2_bands
 from suites.geobench2._container import Entry, Parts
 from suites.geobench2._reader import CITATION, Stored, as_float, fetch_containers, open_container
-from suites.reading.samples import Samples
+from suites.reading import Samples
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,20 +57,21 @@ def _series(sensor: str, order: tuple[Band, ...], count: int) -> Stored:
 
         series = np.full((len(MONTHS), len(order), *SIZE), np.nan, np.float32)
         for part in parts:
-            if part.facts["modality"] != sensor:
+            if part.fact("modality") != sensor:
                 continue
-            if part.facts["month"] not in MONTHS:
-                raise MissingData(f"{part.label} is of the month {part.facts['month']!r}; replace it")
+            month = part.fact("month")
+            if month not in MONTHS:
+                raise MissingData(f"{part.label} is of the month {month!r}; replace it")
             values = part.raster(SIZE, count)[: len(order)]
             missing = values == NO_DATA if sensor == "S1" else (values == 0).all(axis=0)
-            series[MONTHS.index(part.facts["month"])] = as_float(values, missing)[0]
+            series[MONTHS.index(month)] = as_float(values, missing)[0]
         return series
 
     return Stored(order=[band.name for band in order], read=read)
 
 
 def _biomass(entry: Entry, parts: Parts | None) -> np.ndarray:
-    label = next((part for part in parts or entry.parts() if part.facts["modality"] == "AGBM"), None)
+    label = next((part for part in parts or entry.parts() if part.fact("modality") == "AGBM"), None)
     if label is None:
         raise MissingData(f"{entry.file}: {entry.name} has no part AGBM; replace the file")
     values: np.ndarray = as_float(label.raster(SIZE, 1))[0, 0]
@@ -112,7 +113,7 @@ SUITE = Suite(
     url="https://hf.co/datasets/aialliance/biomassters",
     folder="geobenchv2/biomassters",
     notes="In t/ha: the leaderboard of GEO-Bench-2 divides by 289.89. Months without an image are NaN; intervals "
-    "resample patches, maybe neighbours. Counts are those the generating script asks for.",
+    "resample patches, which may be neighbours. Counts are those that the generating script requests.",
     open=open_split,
     download=download,
 )

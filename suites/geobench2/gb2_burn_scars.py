@@ -3,13 +3,13 @@
 The 804 scenes of the `HLS burn scar dataset <https://huggingface.co/datasets/ibm-nasa-geospatial/hls_burn_scars>`__ in
 the splits of GEO-Bench-2.
 
-Dataset format, a sample of ``geobench_burn_scars.tortilla``:
+Dataset format, per sample of ``geobench_burn_scars.tortilla``:
 
 * ``image``: float32 (6, 512, 512), surface reflectance at 30 m: B02, B03, B04, B8A, B11, B12 of HLS S30; 9999 and
   -9999 are no data (NaN here)
 * ``label``: 1 burned, 0 not, -1 no data
 
-Dataset classes: not burned, burned. -1 is neither trained on nor scored (the ``geobench_v2`` package makes it a class
+Dataset classes: not burned, burned. -1 is neither trained on nor scored (the ``geobench_v2`` package makes it class
 2).
 
 Splits: 524 / 160 / 120.
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from bench.core import Band, Fetch, Suite, Task
 from bench.core.sensors import hls_bands
 from suites.geobench2._reader import CITATION, day_of, fetch_containers, mask_in, open_container, rasters
-from suites.reading.samples import Samples
+from suites.reading import Samples
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,7 +53,7 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
         (root, task, split, bands),
         images={"hls": rasters(["image"], BANDS, SIZE, missing=_missing)},
         target=mask_in("label", SIZE, {0: 0, 1: 1, -1: -1}, "image"),
-        when=lambda entry, parts: [day_of(parts["image"].facts["stac:time_start"])],
+        when=lambda entry, parts: [day_of(parts["image"].fact("stac:time_start"))],
     )
 
 
@@ -77,7 +77,7 @@ SUITE = Suite(
     citation=f"{CITATION}; Phillips et al., HLS Foundation Burnscars, 2023, doi:10.57967/hf/0956",
     url="https://hf.co/datasets/aialliance/burn_scars",
     folder="geobenchv2/burn_scars",
-    notes="Other splits than hls_burn_scars. -1 ignored; intervals resample scenes.",
+    notes="The splits differ from those of suite hls_burn_scars. -1 ignored; intervals resample scenes.",
     open=open_split,
     download=download,
 )

@@ -1,9 +1,9 @@
 """GEO-Bench-2 CloudSEN12: clouds and their shadows in Sentinel-2 scenes, pixel by pixel.
 
 The expert-labelled patches of 512 x 512 pixels of `CloudSEN12+ <https://cloudsen12.github.io/>`__, of which
-GEO-Bench-2 keeps 4,000 to train on and all others; the level-2A images.
+GEO-Bench-2 keeps 4,000 of the training patches and all others; the level-2A images.
 
-Dataset format, a sample of ``geobench_cloudsen12.tortilla``, two parts in this order:
+Dataset format, per sample of ``geobench_cloudsen12.tortilla``, two parts in this order:
 
 * image: (12 or more, 512, 512), surface reflectance x 10000 at 10 m: B01 ... B8A, B09, B11, B12; further bands are not
   read; 0 in all twelve is read as no data
@@ -36,8 +36,8 @@ from suites.geobench2._reader import (
     open_container,
     require_same_crs,
 )
+from suites.reading import Samples
 from suites.reading.class_names import CLOUDS as CLASSES
-from suites.reading.samples import Samples
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,11 +56,11 @@ def _image(parts: Parts) -> np.ndarray:
 
 
 def _two(parts: Parts) -> list[Part]:
-    """Return image and label: known by their place, as their names are not documented."""
-    found = list(parts)
-    if len(found) < 2:
-        raise MissingData(f"{parts.label} has {len(found)} parts, an image and a label are expected; replace the file")
-    return found
+    """Return the parts, image and label first: their position identifies them, since their names are undocumented."""
+    held = list(parts)
+    if len(held) < 2:
+        raise MissingData(f"{parts.label} has {len(held)} parts, an image and a label are expected; replace the file")
+    return held
 
 
 def _mask(entry: Entry, parts: Parts | None) -> np.ndarray:
@@ -102,7 +102,8 @@ SUITE = Suite(
     citation=f"{CITATION}; Aybar et al., CloudSEN12+, Data in Brief 56, 2024, doi:10.1016/j.dib.2024.110852",
     url="https://hf.co/datasets/aialliance/cloudsen12",
     folder="geobenchv2/cloudsen12",
-    notes="Validation and test are whole, train is a random part. Intervals resample places where the id names them.",
+    notes="Validation and test are complete, train is a random part. Intervals resample places where the id names "
+    "them.",
     open=open_split,
     download=download,
 )

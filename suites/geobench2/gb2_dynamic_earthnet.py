@@ -3,18 +3,18 @@
 1,000 patches of `DynamicEarthNet <https://mediatum.ub.tum.de/1650201>`__, each 512 x 512 pixels of one area in one
 month of 2018 and 2019, cut and chosen by GEO-Bench-2.
 
-Dataset format, a sample of the three ``geobench_dynamic_earthnet.<n>.part.tortilla``:
+Dataset format, per sample of the three ``geobench_dynamic_earthnet.<n>.part.tortilla``:
 
-* ``planet_0`` ... ``planet_27`` up to ``planet_30``: int16 (4, 512, 512), one a day: blue, green, red, near infrared,
+* ``planet_0`` ... ``planet_27`` up to ``planet_30``: int16 (4, 512, 512), one per day: blue, green, red, near infrared,
   surface reflectance x 10000 at 3 m; 0 in all four is read as no data
-* ``s1``, ``s2``: one image of the month each, not read, see below
+* ``s1``, ``s2``: one image of the month each, not read (see below)
 * ``label``: uint8, the month's land cover
 
 Dataset classes: see `CLASSES`.
 
 Splits: 700 / 100 / 200. Of the days, the six of the "weekly" setting of the original paper are read: the 1st, 5th,
 10th, 15th, 20th and 25th. ``s2`` is not offered: the names that the ``geobench_v2`` package gives its twelve bands do
-not fit their values (a "B04" as bright as near infrared), and the publisher's order was not found.
+not fit their values (its "B04" is as bright as near infrared), and the publisher's order was not found.
 
 If you use this dataset, please cite https://arxiv.org/abs/2511.15658 and https://arxiv.org/abs/2203.12560. Licence:
 not verified, see the dataset's page.
@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 from bench.core import Band, Fetch, Suite, Task
 from suites.geobench2._reader import CITATION, day_of, fetch_containers, mask_in, open_container, rasters
-from suites.reading.samples import Samples
+from suites.reading import Samples
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,8 +62,8 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
         (root, task, split, bands),
         images={"planet": rasters(NAMES, BANDS, SIZE, missing=_missing)},
         target=mask_in("label", SIZE, {code: code for code in range(7)}, "planet_0"),
-        block=lambda entry: str(entry.facts["area_id"]),
-        when=lambda entry, parts: [day_of(parts[name].facts["stac:time_start"]) for name in NAMES],
+        block=lambda entry: str(entry.fact("area_id")),
+        when=lambda entry, parts: [day_of(parts[name].fact("stac:time_start")) for name in NAMES],
     )
 
 
@@ -87,8 +87,8 @@ SUITE = Suite(
     citation=f"{CITATION}; Toker et al., DynamicEarthNet, CVPR 2022, arXiv:2203.12560",
     url="https://hf.co/datasets/aialliance/dynamic_earthnet",
     folder="geobenchv2/dynamic_earthnet",
-    notes="Six days a month, of PlanetScope alone: the band order of the Sentinel-2 image is in doubt. Intervals "
-    "resample areas. A pixel that no class was given is of the first, as the containers have it.",
+    notes="Six days per month, PlanetScope only: the band order of the Sentinel-2 image is in doubt. Intervals "
+    "resample areas. Pixels without a class have the first one, as in the containers.",
     open=open_split,
     download=download,
 )

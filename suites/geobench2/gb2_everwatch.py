@@ -1,18 +1,18 @@
 """GEO-Bench-2 EverWatch: wading birds in drone images of the Everglades.
 
-Images of `EverWatch <https://doi.org/10.5281/zenodo.11165946>`__, 1500 x 1500 pixels of 1 cm, which GEO-Bench-2 shrank
+Images of `EverWatch <https://doi.org/10.5281/zenodo.11165946>`__, 1500 x 1500 pixels of 1 cm, which GEO-Bench-2 resized
 to 512 x 512, without the boxes that became narrower than three pixels.
 
-Dataset format, a sample of ``geobench_everwatch.tortilla``:
+Dataset format, per sample of ``geobench_everwatch.tortilla``:
 
 * ``image``: uint8 (3, 512, 512), red, green, blue
-* ``annotations``: parquet, one row a bird: label, xmin, ymin, xmax, ymax in pixels
+* ``annotations``: parquet, one row per bird: label, xmin, ymin, xmax, ymax in pixels
 
-Dataset classes: see `CLASSES`; a bird without label is "Unknown White", as in the ``geobench_v2`` package, whose class
-0, Background, no bird has.
+Dataset classes: see `CLASSES`; a bird without label is "Unknown White", as in the ``geobench_v2`` package. The
+package also has a class 0, Background, which no bird has.
 
-Splits: test is the publisher's, validation a tenth of the rest. How many images each has is published nowhere that was
-found; the counts here are 0, and an audit of the files says the true ones.
+Splits: test is the publisher's, validation a tenth of the rest. No publication of their sizes was found; the counts
+here are 0, and ``geobench-doctor --audit`` names the sizes of the files at hand.
 
 If you use this dataset, please cite https://arxiv.org/abs/2511.15658 and https://doi.org/10.5281/zenodo.11165946.
 Licence: CC0-1.0.
@@ -24,10 +24,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.core import Band, Fetch, Suite, Task
-from bench.core.errors import MissingData
 from suites.geobench2._container import Entry, Parts
 from suites.geobench2._reader import CITATION, boxes_of, class_of, fetch_containers, open_container, rasters
-from suites.reading.samples import Samples
+from suites.reading import Samples, read_parquet
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,16 +43,9 @@ CLASSES = (
 
 
 def _birds(entry: Entry, parts: Parts | None) -> dict[str, np.ndarray]:
-    import io
-
-    import pandas as pd
-
     part = (parts or entry.parts())["annotations"]
-    try:
-        table = pd.read_parquet(io.BytesIO(part.content()), columns=["label", "xmin", "ymin", "xmax", "ymax"])
-        rows = list(table.itertuples(index=False, name=None))
-    except (OSError, ValueError, KeyError) as error:
-        raise MissingData(f"cannot read {part.label}: {error}; it is damaged, download it again") from error
+    table = read_parquet(part.content(), ["label", "xmin", "ymin", "xmax", "ymax"], part.label)
+    rows = table.itertuples(index=False, name=None)
     birds = [(box, class_of(entry, label if isinstance(label, str) else CLASSES[-1], CLASSES)) for label, *box in rows]
     return boxes_of(part, birds, SIZE)
 
@@ -87,8 +79,8 @@ SUITE = Suite(
     citation=f"{CITATION}; Garner et al., EverWatch benchmark, 2024, doi:10.5281/zenodo.11165946",
     url="https://hf.co/datasets/aialliance/everwatch",
     folder="geobenchv2/everwatch",
-    notes="The sizes of the splits were not found published: 0 stands for unknown. Days and places are not told: "
-    "intervals resample images, of which many show one colony. Boxes are clipped to the image.",
+    notes="No publication of the split sizes was found: 0 stands for unknown. Days and places are not stated: "
+    "intervals resample images, many of which show one colony. Boxes are clipped to the image.",
     open=open_split,
     download=download,
 )

@@ -3,16 +3,16 @@
 Patches of `FLAIR #2 <https://ignf.github.io/FLAIR/>`__, chosen by GEO-Bench-2; the aerial images, without the
 Sentinel-2 series.
 
-Dataset format, a sample of ``geobench_flair2.tortilla``:
+Dataset format, per sample of ``geobench_flair2.tortilla``:
 
-* ``aerial``: uint8 (5, 512, 512): red, green, blue, near infrared, and the height above ground x 5, of which metres
-  are made here (51 m and more are 255)
+* ``aerial``: uint8 (5, 512, 512): red, green, blue, near infrared, and the height above ground x 5, read
+  in metres here (51 m and more are stored as 255)
 * ``mask``: uint8, 1 to 19; 13 and above are read as "other", as in FLAIR's baseline and in the ``geobench_v2`` package
 * the index: domain (department and year), zone, image_id, camera, lon, lat, time
 
 Dataset classes: see `CLASSES`.
 
-Splits: 4,049 / 1,022 / 3,022 as published, where the generating script asks for 4,000 / 1,000 / 2,000. Intervals
+Splits: 4,049 / 1,022 / 3,022 as published, while the generating script requests 4,000 / 1,000 / 2,000. Intervals
 resample zones.
 
 If you use this dataset, please cite https://arxiv.org/abs/2511.15658 and https://arxiv.org/abs/2305.14467. Licence:
@@ -28,7 +28,7 @@ from bench.core import Band, Fetch, Suite, Task
 from bench.core.sensors import AIRBORNE, rgb_bands
 from suites.geobench2._container import Parts
 from suites.geobench2._reader import CITATION, Stored, as_float, day_of, fetch_containers, mask_in, open_container
-from suites.reading.samples import Samples
+from suites.reading import Samples
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,7 +39,7 @@ FILES = {
 SIZE = (512, 512)
 AERIAL = rgb_bands(0.2, names="red green blue nir", wavelengths=AIRBORNE)
 HEIGHT = Band(name="dem.height", unit="metre", gsd_m=0.2)
-STEPS = 5  # of the stored height, a metre
+STEPS = 5  # stored height per metre
 CLASSES = (
     *("building", "pervious surface", "impervious surface", "bare soil", "water", "coniferous", "deciduous"),
     *("brushwood", "vineyard", "herbaceous vegetation", "agricultural land", "plowed land", "other"),
@@ -66,8 +66,8 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
             "dem": Stored(order=[HEIGHT.name], read=_height),
         },
         target=mask_in("mask", SIZE, CODES, "aerial"),
-        block=lambda entry: f"{entry.facts['domain']}/{entry.facts['zone']}",
-        when=lambda entry, parts: [day_of(entry.facts["stac:time_start"])],
+        block=lambda entry: f"{entry.fact('domain')}/{entry.fact('zone')}",
+        when=lambda entry, parts: [day_of(entry.fact("stac:time_start"))],
     )
 
 
@@ -91,7 +91,7 @@ SUITE = Suite(
     citation=f"{CITATION}; Garioud et al., FLAIR #2, 2023, arXiv:2305.14467",
     url="https://hf.co/datasets/aialliance/flair2",
     folder="geobenchv2/flair2",
-    notes="Heights above ground are of 20 cm steps and end at 51 m. Intervals resample zones.",
+    notes="Heights above ground have steps of 20 cm and end at 51 m. Intervals resample zones.",
     open=open_split,
     download=download,
 )

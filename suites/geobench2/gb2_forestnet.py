@@ -1,12 +1,12 @@
-"""GEO-Bench-2 ForestNet: what a forest of Indonesia was cleared for, from Landsat 8.
+"""GEO-Bench-2 ForestNet: why a forest of Indonesia was cleared, from Landsat 8.
 
-The 8,446 images of `ForestNet <https://stanfordmlgroup.github.io/projects/forestnet/>`__ as GEO-Bench (the first) had
-them.
+The 8,446 images of `ForestNet <https://stanfordmlgroup.github.io/projects/forestnet/>`__ as the first GEO-Bench
+published them.
 
-Dataset format, a sample of ``geobench_forestnet.tortilla``:
+Dataset format, per sample of ``geobench_forestnet.tortilla``:
 
 * ``image``: uint8 (6, 332, 332), pan-sharpened Landsat 8 at 15 m, grey values: blue, green, red, near infrared, two of
-  short-wave infrared. Rows and columns are exchanged against the first GEO-Bench
+  short-wave infrared. Rows and columns are exchanged compared with the first GEO-Bench
 * the index: labels, patch_id, lon, lat, time
 
 Dataset classes: see `CLASSES`.
@@ -24,7 +24,7 @@ from pathlib import Path
 from bench.core import Band, Fetch, Suite, Task
 from bench.core.sensors import LANDSAT
 from suites.geobench2._reader import CITATION, class_of, day_of, fetch_containers, open_container, rasters
-from suites.reading.samples import Samples
+from suites.reading import Samples
 
 FILES = {
     "geobench_forestnet.tortilla": "6ee7cb7135b4ca5d0cde52e781f5960ed0e648dcceab598982fa612802cd3ad1",
@@ -48,8 +48,8 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
         FILES,
         (root, task, split, bands),
         images={"landsat": rasters(["image"], BANDS, SIZE)},
-        target=lambda entry, parts: class_of(entry, entry.facts["labels"], CLASSES),
-        when=lambda entry, parts: [day_of(entry.facts["stac:time_start"])],
+        target=lambda entry, parts: class_of(entry, entry.fact("labels"), CLASSES),
+        when=lambda entry, parts: [day_of(entry.fact("stac:time_start"))],
     )
 
 
@@ -72,8 +72,8 @@ SUITE = Suite(
     citation=f"{CITATION}; Irvin et al., ForestNet, 2020, arXiv:2011.05479",
     url="https://hf.co/datasets/aialliance/forestnet",
     folder="geobenchv2/forestnet",
-    notes="Grey values whose scale to reflectance is not published: uint8 states their range alone. The geobench_v2 "
-    "package names the bands of Landsat as Sentinel-2 does.",
+    notes="Grey values whose scale to reflectance is not published: uint8 states their range only. The geobench_v2 "
+    "package gives the bands of Landsat the names of Sentinel-2.",
     open=open_split,
     download=download,
 )

@@ -2,12 +2,12 @@
 
 7,000 patches of `Fields of The World <https://fieldsofthe.world/>`__ of 24 countries, chosen by GEO-Bench-2.
 
-Dataset format, a sample of ``geobench_fotw.tortilla``:
+Dataset format, per sample of ``geobench_fotw.tortilla``:
 
 * ``win_a``, ``win_b``: (4, 256, 256), surface reflectance x 10000 at 10 m: red, green, blue, near infrared; at
   planting and at harvest; 0 in all four is read as no data
-* ``semantic_3class_mask``: 0 background, 1 field, 2 boundary, 3 unknown, in countries where only some fields were
-  drawn
+* ``semantic_3class_mask``: 0 background, 1 field, 2 boundary, 3 unknown (in countries where only some fields were
+  drawn)
 * ``instance_mask``: not read
 * the index: country, aoi_id, lon, lat, year
 
@@ -15,8 +15,8 @@ Dataset classes: background, field, boundary. Unknown is neither trained on nor 
 
 Splits: 4,000 / 1,000 / 2,000. Intervals resample countries.
 
-If you use this dataset, please cite https://arxiv.org/abs/2511.15658 and https://arxiv.org/abs/2409.16252. Licence: of
-each country its own.
+If you use this dataset, please cite https://arxiv.org/abs/2511.15658 and https://arxiv.org/abs/2409.16252. Licence:
+varies by country.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 from bench.core import Band, Fetch, Suite, Task
 from bench.core.sensors import sentinel2_bands
 from suites.geobench2._reader import CITATION, day_of, fetch_containers, mask_in, open_container, rasters
-from suites.reading.samples import Samples
+from suites.reading import Samples
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,8 +54,8 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
         (root, task, split, bands),
         images={"s2": rasters(WINDOWS, BANDS, SIZE, missing=_missing)},
         target=mask_in("semantic_3class_mask", SIZE, CODES, "win_a"),
-        block=lambda entry: str(entry.facts["country"]),
-        when=lambda entry, parts: [day_of(entry.facts["stac:time_start"])] * 2,
+        block=lambda entry: str(entry.fact("country")),
+        when=lambda entry, parts: [day_of(entry.fact("stac:time_start"))] * 2,
     )
 
 
@@ -82,7 +82,7 @@ SUITE = Suite(
     citation=f"{CITATION}; Kerner et al., Fields of The World, AAAI 2025, arXiv:2409.16252",
     url="https://hf.co/datasets/aialliance/fotw",
     folder="geobenchv2/fotw",
-    notes="Of the dates only the year is told. Intervals resample countries; 3, unknown, is ignored.",
+    notes="Only the year of the dates is stated. Intervals resample countries; 3, unknown, is ignored.",
     open=open_split,
     download=download,
 )

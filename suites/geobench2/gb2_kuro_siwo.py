@@ -2,16 +2,17 @@
 
 7,000 tiles of `Kuro Siwo <https://github.com/Orion-AI-Lab/KuroSiwo>`__, chosen by GEO-Bench-2.
 
-Dataset format, a sample of ``geobench_kuro_siwo.tortilla``:
+Dataset format, per sample of ``geobench_kuro_siwo.tortilla``:
 
 * ``pre_event_1``, ``pre_event_2``, ``post_event``: float32 (2, 224, 224): VV and VH in linear power at 10 m
 * ``dem``: float32 (1, 224, 224), metres, here repeated for each of the three dates
-* ``invalid_data``: 1 where the images are valid, 0 where not (NaN here), as the ``geobench_v2`` package uses it
+* ``invalid_data``: 1 where the images are valid, 0 where they are not (NaN here), as the ``geobench_v2`` package uses
+  it
 * ``mask``: 0 no water, 1 permanent water, 2 flood, 3 no data
 * the index: actid (the event), aoiid, flood_date, centre
 
 Dataset classes: no water, permanent water, flood. No data is neither trained on nor scored; the ``geobench_v2``
-package makes it a class 0.
+package makes it class 0.
 
 Splits: 4,000 / 1,000 / 2,000, of different events. Intervals resample events.
 
@@ -29,7 +30,7 @@ from bench.core import Band, Fetch, Suite, Task
 from bench.core.sensors import sentinel1_bands
 from suites.geobench2._container import Parts
 from suites.geobench2._reader import CITATION, Stored, as_float, codes_of, fetch_containers, mask_in, open_container
-from suites.reading.samples import Samples
+from suites.reading import Samples
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +42,7 @@ SIZE = (224, 224)
 SENTINEL1 = sentinel1_bands("power")
 TERRAIN = (Band(name="dem.elevation", unit="metre"),)
 DATES = ("pre_event_1", "pre_event_2", "post_event")
-LOWEST = -15000  # metres; below is the mark of no data
+LOWEST = -15000  # metres; lower values mark missing data
 
 
 def _stored(names: Sequence[str], order: Sequence[Band]) -> Stored:
@@ -51,7 +52,7 @@ def _stored(names: Sequence[str], order: Sequence[Band]) -> Stored:
         valid = parts["invalid_data"]
         outside = codes_of(valid, valid.raster(SIZE, 1)[0], {0: 1, 1: 0}) == 1
         dates = [parts[name].raster(SIZE, len(order)) for name in names]
-        return np.concatenate([as_float(one, outside | (one < LOWEST)) for one in dates])
+        return np.concatenate([as_float(date, outside | (date < LOWEST)) for date in dates])
 
     return Stored(order=[band.name for band in order], read=read)
 
@@ -64,7 +65,7 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
         (root, task, split, bands),
         images={"s1": _stored(DATES, SENTINEL1), "dem": _stored(("dem",) * len(DATES), TERRAIN)},
         target=mask_in("mask", SIZE, {code: code for code in range(4)}, "post_event"),
-        block=lambda entry: str(entry.facts["actid"]),
+        block=lambda entry: str(entry.fact("actid")),
     )
 
 
@@ -94,8 +95,8 @@ SUITE = Suite(
     citation=f"{CITATION}; Bountos et al., Kuro Siwo, NeurIPS 2024, arXiv:2311.12056",
     url="https://hf.co/datasets/aialliance/kuro_siwo",
     folder="geobenchv2/kuro_siwo",
-    notes="3, no data, is ignored here and a class in the geobench_v2 package. The index has the day of the flood, "
-    "none of the images. Intervals resample floods.",
+    notes="3, no data, is ignored here and is a class in the geobench_v2 package. The index states the day of the "
+    "flood, but not the days of the images. Intervals resample floods.",
     open=open_split,
     download=download,
 )

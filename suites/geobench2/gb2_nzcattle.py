@@ -3,7 +3,7 @@
 The 655 images of m-nz-cattle of the first GEO-Bench (`Abuaiadah and Switzer 2022
 <https://doi.org/10.5281/zenodo.5908869>`__), as boxes.
 
-Dataset format, a sample of ``geobench_nzcattle.tortilla``:
+Dataset format, per sample of ``geobench_nzcattle.tortilla``:
 
 * ``image``: uint8 (3, 500, 500), red, green, blue at 10 cm
 * ``annotations``: HDF5, whose attribute ``annotation`` is JSON: boxes of x, y, width, height in pixels, category 1
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from bench.core import Band, Fetch, Suite, Task
 from suites.geobench2._container import Entry, Parts
 from suites.geobench2._reader import CITATION, boxes_in, fetch_containers, open_container, rasters
-from suites.reading.samples import Samples
+from suites.reading import Samples
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,8 +72,8 @@ SUITE = Suite(
     citation=f"{CITATION}; Lacoste et al., GEO-Bench, NeurIPS 2023, arXiv:2306.03831",
     url="https://hf.co/datasets/aialliance/nzcattle",
     folder="geobenchv2/nzcattle",
-    notes="The dates of the containers are placeholders and not read; intervals resample images, maybe neighbours. "
-    "Boxes are clipped to the image. Counts are those of m-nz-cattle of the first GEO-Bench.",
+    notes="The dates of the containers are placeholders and are not read; intervals resample images, which may be "
+    "neighbours. Boxes are clipped to the image. Counts are those of m-nz-cattle of the first GEO-Bench.",
     open=open_split,
     download=download,
 )

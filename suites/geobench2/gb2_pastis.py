@@ -2,7 +2,7 @@
 
 The 2,433 patches of `PASTIS-R <https://github.com/VSainteuf/pastis-benchmark>`__.
 
-Dataset format, a sample of the three ``geobench_pastis.<n>.part.tortilla``, HDF5 with one array ``data`` each:
+Dataset format, per sample of the three ``geobench_pastis.<n>.part.tortilla``, HDF5 with one array ``data`` each:
 
 * ``s2``: int16 (T, 10, 128, 128), surface reflectance x 10000 at 10 m: B02 ... B08, B8A, B11, B12; -10000 is no data
   (NaN here)
@@ -29,8 +29,8 @@ from bench.core import Band, Fetch, Suite, Task
 from suites.geobench2._container import Entry, Parts
 from suites.geobench2._pastis import BANDS, FILES, SIZE, VOID, open_series, read_classes
 from suites.geobench2._reader import CITATION, fetch_containers
+from suites.reading import Samples
 from suites.reading.class_names import CROPS
-from suites.reading.samples import Samples
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,7 +68,7 @@ SUITE = Suite(
     citation=f"{CITATION}; Sainte Fare Garnot et al., PASTIS-R, 2022, arXiv:2112.07558",
     url="https://hf.co/datasets/aialliance/pastis",
     folder="geobenchv2/pastis",
-    notes="The whole series, where the geobench_v2 package takes some of its dates; Sentinel-1 is not read. Void "
+    notes="The complete series, while the geobench_v2 package takes some of its dates; Sentinel-1 is not read. Void is "
     "ignored; intervals resample the four tiles.",
     open=open_split,
     download=download,

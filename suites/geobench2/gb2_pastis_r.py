@@ -1,9 +1,9 @@
 """GEO-Bench-2 PASTIS, instances: agricultural parcels and their crops from Sentinel-2 time series, as boxes.
 
-The 2,433 patches of `PASTIS-R <https://github.com/VSainteuf/pastis-benchmark>`__, the files of ``gb2_pastis``; in
-GEO-Bench-2 a task of instance segmentation, here the boxes around the instances.
+The 2,433 patches of `PASTIS-R <https://github.com/VSainteuf/pastis-benchmark>`__, in the files of ``gb2_pastis``. In
+GEO-Bench-2 this is a task of instance segmentation; here the targets are the boxes around the instances.
 
-Dataset format, a sample of the three ``geobench_pastis.<n>.part.tortilla``, HDF5 with one array ``data`` each:
+Dataset format, per sample of the three ``geobench_pastis.<n>.part.tortilla``, HDF5 with one array ``data`` each:
 
 * ``s2``: int16 (T, 10, 128, 128), surface reflectance x 10000 at 10 m: B02 ... B08, B8A, B11, B12; -10000 is no data
   (NaN here)
@@ -30,8 +30,8 @@ from bench.core import Band, Fetch, Suite, Task
 from suites.geobench2._container import Entry, Parts
 from suites.geobench2._pastis import BANDS, FILES, SIZE, VOID, open_series, read_array, read_classes
 from suites.geobench2._reader import CITATION, boxes_of, fetch_containers
+from suites.reading import Samples
 from suites.reading.class_names import CROPS as CLASSES
-from suites.reading.samples import Samples
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,14 +42,14 @@ def _parcels(entry: Entry, parts: Parts | None) -> dict[str, np.ndarray]:
 
     held = parts or entry.parts()
     classes, parcels = read_classes(held["semantic"]), read_array(held["instance"], *SIZE)
-    found = []
+    boxes: list[tuple[list[float], int]] = []
     for number in np.unique(parcels[parcels != 0]):
         rows, columns = np.nonzero(parcels == number)
         code = int(classes[rows[0], columns[0]])
         if code not in (0, VOID):
             box = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
-            found.append(([float(side) for side in box], code - 1))
-    return boxes_of(held["instance"], found, SIZE)
+            boxes.append(([float(side) for side in box], code - 1))
+    return boxes_of(held["instance"], boxes, SIZE)
 
 
 def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Samples:
@@ -78,8 +78,8 @@ SUITE = Suite(
     citation=f"{CITATION}; Sainte Fare Garnot et al., PASTIS-R, 2022, arXiv:2112.07558",
     url="https://hf.co/datasets/aialliance/pastis",
     folder="geobenchv2/pastis",
-    notes="Boxes around what GEO-Bench-2 scores as instance masks: no score of its leaderboard compares. Void parcels "
-    "are no objects; Sentinel-1 is not read; intervals resample the four tiles.",
+    notes="Boxes around what GEO-Bench-2 scores as instance masks: not comparable with its leaderboard. Void parcels "
+    "are not objects; Sentinel-1 is not read; intervals resample the four tiles.",
     open=open_split,
     download=download,
 )

@@ -2,9 +2,9 @@
 
 The 21,964 patches of m-so2sat of the first GEO-Bench, of `So2Sat LCZ42 <https://github.com/zhu-xlab/So2Sat-LCZ42>`__.
 
-Dataset format, a sample of ``geobench_so2sat.tortilla``:
+Dataset format, per sample of ``geobench_so2sat.tortilla``:
 
-* ``s1``: (2, 32, 32), the real parts of the unfiltered VH and VV signal, which are no backscatter and not read
+* ``s1``: (2, 32, 32), the real parts of the unfiltered VH and VV signal, which are not backscatter and are not read
 * ``s2``: (10, 32, 32), top-of-atmosphere reflectance at 10 m: B02 ... B08, B8A, B11, B12
 * the index: labels, patch_id
 
@@ -23,7 +23,7 @@ from pathlib import Path
 from bench.core import Band, Fetch, Suite, Task
 from bench.core.sensors import sentinel2_bands
 from suites.geobench2._reader import CITATION, class_of, fetch_containers, open_container, rasters
-from suites.reading.samples import Samples
+from suites.reading import Samples
 
 FILES = {
     "geobench_so2sat.tortilla": "2f9aa3a0cbf7f5071d2fafee24156a6041a9c732f0f979881b8db582201aa7bc",
@@ -52,7 +52,7 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
         FILES,
         (root, task, split, bands),
         images={"s2": rasters(["s2"], BANDS, SIZE)},
-        target=lambda entry, parts: class_of(entry, entry.facts["labels"], CLASSES),
+        target=lambda entry, parts: class_of(entry, entry.fact("labels"), CLASSES),
     )
 
 
@@ -76,8 +76,8 @@ SUITE = Suite(
     citation=f"{CITATION}; Zhu et al., So2Sat LCZ42, IEEE GRSM 8, 2020, doi:10.1109/MGRS.2020.2964708",
     url="https://hf.co/datasets/aialliance/so2sat",
     folder="geobenchv2/so2sat",
-    notes="Sentinel-2 alone: of Sentinel-1 the containers hold only real parts of the complex signal, and the "
-    "geobench_v2 package exchanges the names of VV and VH. Places are not told: intervals resample patches.",
+    notes="Sentinel-2 only: of Sentinel-1 the containers hold only real parts of the complex signal, and the "
+    "geobench_v2 package exchanges the names of VV and VH. Places are not stated: intervals resample patches.",
     open=open_split,
     download=download,
 )

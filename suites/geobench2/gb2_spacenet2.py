@@ -3,7 +3,7 @@
 9,608 of the 10,593 images of `SpaceNet 2 <https://spacenet.ai/spacenet-buildings-dataset-v2/>`__, in the splits of
 GEO-Bench-2, a checkerboard over each city.
 
-Dataset format, a sample of ``geobench_spacenet2.tortilla``:
+Dataset format, per sample of ``geobench_spacenet2.tortilla``:
 
 * ``ps-ms``: uint16 (8, 650, 650), pan-sharpened, digital numbers of 11 bits at 30 cm: coastal, blue, green, yellow,
   red, red edge, two of near infrared; 0 in all eight is read as no data
@@ -11,7 +11,7 @@ Dataset format, a sample of ``geobench_spacenet2.tortilla``:
 * ``semantic_mask``: 1 building, 0 not; ``instance_mask``: not read
 * the index: city, lon, lat
 
-Dataset classes: background, building; the ``geobench_v2`` package has a class 0 besides, which no pixel is of.
+Dataset classes: background, building. The ``geobench_v2`` package has a further class 0, which no pixel has.
 
 Splits: 5,186 / 1,461 / 2,961.
 
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 from bench.core import Band, Fetch, Suite, Task
 from suites.geobench2._reader import CITATION, fetch_containers, mask_in, open_container, rasters
-from suites.reading.samples import Samples
+from suites.reading import Samples
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,8 +84,8 @@ SUITE = Suite(
     citation=f"{CITATION}; Van Etten et al., SpaceNet, 2018, arXiv:1807.01232",
     url="https://hf.co/datasets/aialliance/spacenet2",
     folder="geobenchv2/spacenet2",
-    notes="Digital numbers of the sensor, not calibrated: dn states their range alone. Splits share cities; intervals "
-    "resample images. mIoU here is of two classes, in the geobench_v2 package of three.",
+    notes="Digital numbers of the sensor, not calibrated: dn states their range only. Splits share cities; intervals "
+    "resample images. mIoU here has two classes, in the geobench_v2 package three.",
     open=open_split,
     download=download,
 )

@@ -3,13 +3,13 @@
 5,304 patches of `SpaceNet 7 <https://spacenet.ai/sn7-challenge/>`__, the quarters of its images, chosen by
 GEO-Bench-2.
 
-Dataset format, a sample of ``geobench_spacenet7.tortilla``:
+Dataset format, per sample of ``geobench_spacenet7.tortilla``:
 
-* ``images``: uint8 (4, 512, 512) at about 4 m: red, green, blue, and where there is data (0: NaN here)
+* ``images``: uint8 (4, 512, 512) at about 4 m: red, green, blue, and a mask of valid data (0: NaN here)
 * ``mask``: 1 building, 0 not
 * the index: aoi, year, month, patch_id, lon, lat
 
-Dataset classes: background, building; the ``geobench_v2`` package has a class 0 besides, which no pixel is of.
+Dataset classes: background, building. The ``geobench_v2`` package has a further class 0, which no pixel has.
 
 Splits: 3,500 / 652 / 1,152. Intervals resample areas.
 
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from bench.core import Band, Fetch, Suite, Task
 from suites.geobench2._container import Entry, Parts
 from suites.geobench2._reader import CITATION, Stored, as_float, fetch_containers, mask_in, open_container
-from suites.reading.samples import Samples
+from suites.reading import Samples
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,7 +43,7 @@ def _mosaic(parts: Parts) -> np.ndarray:
 
 
 def _month(entry: Entry) -> tuple[int, int, int]:
-    return (int(entry.facts["year"]), int(entry.facts["month"]), -1)
+    return (int(entry.fact("year")), int(entry.fact("month")), -1)
 
 
 def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Samples:
@@ -54,7 +54,7 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
         (root, task, split, bands),
         images={"rgb": Stored(order=[band.name for band in BANDS], read=_mosaic)},
         target=mask_in("mask", SIZE, {0: 0, 1: 1}, "images"),
-        block=lambda entry: str(entry.facts["aoi"]),
+        block=lambda entry: str(entry.fact("aoi")),
         when=lambda entry, parts: [_month(entry)],
     )
 
@@ -78,8 +78,8 @@ SUITE = Suite(
     citation=f"{CITATION}; Van Etten et al., SpaceNet 7, CVPR 2021, arXiv:2102.04420",
     url="https://hf.co/datasets/aialliance/spacenet7",
     folder="geobenchv2/spacenet7",
-    notes="Single months, no series. Intervals resample areas of interest. mIoU here is of two classes, in the "
-    "geobench_v2 package of three.",
+    notes="Single months, no series. Intervals resample areas of interest. mIoU here has two classes, in the "
+    "geobench_v2 package three.",
     open=open_split,
     download=download,
 )

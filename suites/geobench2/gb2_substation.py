@@ -1,9 +1,10 @@
 """GEO-Bench-2 Substation: electrical substations in Sentinel-2 images, as boxes.
 
 5,000 of the images of `the substation dataset <https://github.com/Lindsay-Lab/substation-seg>`__, chosen by
-GEO-Bench-2, which averaged the revisits of each place; in GEO-Bench-2 a task of instance segmentation, here the boxes.
+GEO-Bench-2, which averaged the revisits of each place. In GEO-Bench-2 this is a task of instance segmentation; here the
+targets are boxes.
 
-Dataset format, a sample of ``geobench_substation.tortilla``:
+Dataset format, per sample of ``geobench_substation.tortilla``:
 
 * ``image``: int16 (13, 228, 228), top-of-atmosphere reflectance x 10000 at 10 m, B01 ... B8A, B09, B10, B11, B12
 * ``annotations``: HDF5, whose attribute ``annotation`` is JSON: boxes of x, y, width, height in pixels, polygons,
@@ -11,7 +12,7 @@ Dataset format, a sample of ``geobench_substation.tortilla``:
 
 Dataset classes: substation.
 
-Splits: 4,000 / 500 / 500, those the generating script asks for.
+Splits: 4,000 / 500 / 500, those that the generating script requests.
 
 If you use this dataset, please cite https://arxiv.org/abs/2511.15658 and https://arxiv.org/abs/2409.17363. Licence: CC
 BY 4.0.
@@ -26,7 +27,7 @@ from bench.core import Band, Fetch, Suite, Task
 from bench.core.sensors import sentinel2_bands
 from suites.geobench2._container import Entry, Parts
 from suites.geobench2._reader import CITATION, boxes_in, fetch_containers, open_container, rasters
-from suites.reading.samples import Samples
+from suites.reading import Samples
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,9 +76,9 @@ SUITE = Suite(
     citation=f"{CITATION}; Jindgar and Lindsay, 2024, arXiv:2409.17363",
     url="https://hf.co/datasets/aialliance/substation",
     folder="geobenchv2/substation",
-    notes="Boxes around what GEO-Bench-2 scores as instance masks: no score of its leaderboard compares. Means over "
-    "revisits, without days. Boxes are clipped to the image. The places of images with fewer or more than one "
-    "object may be wrong: the generating script takes them from another row.",
+    notes="Boxes around what GEO-Bench-2 scores as instance masks: not comparable with its leaderboard. Means over "
+    "revisits, without days. Boxes are clipped to the image. The places of images without exactly one object may be "
+    "wrong: the generating script takes them from another row.",
     open=open_split,
     download=download,
 )

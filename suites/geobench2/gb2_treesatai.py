@@ -1,18 +1,17 @@
 """GEO-Bench-2 TreeSatAI: which of 15 tree genera a forest patch holds, from an aerial image, Sentinel-1 and -2.
 
-7,000 patches of 60 m a side of the `TreeSatAI archive <https://doi.org/10.5281/zenodo.6598390>`__ in Lower Saxony,
+7,000 patches with sides of 60 m of the `TreeSatAI archive <https://doi.org/10.5281/zenodo.6598390>`__ in Lower Saxony,
 chosen by GEO-Bench-2.
 
-Dataset format, a sample of ``geobench_treesatai.tortilla``; GEO-Bench-2 repeated the 6 x 6 pixels of the Sentinels to
+Dataset format, per sample of ``geobench_treesatai.tortilla``; GEO-Bench-2 repeated the 6 x 6 pixels of the Sentinels to
 304 x 304:
 
-* ``aerial``: uint8 (4, 304, 304) at 20 cm: near infrared, green, blue, red, as the archive and the pixels have it; the
-  ``geobench_v2`` package calls the first red and the last nir
-* ``s1``: uint16 (3, 304, 304): VV, VH and their ratio. The decibels were written as unsigned numbers: -9.7 is 65527,
-  which the ``geobench_v2`` package hands out. Here they are whole decibels again; the fraction is lost, and of the
-  ratio all, so it is not read
-* ``s2``: uint16 (12, 304, 304), surface reflectance x 10000: B02, B03, B04, B08, B05, B06, B07, B8A, B11, B12, B01,
-  B09
+* ``aerial``: uint8 (4, 304, 304) at 20 cm: near infrared, green, blue, red, as in the archive and as the pixels show;
+  the ``geobench_v2`` package calls the first red and the last nir
+* ``s1``: uint16 (3, 304, 304): VV, VH and their ratio. The decibels were written as unsigned numbers: -9.7 became
+  65527, which the ``geobench_v2`` package returns. Here they are converted back to whole decibels; the fraction is
+  lost, and of the ratio everything, so the ratio is not read
+* ``s2``: uint16 (12, 304, 304), surface reflectance x 10000: B02, B03, B04, B08, B05, B06, B07, B8A, B11, B12, B01, B09
 * the index: species_labels, dist_labels (their shares), year of the aerial image, lon, lat
 
 Dataset classes: see `CLASSES`; a patch has one or more, however small their share.
@@ -30,18 +29,18 @@ from typing import TYPE_CHECKING
 
 from bench.core import Band, Fetch, Suite, Task
 from bench.core.sensors import AIRBORNE, rgb_bands, sentinel1_bands, sentinel2_bands
-from suites.geobench2._container import Entry, Parts
+from suites.geobench2._container import Parts
 from suites.geobench2._reader import (
     CITATION,
     Stored,
     as_float,
-    class_of,
+    classes_of,
     day_of,
     fetch_containers,
     open_container,
     rasters,
 )
-from suites.reading.samples import Samples
+from suites.reading import Samples
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,13 +61,6 @@ def _decibels(parts: Parts) -> np.ndarray:
     return as_float(parts["s1"].raster(SIZE, 3)[:2].astype("uint16").view("int16"))
 
 
-def _labels(entry: Entry, parts: Parts | None) -> np.ndarray:
-    import numpy as np
-
-    codes = [class_of(entry, str(name), CLASSES) for name in entry.facts["species_labels"]]
-    return np.isin(np.arange(len(CLASSES)), codes).astype(np.int64)
-
-
 def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Samples:
     """Return an opened split; see `bench.core.Suite.open`."""
     return open_container(
@@ -80,8 +72,8 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
             "s1": Stored(order=[band.name for band in SENTINEL1], read=_decibels),
             "s2": rasters(["s2"], SENTINEL2, SIZE),
         },
-        target=_labels,
-        when=lambda entry, parts: [day_of(entry.facts["year"])],
+        target=lambda entry, parts: classes_of(entry, "species_labels", CLASSES),
+        when=lambda entry, parts: [day_of(entry.fact("year"))],
     )
 
 
@@ -106,9 +98,9 @@ SUITE = Suite(
     citation=f"{CITATION}; Ahlswede et al., TreeSatAI, ESSD 15, 2023, doi:10.5194/essd-15-681-2023",
     url="https://hf.co/datasets/aialliance/treesatai",
     folder="geobenchv2/treesatai",
-    notes="The geobench_v2 package exchanges red and near infrared of the aerial image: its results on RGB are of "
-    "NIR-G-B. Sentinel pixels are repeated to those of the aerial image; Sentinel-1 is of whole decibels, out "
-    "of range in the package. Of the date the aerial image's year is told. Intervals resample patches, maybe "
+    notes="The geobench_v2 package exchanges red and near infrared of the aerial image: its results on RGB refer to "
+    "NIR-G-B. Sentinel pixels are repeated to those of the aerial image; Sentinel-1 has whole decibels, which are out "
+    "of range in the package. Only the year of the aerial image is stated. Intervals resample patches, which may be "
     "neighbours.",
     open=open_split,
     download=download,

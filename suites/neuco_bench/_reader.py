@@ -1,17 +1,26 @@
-"""NeuCo-Bench's tasks on SSL4EO-S12-downstream: labels, our split, and how its data cubes are read."""
+"""NeuCo-Bench's tasks on SSL4EO-S12-downstream: labels, our split, and the reading of its data cubes."""
 
 from __future__ import annotations
 
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.core.errors import MissingData
 from bench.core.sensors import sentinel1_bands, sentinel2_bands
-from suites.reading.files import locate, read_lines, require, require_all
-from suites.reading.samples import Samples, by_sensor, check_request, share_of
+from suites.reading import (
+    Samples,
+    check_request,
+    columns_of,
+    locate,
+    read_table,
+    read_zarr,
+    require,
+    require_all,
+    share_of,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,17 +43,17 @@ TASKS = (
     ("heatisland_mean", "mean summer surface temperature", "degrees (scale not stated)"),
     ("heatisland_std", "standard deviation of summer surface temperature", "degrees (scale not stated)"),
 )
-# The dataset's card spells this one so.
+# The dataset's card spells the name of this task in the second way.
 SPELT = {"landcover_agriculture": ("landcover_agriculture", "landcover_aggriculture")}
 SHARES = {"train": 0.8, "val": 0.9, "test": 1.0}
 HOW = (
     "clone the dataset's repository, https://huggingface.co/datasets/embed2scale/SSL4EO-S12-downstream, with its large "
-    "files (download= cannot: they are 40,000, and in no archive)"
+    "files (download= cannot: they are 40,000 files and not in an archive)"
 )
 
 
 def split_of(cube: str) -> str:
-    """Return the split of a cube: by the hash of its name, the same for every task."""
+    """Return the split of a cube by the hash of its name, which is the same for every task."""
     share = share_of(cube)
     return next(split for split, end in SHARES.items() if share < end)
 
@@ -58,55 +67,38 @@ def _label_file(folder: Path, task: str) -> Path:
 
 
 def _labels(path: Path) -> dict[str, float]:
-    """Return cube -> label; rows without a label are left out, as the publisher does."""
-    import csv
+    """Return cube -> label; rows without a label are left out, as by the publisher."""
     import math
 
-    rows = list(csv.DictReader(read_lines(path)))
-    if not rows or not {"id", "label"} <= set(rows[0]):
-        raise MissingData(f"{path} has no columns id and label; download it again")
-    found: dict[str, float] = {}
-    for number, row in enumerate(rows, start=2):
+    labels: dict[str, float] = {}
+    for number, row in enumerate(read_table(path, ("id", "label")), start=2):
         if not row["label"]:
             continue
         cube = row["id"].removesuffix(".zip").removesuffix(".zarr")
-        if cube in found:
+        if cube in labels:
             raise MissingData(f"{path}, line {number}: {cube} is listed twice; a cube has one label: replace the file")
         try:
-            found[cube] = float(row["label"])
+            labels[cube] = float(row["label"])
         except ValueError as error:
-            raise MissingData(f"{path}, line {number}: {row['label']!r} is no number; replace the file") from error
-        if not math.isfinite(found[cube]):
-            raise MissingData(f"{path}, line {number}: {row['label']!r} is no finite number; replace the file")
-    return found
+            raise MissingData(f"{path}, line {number}: {row['label']!r} is not a number; replace the file") from error
+        if not math.isfinite(labels[cube]):
+            raise MissingData(f"{path}, line {number}: {row['label']!r} is not a finite number; replace the file")
+    return labels
 
 
 def _cubes(folder: Path, kind: str) -> dict[str, Path]:
-    """Return name -> file of all cubes of one kind (one listing a part, not a look a file)."""
+    """Return name -> file of all cubes of one kind, from one listing per part."""
     paths = (folder / "data" / kind).glob("*/*.zarr.zip")
     return {path.name.removesuffix(".zarr.zip"): path for path in paths}
 
 
 def _cube(path: Path, bands: int, columns: list[int]) -> np.ndarray:
     """Return the wanted bands of a cube as float32 (4, C, 264, 264), NaN where there is no data."""
-    import zipfile
-    import zlib
-
     import numpy as np
-    import zarr  # type: ignore[import-not-found,unused-ignore]
 
-    try:
-        zipfile.ZipFile(path).close()  # a store that does not open does not close either
-        with zarr.storage.ZipStore(path, mode="r") as store:
-            group: Any = zarr.open_group(store, mode="r")
-            values = np.asarray(group["bands"][...])
-    except (OSError, KeyError, ValueError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise MissingData(f"cannot read {path}: {error!r}; it is damaged or cut short, download it again") from error
-    # One location a file: the first axis may be there or not.
+    # A file holds one location: the first axis may be there or not.
     shape = (SEASONS, bands, SIDE, SIDE)
-    if values.shape not in (shape, (1, *shape)):
-        raise MissingData(f"{path} has shape {values.shape}, expected {shape}; replace it by the published file")
-    values = values.reshape(shape)
+    values = read_zarr(path, "bands", (shape, (1, *shape))).reshape(shape)
     picked: np.ndarray = values[:, columns].astype(np.float32)
     if bands > len(SENTINEL1):
         picked[np.broadcast_to((values == 0).all(axis=1, keepdims=True), picked.shape)] = np.nan
@@ -124,19 +116,19 @@ def _opened(suite: Suite, optical: str, root: Path, task: str, split: str, bands
     ids = [cube for cube in labels if split_of(cube) == split]
     kinds = {"s1": "s1", "s2": optical}
     stored = {"s1": SENTINEL1, "s2": SENTINEL2[optical]}
-    columns = {
-        sensor: by_sensor([band for band in bands if band.sensor == sensor], [b.name for b in stored[sensor]])[sensor]
-        for sensor in dict.fromkeys(band.sensor for band in bands)
-    }
+    columns = columns_of(bands, stored)
     paths: dict[str, list[Path]] = {}
     for sensor in columns:
-        there, kind = _cubes(folder, kinds[sensor]), kinds[sensor]
-        paths[sensor] = [there.get(cube, folder / "data" / kind / "part-*" / f"{cube}.zarr.zip") for cube in ids]
+        kind = kinds[sensor]
+        cubes = _cubes(folder, kind)
+        paths[sensor] = [cubes.get(cube, folder / "data" / kind / "part-*" / f"{cube}.zarr.zip") for cube in ids]
         require_all(paths[sensor], suite.name, table.name)
     when = np.array([(-1, month, -1) for month in MONTHS], np.int32)
 
     def read(index: int) -> Sample:
-        images = {s: _cube(paths[s][index], len(stored[s]), picked) for s, picked in columns.items()}
+        images = {
+            sensor: _cube(paths[sensor][index], len(stored[sensor]), picked) for sensor, picked in columns.items()
+        }
         return Sample(images=images, target=np.array([labels[ids[index]]], np.float32), when=when.copy())
 
     def read_targets() -> np.ndarray:
@@ -153,10 +145,10 @@ def neuco(name: str, optical: str, level: str, notes: str) -> Suite:
     """Return the suite of NeuCo-Bench's tasks on Sentinel-1 and one level of Sentinel-2.
 
     Args:
-        name: of the suite.
+        name: name of the suite.
         optical: folder of its Sentinel-2 cubes, ``s2l1c`` or ``s2l2a``.
         level: processing level, ``s2:L1C`` or ``s2:L2A``.
-        notes: what is particular to it.
+        notes: what readers of its numbers must know.
     """
 
     def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Samples:
@@ -167,7 +159,7 @@ def neuco(name: str, optical: str, level: str, notes: str) -> Suite:
     suite = Suite(
         name=name,
         version=1,
-        title=f"NeuCo-Bench: eight values of a place from four seasons, Sentinel-1 and Sentinel-2 {level[3:]}",
+        title=f"NeuCo-Bench: eight values per place from four seasons, Sentinel-1 and Sentinel-2 {level[3:]}",
         bands=(*SENTINEL1, *SENTINEL2[optical]),
         default_bands=("s2.*",),
         image_size=(SIDE, SIDE),

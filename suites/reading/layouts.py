@@ -1,8 +1,7 @@
-"""Layouts on disk that suites of different publishers share: folders of classes, and class codes written one-hot."""
+"""Layouts on disk that suites of different publishers share: one folder per class, and classes coded one-hot."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,9 @@ from typing import TYPE_CHECKING
 from bench.core import Band, Fetch, Sample, Suite
 from bench.core.errors import MissingData
 from suites.reading.archives import fetch_archive
-from suites.reading.files import locate, open_hdf5, read_lines, require_all, require_distinct
+from suites.reading.documents import read_lines, read_table
+from suites.reading.files import is_there, listed_stem, locate, require_all, require_distinct
+from suites.reading.hdf5 import open_hdf5, read_dataset
 from suites.reading.samples import Samples, by_sensor, check_request
 
 if TYPE_CHECKING:
@@ -20,19 +21,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ClassFolders:
-    """One folder of pictures a class, and a list of file names a split.
+    """Layout of a dataset with one folder of pictures per class, and one list of file names per split.
 
     Attributes:
         title: name of the dataset, for messages.
-        images: where the folders of classes lie, below the suite's.
-        ending: of a picture's file name, whatever the lists say.
-        lists: split -> its list and that list's MD5.
-        table: a CSV of class, file and split that overrides the lists where it is there, or ``""``.
+        images: where the folders of classes lie, below the suite's folder.
+        ending: ending of a picture's file name; endings in the lists are ignored.
+        lists: split -> the file name of its list, and the MD5 of that list.
+        table: name of a CSV of class, file and split that replaces the lists where it exists, or ``""``.
         kind: name of a picture, without ending -> its class.
         read: path -> (C, H, W) as stored.
         stored: the bands of a picture in the order of its file.
-        lists_at: where the lists are fetched from.
-        archive: link to the archive, its name here, and MD5.
+        lists_at: link to the folder of the lists.
+        archive: link to the archive, its name here, and its MD5.
     """
 
     title: str
@@ -50,16 +51,22 @@ class ClassFolders:
 def open_class_folders(
     suite: Suite, layout: ClassFolders, root: Path, task: str, split: str, bands: tuple[Band, ...]
 ) -> Samples:
-    """Return an opened split; see `bench.core.Suite.open`."""
+    """Return an opened split of a classification; see `bench.core.Suite.open`.
+
+    Raises:
+        UnknownName: if the suite has no such task, split or band.
+        MissingData: if a list or picture is absent or damaged, a picture is listed twice, or a class is unknown.
+    """
     classes = check_request(suite, task, split, bands).classes
     markers = [*([layout.table] if layout.table else []), *(file for file, _ in layout.lists.values())]
     folder = locate(suite.name, root, suite.folder, markers, "get it with download=true")
-    if layout.table and (folder / layout.table).exists():
+    if layout.table and is_there(folder / layout.table):
         source, lists = layout.table, _read_table(folder / layout.table, layout, classes)
     else:
         source = layout.lists[split][0]
         lists = {
-            name: [Path(line).stem for line in read_lines(folder / file)] for name, (file, _) in layout.lists.items()
+            name: [listed_stem(line, folder / file) for line in read_lines(folder / file)]
+            for name, (file, _) in layout.lists.items()
         }
     require_distinct(suite.name, lists)
     ids = lists[split]
@@ -85,17 +92,22 @@ def open_class_folders(
 def _read_table(path: Path, layout: ClassFolders, classes: tuple[str, ...]) -> dict[str, list[str]]:
     """Return split -> names of pictures, in the order of the table."""
     splits: dict[str, list[str]] = {name: [] for name in layout.lists}
-    for row in csv.DictReader(read_lines(path)):
-        if row.get("class") not in classes or row.get("split") not in splits or not row.get("file"):
+    for number, row in enumerate(read_table(path, ("class", "file", "split")), start=2):
+        if row["class"] not in classes or row["split"] not in splits:
             raise MissingData(
-                f"{path}: cannot use the row {dict(row)}; it needs class, file, split as in {layout.title}"
+                f"{path}, line {number}: cannot use class {row['class']!r} and split {row['split']!r}; a class of "
+                f"{layout.title} and one of {', '.join(splits)} are expected"
             )
-        splits[row["split"]].append(Path(row["file"]).stem)
+        splits[row["split"]].append(listed_stem(row["file"], path))
     return splits
 
 
 def download_class_folders(suite: Suite, layout: ClassFolders, root: Path, fetch: Fetch) -> None:
-    """Put the lists and the archive, unpacked, below the suite's folder."""
+    """Put the lists and the archive, unpacked, below the suite's folder.
+
+    Raises:
+        MissingData: if the archive is damaged.
+    """
     folder = root / suite.folder
     for file, md5 in layout.lists.values():
         fetch(f"{layout.lists_at}{file}", folder / file, md5=md5)
@@ -105,27 +117,24 @@ def download_class_folders(suite: Suite, layout: ClassFolders, root: Path, fetch
 
 
 def one_hot_codes(path: Path, classes: int, images: Mapping[str, tuple[int, ...]]) -> np.ndarray:
-    """Return the class codes of an HDF5 file of patches, once its arrays are known to be those published.
+    """Return the class codes (n,) int64 of an HDF5 file of patches, after checking the shapes of its arrays.
 
     Args:
-        path: has the array ``label``, (n, classes) of 0 and 1, and those of `images`.
-        classes: how many there are.
-        images: array -> what its shape is behind the n.
+        path: file with the array ``label``, (n, classes) of 0 and 1, and the arrays of `images`.
+        classes: number of classes.
+        images: array -> its shape without the first axis, which has length n.
 
     Raises:
-        MissingData: the file is damaged, an array has another shape, or a row is not one class.
+        MissingData: if the file is damaged, an array has another shape, or a row of ``label`` is not one class.
     """
     import numpy as np
 
     with open_hdf5(path) as file:
-        shapes = {name: file[name].shape for name in ("label", *images)}
-        hot = np.asarray(file["label"])
-    count = shapes["label"][0]
-    for name, shape in {"label": (classes,), **images}.items():
-        if shapes[name] != (count, *shape):
-            raise MissingData(
-                f"{path}: {name} has shape {shapes[name]}, expected {(count, *shape)}; replace it by the published"
-            )
+        hot = read_dataset(file, "label", (-1, classes), label=path)
+        for name, shape in images.items():
+            actual = getattr(file[name], "shape", None)
+            if actual != (len(hot), *shape):
+                raise MissingData(f"{path}: {name} has shape {actual}, expected {(len(hot), *shape)}; replace the file")
     odd = np.flatnonzero(~(np.isin(hot, (0, 1)).all(axis=1) & (hot.sum(axis=1) == 1)))
     if odd.size:
         raise MissingData(

@@ -15,9 +15,9 @@ from bench.core import Sample, Task
 from bench.core.errors import MissingData
 from bench.preflight.audit import audit, faults_of
 from suites.reading.samples import Samples
-from tests.builders.rasters import write_sen1floods11
 from tests.builders.suite_and_model import BANDS, ToySplit, toy_suite
 from tests.builders.suites import suite_of
+from tests.fixtures.datasets.sen1floods11 import write as write_sen1floods11
 
 SUITE = toy_suite()
 

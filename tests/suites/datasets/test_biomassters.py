@@ -106,7 +106,7 @@ def test_too_few_bands_are_named(tmp_path):
     ("old", "new", "message"),
     [
         (f"{TEST[0]},S1,test,August", f"{TEST[0]},S1,train,August", f"{TEST[0]} twice"),
-        (f"{TEST[0]},S1,test,August", f"{TEST[0]},S1,test,July", "is said to be of July"),
+        (f"{TEST[0]},S1,test,August", f"{TEST[0]},S1,test,July", "is listed for July"),
         ("chip_id", "chip", "chip_id"),
     ],
 )

@@ -8,8 +8,9 @@ import rasterio
 
 from bench.core.errors import MissingData
 from suites.datasets.dfc2020 import CLASSES, SUITE
-from tests.builders.rasters import FLOODS_STORED, write_tif
+from tests.builders.rasters import write_tif
 from tests.fixtures.datasets.dfc2020 import CENTRE, path_of, write
+from tests.fixtures.datasets.sen1floods11 import STORED
 
 KNOWN = {band.name: band for band in SUITE.bands}
 
@@ -41,7 +42,7 @@ def test_bands_no_data_and_place(root):
     assert sample.images["s1"][0, :, 99, 99].tolist() == [-10, -17]
     optical = sample.images["s2"][0]
     stored = [band.name.removeprefix("s2.") for band in SUITE.bands if band.sensor == "s2"]
-    assert stored == FLOODS_STORED
+    assert stored == STORED
     assert optical[:, 99, 99].tolist() == [0 if name == "b10" else 1000 + i for i, name in enumerate(stored)]
     assert np.isnan(optical[..., :2]).all() and np.isfinite(optical[..., 2:]).all()
     assert np.allclose(sample.where, CENTRE, atol=1e-6)

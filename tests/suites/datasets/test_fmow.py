@@ -109,7 +109,7 @@ def test_place_listed_twice_is_named(tmp_path):
 @pytest.mark.parametrize(("facts", "message"), [
     ({"bounding_boxes": []}, "no box of airport"),
     (note("zoo", truth=True), "no box of airport"),
-    ({}, "no usable bounding_boxes"),
+    ({}, "expected usable bounding_boxes"),
     (note("airport", truth=False, box=[5, 5, 0, 9]), r"the box \[5, 5, 0, 9\] has no area"),
     (note("airport", truth=False, box=[400, 5, 9, 9]), r"0_0_rgb\.jpg has 400 x 300 pixels, its box .* outside"),
     (None, r"cannot read .*airport_0_0_rgb\.json"),

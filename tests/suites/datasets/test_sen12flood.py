@@ -105,7 +105,7 @@ def test_absent_and_damaged_files_are_named(tmp_path):
 
 @pytest.mark.parametrize(("change", "message"), [
     (lambda places: places["0001"]["1"].update(FLOODING="True"), "FLOODING of S2_2019-01-24 is 'True'"),
-    (lambda places: places["0001"]["1"].pop("filename"), r"S2list\.json: KeyError\('filename'\)"),
+    (lambda places: places["0001"]["1"].pop("filename"), r"S2list\.json: 'filename' is missing"),
     (lambda places: places["0001"]["1"].update(date="2019-13-24"), "S2list"),
     (lambda places: places["0001"].update({"2": places["0001"]["1"]}), "0001_S2_2019-01-24 twice"),
 ])  # fmt: skip

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from tests.suites.geobench2.test_geobench2 import PLANTED, opened, suite_of, write
+from tests.builders.geobench2 import PLANTED, opened, suite_of, write
 
 
 @pytest.fixture(scope="module")

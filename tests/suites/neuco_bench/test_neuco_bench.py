@@ -99,8 +99,8 @@ def test_a_damaged_cube_or_one_of_another_shape_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(("row", "match"), [
-    ("cube_a,7,True", "cube_a is listed twice"), ("cube_e,much,True", "'much' is no number"),
-    ("cube_e,nan,True", "no finite number"),
+    ("cube_a,7,True", "cube_a is listed twice"), ("cube_e,much,True", "'much' is not a number"),
+    ("cube_e,nan,True", "not a finite number"),
 ])  # fmt: skip
 def test_labels_that_make_no_sense_are_named(row, match, tmp_path):
     path = tiny.write(tmp_path, ("s2l2a",)) / "labels" / "crops__regr.csv"
@@ -108,7 +108,7 @@ def test_labels_that_make_no_sense_are_named(row, match, tmp_path):
     with pytest.raises(MissingData, match=match):
         opened(tmp_path, bands=("s2.b02",))
     path.write_text("name,value\na,1\n")
-    with pytest.raises(MissingData, match="no columns id and label"):
+    with pytest.raises(MissingData, match="has no column 'id', expected id, label"):
         opened(tmp_path, bands=("s2.b02",))
 
 

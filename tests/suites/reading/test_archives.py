@@ -1,4 +1,4 @@
-"""What suites share: archives, places of rasters, and folders of classes."""
+"""Archives: unpacked below one folder, each part whole or not at all."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ import numpy as np
 import pytest
 
 from bench.core.errors import MissingData
-from bench.core.sensors import SENTINEL2, SENTINEL2A, hls_bands, rgb_bands, sentinel2_bands
 from suites.reading.archives import unpack_tar
-from suites.reading.files import place_of
-from tests.builders.rasters import write_tif
 
 
 def packed(path: Path, files: dict[str, bytes]) -> Path:
@@ -68,32 +65,3 @@ def test_damaged_tars_and_those_that_reach_outside_leave_nothing(tmp_path):
     with pytest.raises(MissingData, match="evil"):
         unpack_tar(packed(tmp_path / "b.tgz", {"../../evil.txt": b"x"}), tmp_path / "at")
     assert not list(tmp_path.rglob("evil.txt"))
-
-
-def test_places_are_of_the_first_raster_that_has_one(tmp_path):
-    shape = np.zeros((1, 8, 8), np.uint8)
-    bare, here, there, far = (tmp_path / f"{name}.tif" for name in ("bare", "here", "there", "far"))
-    write_tif(bare, shape)
-    write_tif(here, shape, crs="EPSG:4326", centre=(11.0, 48.0))
-    write_tif(there, shape, crs="EPSG:4326", centre=(12.0, 48.0))
-    write_tif(far, shape, crs="EPSG:32632", centre=(500000.0, 5e6))
-    assert place_of(bare) is None
-    assert place_of(bare, here, there) == pytest.approx((11.0, 48.0))
-    with pytest.raises(MissingData, match=r"far\.tif and .*here\.tif differ in reference system"):
-        place_of(here, bare, far)
-    with pytest.raises(MissingData, match=r"there\.tif lies on .*here\.tif on"):
-        place_of(here, there, grid=True)
-    assert place_of(here, here, bare, grid=True) == pytest.approx((11.0, 48.0))
-    with pytest.raises(MissingData, match=r"absent\.tif"):
-        place_of(here, tmp_path / "absent.tif")
-
-
-def test_sensors_name_their_bands():
-    assert [band.name for band in sentinel2_bands("b8a b02")] == ["s2.b8a", "s2.b02"]
-    assert set(SENTINEL2A) < set(SENTINEL2)
-    assert all(abs(SENTINEL2A[name] - SENTINEL2[name][0]) < 0.02 for name in SENTINEL2A), "the same bands"
-    stated, given = sentinel2_bands("b01 b02", wavelengths=SENTINEL2A)
-    assert (stated.wavelength_um, given.wavelength_um) == (0.443, 0.4924)
-    near = dict(zip((band.name for band in hls_bands()), sentinel2_bands("b02 b03 b04 b8a b11 b12"), strict=True))
-    assert all(band.wavelength_um == near[band.name].wavelength_um for band in hls_bands())
-    assert [band.wavelength_um for band in rgb_bands()] == [b.wavelength_um for b in sentinel2_bands("b04 b03 b02")]

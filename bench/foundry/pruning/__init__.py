@@ -1,1 +1,0 @@
-"""Methods of the pruning recipe: which parameters go, how budgets are met, and how the rest recovers."""
