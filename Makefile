@@ -75,7 +75,7 @@ tables: $(VENV)/.installed  ## the generated tables of README files and docs
 
 docs: $(VENV)/.installed  ## the documentation as a site in build/site; fails on a dead link
 	$(BIN)/python -m pip install -q -e .[docs]
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

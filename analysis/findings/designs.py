@@ -1,6 +1,6 @@
-"""What the choices of fine-tuning account for: the largest balanced design among the arms of a task, taken apart.
+"""Variance components of fine-tuned scores, from the largest balanced design among the arms of a task.
 
-Random twins and baselines take no part: a control far below everything would make the model look like all that matters.
+Random twins and baselines are excluded: a control far below all others would make the model dominate the variance.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from analysis.findings.agreement import CONTROLS
 from analysis.statistics.variance_components import Component, balanced, variance_components
-from bench.core import label_fraction_text, sha256_of
+from analysis.tables.columns import CONTROLS
+from bench.core import sha256_of
 from bench.core.errors import Incompatible
 
 FACTORS = ("model", "decoder", "tuning", "taps")
@@ -25,13 +25,13 @@ class Design:
     """A balanced, fully crossed set of fine-tuned runs, and its variance components.
 
     Attributes:
-        task, fraction, metric: which.
+        task, fraction, metric: of the runs.
         factors: those with more than one level.
-        levels: of each factor.
-        fixed: factors held at one level, with it.
-        replicates: runs a cell (seeds and subsets).
-        runs: in all.
-        components: see `analysis.statistics.variance_components`.
+        levels: levels of each factor.
+        fixed: factor -> its level, for factors held at one level.
+        replicates: runs per cell (seeds and subsets).
+        runs: runs in the design.
+        components: see `analysis.statistics.variance_components`; empty if the design has no residual.
         left_out: runs of the task that are not in the design.
     """
 
@@ -46,49 +46,40 @@ class Design:
     components: tuple[Component, ...]
     left_out: int
 
-    def sentence(self) -> str:
-        """Return in words what was taken apart."""
-        crossed = " x ".join(f"{len(self.levels[name])} {name}{'s' if name != 'taps' else ''}" for name in self.factors)
-        crossed = crossed.replace("tunings", "ways of tuning")
-        held = "".join(f", {name} = {level}" for name, level in self.fixed.items())
-        more = f" {self.left_out} further runs do not fit into a balanced design." if self.left_out else ""
-        seeds = f"{self.replicates} runs a cell" if self.replicates > 1 else "one run a cell"
-        return f"{crossed}, {seeds}, {label_fraction_text(self.fraction)} of labels{held}: {self.runs} runs.{more}"
 
-
-def designs(arms: pd.DataFrame, each: Mapping[tuple[str, str], np.ndarray]) -> list[Design]:
-    """Return the largest balanced design of each task and label fraction with at least two factors to take apart.
+def designs(arms: pd.DataFrame, arm_draws: Mapping[tuple[str, str], np.ndarray]) -> list[Design]:
+    """Return the largest balanced design of each task and label fraction that has at least two factors.
 
     Args:
-        arms: see `analysis.tables.build.ARMS`.
-        each: draws of the runs, see `analysis.tables.build.Tables.arm_draws`.
+        arms: see `analysis.tables.columns.ARMS`.
+        arm_draws: draws of the runs, see `analysis.tables.build.Tables`.
     """
     found = []
     rows = arms[arms["score"].notna() & ~arms["origin"].isin(CONTROLS)]
     rows = rows.assign(replicate=rows["subset"].astype(str) + " " + rows["seed"].astype(str))
     rows["model"] = rows["model"] + rows["variant"].map(lambda text: f" ({text})" if text else "")
     for task, fraction in sorted(set(zip(rows["task"], rows["fraction"], strict=True))):
-        own = rows[(rows["task"] == task) & (rows["fraction"] == fraction)]
-        best: tuple[int, pd.DataFrame, tuple[str, ...]] = (0, own[:0], ())
+        runs = rows[(rows["task"] == task) & (rows["fraction"] == fraction)]
+        largest, factors_of_largest = runs[:0], tuple[str, ...]()
         for size in range(len(FACTORS), 1, -1):
             for factors in combinations(FACTORS, size):
-                part = _crossed(own, factors)
-                # More factors win over more runs of fewer: they are what the question is about.
-                if (len(part) and not best[0]) or (len(part) > best[0] and size == len(best[2])):
-                    best = (len(part), part, factors)
-        if best[0]:
-            found.append(_design(task, fraction, best[1], best[2], len(own), each))
+                part = _crossed(runs, factors)
+                # A design with more factors is preferred to one with more runs.
+                if (len(part) and largest.empty) or (len(part) > len(largest) and size == len(factors_of_largest)):
+                    largest, factors_of_largest = part, factors
+        if len(largest):
+            found.append(_design(task, fraction, largest, factors_of_largest, len(runs), arm_draws))
     return found
 
 
 def _crossed(rows: pd.DataFrame, factors: Sequence[str]) -> pd.DataFrame:
-    """Return the rows of a fully crossed design over these factors, others held at their commonest level; or none."""
+    """Return the rows of a fully crossed design over these factors, others at their most frequent level; or none."""
     for name in FACTORS:
         if name not in factors:
             rows = rows[rows[name] == rows[name].value_counts().sort_index(kind="stable").idxmax()]
     inner = [name for name in factors if name != "model"]
     if "model" in factors:
-        # Models that lack an arm go first: an arm is dropped for all, a model only for itself.
+        # Models that lack an arm are dropped rather than the arm, which would be dropped for all models.
         cells = rows.groupby("model")[inner].apply(lambda part: len(part.drop_duplicates()))
         rows = rows[rows["model"].isin(cells.index[cells == cells.max()])] if len(cells) else rows
     if any(rows[name].nunique() < 2 for name in factors):
@@ -106,16 +97,16 @@ def _design(
     fraction: float,
     rows: pd.DataFrame,
     factors: tuple[str, ...],
-    every: int,
-    each: Mapping[tuple[str, str], np.ndarray],
+    runs_of_task: int,
+    arm_draws: Mapping[tuple[str, str], np.ndarray],
 ) -> Design:
     scores, levels = balanced(rows, factors, replicate="replicate")
     order = rows.sort_values([*factors, "replicate"], kind="stable")
     split = task.partition("@")[2] or "test"
-    found = [each.get((digest, split)) for digest in order["record"]]
+    known = [arm_draws.get((digest, split)) for digest in order["record"]]
     draws = None
-    if all(one is not None and np.isfinite(one).all() for one in found):
-        stacked = np.stack([one for one in found if one is not None]).T
+    if all(values is not None and np.isfinite(values).all() for values in known):
+        stacked = np.stack([values for values in known if values is not None]).T
         draws = stacked.reshape(len(stacked), *scores.shape).astype(np.float64)
     rng = np.random.default_rng(int(sha256_of([task, fraction])[:16], 16))
     try:
@@ -132,15 +123,15 @@ def _design(
         replicates=scores.shape[-1],
         runs=scores.size,
         components=tuple(components),
-        left_out=every - scores.size,
+        left_out=runs_of_task - scores.size,
     )
 
 
 def components_frame(found: Sequence[Design]) -> pd.DataFrame:
-    """Return one row a task, label fraction and effect."""
+    """Return one row per task, label fraction and effect."""
     rows = [
-        {"task": one.task, "fraction": one.fraction, "metric": one.metric, "runs": one.runs, **vars(part)}
-        for one in found
-        for part in one.components
+        {"task": design.task, "fraction": design.fraction, "metric": design.metric, "runs": design.runs, **vars(part)}
+        for design in found
+        for part in design.components
     ]
     return pd.DataFrame(rows)

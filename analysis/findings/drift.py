@@ -1,12 +1,14 @@
-"""Drift of fine-tuning from stored activations: by block and part, with its noise floors, controls and what it answers.
+"""Drift under fine-tuning, from stored activations: by block and sub-module, with noise floors and controls.
 
-Total drift is 1 - debiased CKA of what a part says of the same images before and after; local drift the same of what it
-answers to the input its pretrained self gets, so that a part is not charged for what lies below it.
+Total drift is 1 - debiased CKA between the outputs of a sub-module for the same images before and after tuning. Local
+drift is the same with the pretrained input fed to both versions of the sub-module, so that changes in the layers below
+it do not count.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
@@ -16,22 +18,18 @@ import pandas as pd
 from analysis.similarity.arrays import require_same_ids
 from analysis.similarity.measures import linear_cka
 from analysis.similarity.resampling import row_blocks
+from analysis.tables.columns import DRIFT, REWINDING
 from analysis.tables.source import RecordSource
 from bench.core import Record
 
 PARTS = ("norm1", "qkv", "q", "k", "v", "proj", "norm2", "fc1", "fc2", "fc3")
-COLUMNS = (
-    *("task", "model", "seed", "block", "depth", "part", "total", "local", "shuffled", "shuffled_local", "step_local"),
-    *("seed_floor", "relative_change", "one_minus_cosine", "effective_rank", "shuffled_relative_change", "parameters"),
-    *("low", "high", "generated", "record"),
-)
-"""Columns of `drift_frame`; ``low`` and ``high`` bound ``local`` (delete-block jackknife over images)."""
-FIRST = ("fc1", "fc3")  # first linear maps of an MLP; gated ones have two
+FIRST = ("fc1", "fc3")  # first linear maps of an MLP; gated MLPs have two
 GROUPS = 10
+LEAD_SHARE = 0.9  # of resamples of the blocks: a lead with the same sign in this share is called clear
 
 
 def drift(x: np.ndarray, y: np.ndarray) -> float:
-    """Return 1 - debiased linear CKA of (n, p) and (n, q), 0 for equal arrays; NaN where either never varies."""
+    """Return 1 - debiased linear CKA of (n, p) and (n, q), 0 for equal arrays; NaN if either is constant."""
     if x.shape == y.shape and np.array_equal(x, y):
         return 0.0
     try:
@@ -41,23 +39,23 @@ def drift(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def drift_frame(source: RecordSource, records: Iterable[Record]) -> pd.DataFrame:
-    """Return one row a (task, model, seed, block, part) of the stored drift records; see `COLUMNS`.
+    """Return one row per task, model, seed, block and part of the stored drift records; columns `DRIFT`.
 
-    ``seed_floor`` is the mean total drift between the tuned copies of different seeds, which is what tuning again
-    would show; empty with one seed.
+    ``seed_floor`` is the mean total drift between the tuned copies of different seeds, i.e. the drift between repeated
+    tunings; NaN with one seed.
 
     Args:
         source: where their arrays are.
-        records: of a suite; those of other protocols are passed over.
+        records: of a suite; other protocols are ignored.
     """
     rows: list[dict[str, Any]] = []
     for group in _grouped(r for r in records if r.key.protocol == "drift" and r.status == "ok"):
         arrays = [dict(source.arrays(record)) for record in group]
-        for one in arrays[1:]:
-            require_same_ids(arrays[0]["ids"], one["ids"])
-        for record, own in zip(group, arrays, strict=True):
-            rows += [_row(record, own, arrays, row) for row in record.curves]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+        for each in arrays[1:]:
+            require_same_ids(arrays[0]["ids"], each["ids"])
+        for record, of_record in zip(group, arrays, strict=True):
+            rows += [_row(record, of_record, arrays, row) for row in record.curves]
+    return pd.DataFrame(rows, columns=list(DRIFT))
 
 
 def _grouped(records: Iterable[Record]) -> list[list[Record]]:
@@ -71,10 +69,13 @@ def _grouped(records: Iterable[Record]) -> list[list[Record]]:
 
 
 def _row(
-    record: Record, own: Mapping[str, np.ndarray], all_seeds: Sequence[Mapping[str, np.ndarray]], row: Mapping[str, Any]
+    record: Record,
+    arrays: Mapping[str, np.ndarray],
+    all_seeds: Sequence[Mapping[str, np.ndarray]],
+    row: Mapping[str, Any],
 ) -> dict[str, Any]:
     name = f"{row['layer']}.{row['part']}"
-    before = own[f"before/{name}"]
+    before = arrays[f"before/{name}"]
     against = {
         "total": f"after/{name}",
         "local": f"local/{name}",
@@ -82,11 +83,11 @@ def _row(
         "shuffled_local": f"shuffled_local/{name}",
         "step_local": f"step_local/{name}",
     }
-    found = {what: drift(before, own[key]) if key in own else np.nan for what, key in against.items()}
+    drifts = {what: drift(before, arrays[key]) if key in arrays else np.nan for what, key in against.items()}
     pairs = [drift(a[f"after/{name}"], b[f"after/{name}"]) for a, b in combinations(all_seeds, 2)]
     blocks = [str(each["layer"]) for each in record.curves]
     order = list(dict.fromkeys(blocks))
-    low, high = _bounds(before, own[f"local/{name}"])
+    low, high = _bounds(before, arrays[f"local/{name}"])
     return {
         "task": record.key.task,
         "model": record.key.model,
@@ -94,9 +95,9 @@ def _row(
         "block": row["layer"],
         "depth": (order.index(str(row["layer"])) + 1) / len(order),
         "part": row["part"],
-        **found,
+        **drifts,
         "seed_floor": float(np.mean(pairs)) if pairs else np.nan,
-        **{key: row.get(key, np.nan) for key in COLUMNS if key in row and key not in ("part",)},
+        **{key: row.get(key, np.nan) for key in DRIFT if key in row and key not in ("part",)},
         "low": low,
         "high": high,
         "generated": bool(record.facts.get("generated")),
@@ -117,7 +118,7 @@ def _bounds(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
 
 
 def rewinding(records: Iterable[Record]) -> pd.DataFrame:
-    """Return what the test score loses where one type of part is put back to its pretrained weights, a row each."""
+    """Return the loss in test score when all sub-modules of a type are reset to pretrained weights; see `REWINDING`."""
     rows = []
     for record in records:
         if record.key.protocol != "drift" or record.status != "ok":
@@ -131,48 +132,84 @@ def rewinding(records: Iterable[Record]) -> pd.DataFrame:
                     row = {"task": record.key.task, "model": record.key.model, "seed": record.key.seed, "split": split}
                     part = rule.removeprefix("rewound ")
                     rows.append(row | {"part": part, "tuned": tuned, "lost": sign * (tuned - scores[metric])})
-    return pd.DataFrame(rows, columns=["task", "model", "seed", "split", "part", "tuned", "lost"])
+    return pd.DataFrame(rows, columns=list(REWINDING))
 
 
-def answer(frame: pd.DataFrame) -> list[str]:
-    """Return in words, for each model, whether tuning changes the first linear map of the MLP most, after controls.
+@dataclass(frozen=True, kw_only=True)
+class DriftAnswer:
+    """Which sub-module of one model tuning changes most.
 
-    Compared are the parts' local drifts less those of a random step of equal relative size, averaged over blocks and
-    seeds; the lead of the first part over the second is called clear where its sign is the same in nine of ten
-    resamples of the blocks. What does not drift more than tuning on shuffled labels makes it says nothing of the task.
+    Local drifts are averaged over blocks and seeds. Net drift is the local drift minus that of a random step of equal
+    relative size; without such a control in the records it is the local drift itself.
+
+    Attributes:
+        task, model: of the records.
+        largest: sub-module with the largest local drift.
+        largest_drift: its local drift.
+        controlled: whether a random step of equal relative size is stored.
+        first: sub-module with the largest net drift.
+        first_drift: its net drift.
+        second: sub-module with the second largest net drift; empty if there is only one.
+        second_drift: its net drift; NaN if there is only one.
+        clear: whether the lead of `first` over `second` has one sign in nine of ten resamples of the blocks.
+        shuffled_drift: local drift of `first` after tuning on shuffled labels; NaN if not stored.
+        mlp_first: whether tuning changes the first linear map of the MLP most: `first` is that map, its lead is clear,
+            and tuning on shuffled labels changes it less.
+    """
+
+    task: str
+    model: str
+    largest: str
+    largest_drift: float
+    controlled: bool
+    first: str
+    first_drift: float
+    second: str
+    second_drift: float
+    clear: bool
+    shuffled_drift: float
+    mlp_first: bool
+
+
+def drift_answers(frame: pd.DataFrame) -> list[DriftAnswer]:
+    """Return, for each task and model, which sub-module tuning changes most, after controls.
 
     Args:
         frame: see `drift_frame`.
     """
-    found = []
+    answers = []
     for (task, model), rows in frame.groupby(["task", "model"], sort=True):
         local = rows.pivot_table(index="block", columns="part", values="local", aggfunc="mean")
         step = rows.pivot_table(index="block", columns="part", values="step_local", aggfunc="mean")
         if local.empty:
             continue
-        raw = str(local.mean().idxmax())
+        largest = str(local.mean().idxmax())
         net = local - step if not step.empty else local
         order = net.mean().sort_values(ascending=False)
         first, second = str(order.index[0]), str(order.index[1]) if len(order) > 1 else ""
-        text = f"{model} on {task}: the largest local drift is in {raw} ({local[raw].mean():.2g})"
-        if step.empty:
-            text += "; no control of equal relative step is stored"
-        else:
-            text += f"; less a random step of equal relative size it is in {first} ({order.iloc[0]:+.2g})"
-        if second:
-            clear = _clear(net[first].to_numpy() - net[second].to_numpy())
-            text += f", {'clearly' if clear else 'not clearly'} before {second} ({order.iloc[1]:+.2g})"
-        floor = rows[rows["part"] == first]["shuffled_local"].mean()
-        above = not floor >= local[first].mean()
-        if not np.isnan(floor):
-            text += f"; tuned on shuffled labels it drifts {floor:.2g}"
-        verdict = "yes" if first in FIRST and second and clear and above else "no"
-        found.append(f"{text}. Strongest in the MLP's first linear map, after the controls: {verdict}.")
-    return found
+        clear = bool(second) and _clear(net[first].to_numpy() - net[second].to_numpy())
+        shuffled = float(rows[rows["part"] == first]["shuffled_local"].mean())
+        answers.append(
+            DriftAnswer(
+                task=str(task),
+                model=str(model),
+                largest=largest,
+                largest_drift=float(local[largest].mean()),
+                controlled=not step.empty,
+                first=first,
+                first_drift=float(order.iloc[0]),
+                second=second,
+                second_drift=float(order.iloc[1]) if second else float("nan"),
+                clear=clear,
+                shuffled_drift=shuffled,
+                mlp_first=first in FIRST and clear and not shuffled >= local[first].mean(),
+            )
+        )
+    return answers
 
 
 def _clear(lead: np.ndarray) -> bool:
-    """Return whether the mean of a lead over blocks is positive in nine of ten resamples of the blocks."""
+    """Return whether the mean of a lead over blocks is positive in `LEAD_SHARE` of the resamples of the blocks."""
     rng = np.random.default_rng(0)
     draws = lead[rng.integers(0, len(lead), (2000, len(lead)))].mean(1)
-    return bool((draws > 0).mean() >= 0.9)
+    return bool((draws > 0).mean() >= LEAD_SHARE)

@@ -1,4 +1,4 @@
-"""Does a decoder that reads several levels do better than one that reads a single one? Paired, on the same test set."""
+"""Gain of decoders that read several layers over decoders that read one: paired differences on the same test set."""
 
 from __future__ import annotations
 
@@ -8,56 +8,53 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.findings.agreement import CONTROLS
 from analysis.statistics.intervals import percentile
 from analysis.tables.breakdowns import RowDraws
-from analysis.tables.columns import row_name
-from bench.core import label_fraction_text
+from analysis.tables.columns import CONTROLS, MULTI_SCALE, row_name
 
 SINGLE = ("attentive", "fcn", "linear")
-"""Decoders that read one layer: the files of ``bench/decoders`` with ``LEVELS = 1``."""
+"""Decoders that read one layer: the files of ``bench/decoders`` with ``layers_read=1``."""
 
 
-def multi_scale(board: pd.DataFrame, drawn: Mapping[tuple[Any, ...], RowDraws]) -> list[str]:
-    """Return, for each task, model, tuning and label fraction, what several levels gain over one, in words.
+def multi_scale(board: pd.DataFrame, row_draws: Mapping[tuple[Any, ...], RowDraws]) -> pd.DataFrame:
+    """Return the gain from several layers, one row per task, model, tuning and label fraction; columns `MULTI_SCALE`.
 
-    Of each side the arm that validation prefers is taken; the difference of their mean test scores over seeds has a
-    95 % interval from the same resamples of the test set.
+    On each side the arm with the best validation score is taken. ``gain`` is the difference of their mean test scores
+    over seeds, positive if several layers are better; ``low`` and ``high`` are its 95 % interval from shared resamples
+    of the test set, NaN without draws.
 
     Args:
         board: see `analysis.tables.build.Tables.leaderboard`.
-        drawn: its draws by row.
+        row_draws: bootstrap draws by row, see `analysis.tables.build.Tables`.
     """
-    found = []
+    gains = []
     rows = board[(board["decoder"] != "") & ~board["origin"].isin(CONTROLS)]
     for (task, model, tuning, fraction), group in rows.groupby(["task", "model", "tuning", "fraction"], sort=True):
         sign = -1.0 if group["direction"].iloc[0] == "min" else 1.0
-        single = group["decoder"].isin(SINGLE)
-        if not single.any() or single.all():
+        reads_one = group["decoder"].isin(SINGLE)
+        if not reads_one.any() or reads_one.all():
             continue
-        one, several = (_preferred(part, sign) for part in (group[single], group[~single]))
-        labels = label_fraction_text(float(str(fraction)))
-        gain = sign * (several["score"] - one["score"])
-        bounds = _bounds(drawn.get(row_name(several)), drawn.get(row_name(one)), sign)
-        verdict = (
-            "" if not bounds else ", better" if bounds[0] > 0 else ", worse" if bounds[1] < 0 else ", not told apart"
+        single, several = (_preferred(part, sign) for part in (group[reads_one], group[~reads_one]))
+        low, high = _bounds(row_draws.get(row_name(several)), row_draws.get(row_name(single)), sign)
+        gains.append(
+            {
+                **{"task": task, "model": model, "tuning": tuning, "fraction": float(str(fraction))},
+                **{"several": several["decoder"], "several_layer": several["layer"]},
+                **{"single": single["decoder"], "single_layer": single["layer"]},
+                **{"gain": sign * (several["score"] - single["score"]), "low": low, "high": high},
+            }
         )
-        span = f" [{bounds[0]:+.3f}, {bounds[1]:+.3f}]" if bounds else " (no interval)"
-        found.append(
-            f"{task}, {model}, {tuning}, {labels}: {several['decoder']} on {several['layer']} "
-            f"less {one['decoder']} on {one['layer']}: {gain:+.3f}{span}{verdict}."
-        )
-    return found
+    return pd.DataFrame(gains, columns=list(MULTI_SCALE))
 
 
 def _preferred(rows: pd.DataFrame, sign: float) -> dict[str, Any]:
-    """Return the row whose validation score is best."""
+    """Return the row with the best validation score."""
     place = int(np.nanargmax(sign * rows["val"].to_numpy(float))) if rows["val"].notna().any() else 0
     return {str(name): value for name, value in rows.iloc[place].items()}
 
 
-def _bounds(several: RowDraws | None, one: RowDraws | None, sign: float) -> tuple[float, float] | None:
-    if several is None or one is None or several.scores.shape != one.scores.shape:
-        return None
-    low, high = percentile(sign * (several.scores - one.scores))
+def _bounds(several: RowDraws | None, single: RowDraws | None, sign: float) -> tuple[float, float]:
+    if several is None or single is None or several.scores.shape != single.scores.shape:
+        return float("nan"), float("nan")
+    low, high = percentile(sign * (several.scores - single.scores))
     return float(low), float(high)

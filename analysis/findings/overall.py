@@ -1,4 +1,4 @@
-"""Models over several tasks that all share: mean rank, and the interquartile mean of scores on frozen ranges."""
+"""Models over several tasks: mean rank, and the interquartile mean of scores on frozen ranges."""
 
 from __future__ import annotations
 
@@ -17,93 +17,103 @@ from analysis.statistics.pooling import Axes, pool
 from analysis.statistics.ranking import ranks
 from analysis.tables.breakdowns import RowDraws
 from analysis.tables.build import Tables
-from analysis.tables.columns import as_rows, model_label, row_name
+from analysis.tables.columns import OVERALL, SETTING, as_rows, model_label, row_name
 
-WAY = ("protocol", "decoder", "tuning", "layer", "fraction")
-"""Columns that tell ways of reading a model apart; a number is of one way, never of several."""
-OVERALL = (
-    *(*WAY, "model", "origin", "mean_rank", "rank_low", "rank_high", "iqm", "iqm_low", "iqm_high", "iqm_tasks"),
-    *("tasks", "normaliser"),
-)
-"""Columns of `Overall.table`; ``tasks`` are ranked, ``iqm_tasks`` of them pooled."""
 FEWEST = 2  # tasks, and models
 
 
 @dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """Names that are not in a table because not all of its tasks and models share them."""
+
+    tasks: tuple[str, ...]
+    models: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Overall:
-    """Models over the tasks they share, under each way of reading.
+    """Models over the tasks they share, for each setting and label fraction.
+
+    A key is the values of `SETTING` and the label fraction.
 
     Attributes:
-        table: one row a way and model; see `OVERALL`. Best mean rank first within a way.
-        tasks: way -> the tasks pooled.
-        left_out: way -> tasks and models left out because not all share them, in words; empty for none.
+        table: one row per key and model; columns `OVERALL`. Best mean rank first within a key.
+        tasks: key -> the tasks pooled.
+        left_out: key -> tasks and models left out because not all share them.
     """
 
     table: pd.DataFrame
     tasks: Mapping[tuple[Any, ...], Sequence[str]]
-    left_out: Mapping[tuple[Any, ...], str]
+    left_out: Mapping[tuple[Any, ...], LeftOut]
+
+
+@dataclass(frozen=True)
+class _Score:
+    """A leaderboard row and its bootstrap draws."""
+
+    row: Mapping[str, Any]
+    draws: RowDraws | None
 
 
 def overall(every: Sequence[Tables]) -> Overall | None:
-    """Return mean ranks and interquartile means; None where no way has two models on two tasks.
+    """Return mean ranks and interquartile means; None if no setting has two models on two tasks.
 
-    Ranks are among all models that a way's table holds, controls too; out-of-region splits are no tasks of their own.
-    The interquartile mean is of scores on the ranges of the frozen normaliser that knows most of the tasks, two at
-    least, in the same metric; without one there is none, for scores of different metrics have no mean. Intervals are
-    percentiles over resamples of the test sets. Generated data are never pooled with real ones.
+    Ranks are among all models of a table, controls included; out-of-region splits are not tasks of their own. The
+    interquartile mean is of scores on the ranges of the normaliser that covers most of the tasks (at least two) in the
+    same metric; without one there is none, because scores of different metrics have no common mean. Intervals are
+    percentiles over resamples of the test sets. Generated data are never pooled with real data.
 
     Args:
         every: tables of one suite, or of several.
     """
-    real = [made for made in every if not made.generated]
-    every = real or every
-    several = len(every) > 1
-    ways: dict[tuple[Any, ...], dict[str, dict[str, dict[str, Any]]]] = {}
-    drawn: dict[int, RowDraws] = {}
-    for made in every:
-        for row in as_rows(made.leaderboard):
+    real = [tables for tables in every if not tables.generated]
+    by_setting = _by_setting(real or every)
+    frames, tasks_of, left_out = [], {}, {}
+    for key in sorted(by_setting, key=str):
+        by_task = by_setting[key]
+        tasks, models = largest_table(by_task, fewest=FEWEST)
+        if len(tasks) < FEWEST:
+            continue
+        frames.append(_table(key, tasks, models, [[by_task[task][model] for model in models] for task in tasks]))
+        tasks_of[key] = tasks
+        left_out[key] = LeftOut(
+            tasks=tuple(task for task in by_task if task not in tasks),
+            models=tuple(sorted({model for task in by_task.values() for model in task} - set(models))),
+        )
+    if not frames:
+        return None
+    return Overall(table=pd.concat(frames, ignore_index=True), tasks=tasks_of, left_out=left_out)
+
+
+def _by_setting(every: Sequence[Tables]) -> dict[tuple[Any, ...], dict[str, dict[str, _Score]]]:
+    """Return key -> task -> model -> score; tasks of several suites carry the suite's name."""
+    found: dict[tuple[Any, ...], dict[str, dict[str, _Score]]] = {}
+    for tables in every:
+        for row in as_rows(tables.leaderboard):
             if "@" in str(row["task"]) or np.isnan(row["score"]):
                 continue
-            task = f"{made.suite} {row['task']}" if several else str(row["task"])
-            ways.setdefault(tuple(row[name] for name in WAY), {}).setdefault(task, {})[model_label(row)] = row
-            if (found := made.row_draws.get(row_name(row))) is not None:
-                drawn[id(row)] = found
-    tables, tasks, left_out = [], {}, {}
-    for way in sorted(ways, key=str):
-        chosen, models = largest_table(ways[way], fewest=FEWEST)
-        if len(chosen) < FEWEST:
-            continue
-        rows = [[ways[way][task][model] for model in models] for task in chosen]
-        tables.append(_table(way, chosen, models, rows, drawn))
-        tasks[way] = chosen
-        away = sorted({model for task in ways[way].values() for model in task} - set(models))
-        left_out[way] = "; ".join(
-            f"{what} not shared: {', '.join(names)}"
-            for what, names in (("tasks", [task for task in ways[way] if task not in chosen]), ("models", away))
-            if names
-        )
-    if not tables:
-        return None
-    return Overall(table=pd.concat(tables, ignore_index=True), tasks=tasks, left_out=left_out)
+            task = f"{tables.suite} {row['task']}" if len(every) > 1 else str(row["task"])
+            key = (*(row[name] for name in SETTING), row["fraction"])
+            score = _Score(row, tables.row_draws.get(row_name(row)))
+            found.setdefault(key, {}).setdefault(task, {})[model_label(row)] = score
+    return found
 
 
 def _table(
-    way: tuple[Any, ...],
-    tasks: Sequence[str],
-    models: Sequence[str],
-    rows: Sequence[Sequence[Mapping[str, Any]]],
-    drawn: Mapping[int, RowDraws],
+    key: tuple[Any, ...], tasks: Sequence[str], models: Sequence[str], scores: Sequence[Sequence[_Score]]
 ) -> pd.DataFrame:
-    """Return the rows of one way, from leaderboard rows by task and model."""
+    """Return the rows of one key, from scores by task and model."""
+    rows = [[score.row for score in line] for line in scores]
     tidy = pd.DataFrame(
         [
-            {"task": task, "model": model, "score": row["score"], "way_up": row["direction"]}
+            {"task": task, "model": model, "score": row["score"], "direction": row["direction"]}
             for task, line in zip(tasks, rows, strict=True)
             for model, row in zip(models, line, strict=True)
         ]
     )
-    found = pool(tidy, Axes(), statistic="mean_rank", direction="way_up").table.set_index("model").loc[list(models)]
-    draws = _draws(rows, drawn)
+    ranked = pool(tidy, Axes(), statistic="mean_rank", direction="direction").table
+    ranked = ranked.set_index("model").loc[list(models)]
+    draws = _draws(scores)
     signs = np.array([-1.0 if line[0]["direction"] == "min" else 1.0 for line in rows])[:, None]
     low = high = np.full(len(models), np.nan)
     if draws is not None:
@@ -111,10 +121,10 @@ def _table(
     ranges, known = _normaliser(rows)
     table = pd.DataFrame(
         {
-            **dict(zip(WAY, way, strict=True)),
+            **dict(zip((*SETTING, "fraction"), key, strict=True)),
             "model": models,
             "origin": [row["origin"] for row in rows[0]],
-            "mean_rank": found["mean_rank"].to_numpy(),
+            "mean_rank": ranked["mean_rank"].to_numpy(),
             "rank_low": low,
             "rank_high": high,
             **_interquartile(rows, draws, ranges, known),
@@ -125,19 +135,18 @@ def _table(
     return table[list(OVERALL)].sort_values(["mean_rank", "model"], kind="stable")
 
 
-def _draws(rows: Sequence[Sequence[Mapping[str, Any]]], drawn: Mapping[int, RowDraws]) -> np.ndarray | None:
-    """Return scores in resamples of the test sets, (B, tasks, models); None where a row has none."""
-    each = [[drawn.get(id(row)) for row in line] for line in rows]
-    if any(one is None for line in each for one in line):
+def _draws(scores: Sequence[Sequence[_Score]]) -> np.ndarray | None:
+    """Return scores in resamples of the test sets, (B, tasks, models); None if a row has none."""
+    known = [[score.draws.scores for score in line if score.draws is not None] for line in scores]
+    if any(len(line) < len(full) for line, full in zip(known, scores, strict=True)):
         return None
-    least = min(len(one.scores) for line in each for one in line if one is not None)
-    cube = np.array([[one.scores[:least] for one in line if one is not None] for line in each], dtype=np.float64)
-    found = cube.transpose(2, 0, 1)
-    return found if np.isfinite(found).all() else None
+    least = min(len(values) for line in known for values in line)
+    cube = np.array([[values[:least] for values in line] for line in known], dtype=np.float64).transpose(2, 0, 1)
+    return cube if np.isfinite(cube).all() else None
 
 
 def _normaliser(rows: Sequence[Sequence[Mapping[str, Any]]]) -> tuple[Normaliser | None, dict[int, str]]:
-    """Return the frozen ranges that know most tasks in their metric, and position of a task -> its name in them."""
+    """Return the ranges that cover most tasks in their metric, and index of a task -> its name in them."""
     best: tuple[Normaliser | None, dict[int, str]] = (None, {})
     for name in normalisers():
         ranges, known = normaliser(name), {}
@@ -161,8 +170,8 @@ def _interquartile(
     places = list(known)
     scores = np.array([[row["score"] for row in rows[place]] for place in places])
     points = np.stack([ranges(list(known.values()), each) for each in scores.T])
-    found: dict[str, Any] = {"iqm": iqm(points, axis=1), "iqm_low": np.nan, "iqm_high": np.nan}
+    low = high = np.full(scores.shape[1], np.nan)
     if draws is not None:
         worst, best = np.array([ranges.ranges[name] for name in known.values()]).T[..., None]
-        found["iqm_low"], found["iqm_high"] = percentile(iqm((draws[:, places] - worst) / (best - worst), axis=1))
-    return found | {"iqm_tasks": len(places)}
+        low, high = percentile(iqm((draws[:, places] - worst) / (best - worst), axis=1))
+    return {"iqm": iqm(points, axis=1), "iqm_low": low, "iqm_high": high, "iqm_tasks": len(places)}

@@ -13,31 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.tables.columns import COMPARISON, PUBLISHED
 from bench.core.errors import BadSetting, Incompatible, MissingData
 from bench.metrics import METRICS
 
-PUBLISHED = (
-    *("model", "suite", "task", "metric", "value", "low", "high", "spread", "spread_of", "protocol", "fraction"),
-    *(
-        "setting",
-        "same_test",
-        "differences",
-        "dataset",
-        "model_printed",
-        "metric_printed",
-        "printed",
-        "source",
-        "where",
-    ),
-    *("url", "seen", "status", "note"),
-)
-"""Columns of the file; what each means is in ``results/published/README.md``."""
-COMPARISON = (
-    *("suite", "task", "model", "metric", "direction", "ours", "low", "high", "published", "published_low"),
-    *("published_high", "published_spread", "difference", "within", "differences", "protocol", "layer", "fraction"),
-    *("variant", "setting", "same_test", "source", "where", "seen", "status", "record"),
-)
-"""Columns of `compare`."""
 COPIED, RERUN = "copied", "rerun"
 MARK = "†"
 VALUES = {

@@ -10,8 +10,7 @@ import pandas as pd
 from analysis.figures.cost import Costs, Point
 from analysis.figures.curves import Chart, Line
 from analysis.figures.profiles import Curve, Panel
-from analysis.findings.agreement import CONTROLS
-from analysis.tables.columns import as_rows, label_amount, model_label
+from analysis.tables.columns import CONTROLS, as_rows, label_amount, model_label
 from analysis.tables.formatting import HEADLINE, adaptation, most_labels
 from bench.core import label_fraction_text
 

@@ -16,7 +16,7 @@ from analysis.figures.matrix import agreement_figure
 from analysis.figures.profiles import profile_figure
 from analysis.figures.ranks import bump_figure
 from analysis.figures.variance import variance_figure
-from analysis.findings.agreement import CONTROLS, Agreements
+from analysis.findings.agreement import Agreements
 from analysis.findings.designs import Design, components_frame
 from analysis.gallery.classes_and_regions import classes, regions
 from analysis.gallery.panels import (
@@ -32,6 +32,7 @@ from analysis.gallery.similarity import drift_pictures, similarity_pictures
 from analysis.gallery.single_runs import panel_pictures, training_pictures
 from analysis.statistics.ranking import ranks
 from analysis.tables.build import Tables
+from analysis.tables.columns import CONTROLS
 from analysis.tables.formatting import metric_label
 from analysis.tables.source import RecordSource
 

@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from analysis.findings.final_layer import final_layer
 from analysis.report.boards import boards
 from analysis.report.contents import AcrossSuites, SuiteContents
-from analysis.report.markdown import depth_summary
+from analysis.report.statistics_text import final_layer_sentence
 from analysis.report.suite_page import embedded, rendered
 from analysis.tables.build import Tables
 from analysis.tables.columns import as_rows, label_amount
@@ -38,7 +39,7 @@ def index_page(
         suites.append(
             {
                 **_summary(made),
-                "summary": depth_summary(made.layers),
+                "summary": final_layer_sentence(final_layer(made.layers)),
                 "sections": found.sections,
                 "pictures": embedded(found.pictures, own, made.suite),
                 "cards": made.cards,

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.findings.final_layer import final_layer
 from analysis.gallery.picture import FigureSpec
 from analysis.report.boards import Board, boards, name_text
 from analysis.report.contents import SuiteContents
+from analysis.report.statistics_text import final_layer_sentence
 from analysis.tables.build import Tables
 from analysis.tables.columns import NOTE_BREAK, as_rows, label_amount, model_label
 from analysis.tables.formatting import adaptation, count, interval, layer_text, number, origin
@@ -106,20 +108,6 @@ def _peak(row: Mapping[str, Any]) -> str:
     return f"{row['peak_depth']:.2f}" + ("" if np.isnan(low) else f" [{low:.2f}, {high:.2f}]")
 
 
-def depth_summary(layers: pd.DataFrame) -> str:
-    """Return in one sentence how often the last layer is the wrong one to read, over every cell with an interval."""
-    cells = layers[layers["chosen"] & layers["regret_p_holm"].notna() & (layers["origin"] != "random")]
-    if cells.empty:
-        return ""
-    outside = int(((cells["regret_low"] > 0) | (cells["regret_high"] < 0)).sum())
-    worse = int(((cells["regret_p_holm"] < 0.05) & (cells["final_layer_regret"] > 0)).sum())
-    return (
-        f"Over {len(cells)} cells (task x model x protocol x fraction, random twins aside) the layer chosen on "
-        f"validation has median relative depth {cells['depth'].median():.2f}; the interval of the final-layer regret "
-        f"excludes 0 in {outside}, and the last layer is significantly worse in {worse} (Holm over all cells, .05)."
-    )
-
-
 def _markdown_notes(frame: pd.DataFrame) -> list[str]:
     noted: dict[str, list[str]] = {}
     for row in as_rows(frame[frame["notes"] != ""]):
@@ -142,7 +130,7 @@ def markdown(found: SuiteContents) -> str:
     if tables.generated:
         lines += ["**generated data**", ""]
     lines += [KEY, ""]
-    if (summary := depth_summary(tables.layers)) != "":
+    if (summary := final_layer_sentence(final_layer(tables.layers))) != "":
         lines += [summary, ""]
     every = boards(frame)
     for task in dict.fromkeys(board.task for board in every):

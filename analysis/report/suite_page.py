@@ -11,9 +11,10 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from analysis.figures.style import in_sight
+from analysis.findings.final_layer import final_layer
 from analysis.gallery.picture import FigureSpec
 from analysis.report.contents import SuiteContents
-from analysis.report.markdown import depth_summary
+from analysis.report.statistics_text import final_layer_sentence
 from analysis.tables.columns import NOTE_BREAK, as_rows
 from analysis.tables.formatting import (
     ARROWS,
@@ -94,7 +95,7 @@ def suite_page(found: SuiteContents, files: Mapping[str, bytes]) -> bytes:
         options=options | {"fraction": fractions},
         words={f"{value:g}": label_fraction_text(value) for value in most_labels(frame)},
         start=_start(options, fractions),
-        summary=depth_summary(made.layers),
+        summary=final_layer_sentence(final_layer(made.layers)),
         sections=found.sections,
         pictures=embedded(found.of(""), files),
         models=[row | {"from": origin(row), "size": count(row["parameters"])} for row in as_rows(made.models)],

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from analysis.figures.style import saved, style
 from analysis.findings.agreement import compare_settings
 from analysis.findings.designs import designs
-from analysis.findings.drift import answer, drift_frame
+from analysis.findings.drift import drift_answers, drift_frame
 from analysis.findings.label_efficiency import label_areas
 from analysis.findings.multiscale import multi_scale
 from analysis.findings.overall import overall
@@ -155,7 +155,7 @@ def begin(store: RecordSource, suite: str, *, processes: int = 0) -> PendingRepo
         files["label_efficiency.csv"] = csv(areas)
     if (whole := overall([made])) is not None:
         files["overall.csv"] = csv(whole.table)
-    drifts = answer(drift_frame(store, made.records.values()))
+    drifts = drift_answers(drift_frame(store, made.records.values()))
     scales = multi_scale(made.leaderboard, made.row_draws)
     sections = statistics(agreed, taken_apart, drifts, scales, areas, whole)
     return PendingReport(tables=made, sections=sections, files=files, drawing=drawing)

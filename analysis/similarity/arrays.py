@@ -1,6 +1,6 @@
-"""Rows of features, one per sample: numpy arrays or torch tensors through the same code, checked and matched by id.
+"""Arrays of features, one row per sample: numpy arrays and torch tensors in the same code, checked and matched by id.
 
-What is torch's stays on its device; torch is never imported here, for a tensor brings it along.
+Tensors stay on their device. Torch is never imported here: it is loaded already if a tensor is passed.
 """
 
 from __future__ import annotations
@@ -12,19 +12,23 @@ from typing import Any, TypeAlias
 import numpy as np
 
 Array: TypeAlias = Any
-"""A numpy array (memory-mapped ones too) or a torch tensor."""
+"""A numpy array, possibly memory-mapped, or a torch tensor."""
 
 CHUNK = 512  # rows read or converted at a time
 
 
 def namespace(x: Array) -> Any:
-    """Return the module whose functions take `x`: torch for a tensor, else numpy."""
+    """Return the module whose functions take `x`: torch for a tensor, else numpy.
+
+    >>> namespace(np.ones(2)).__name__
+    'numpy'
+    """
     torch = sys.modules.get("torch")
     return torch if torch is not None and isinstance(x, torch.Tensor) else np
 
 
 def cast(x: Array, kind: str) -> Array:
-    """Return `x` in the dtype named, on its device; no copy where it has that dtype already."""
+    """Return `x` in the named dtype, on its device; no copy if it has that dtype."""
     xp = namespace(x)
     if xp is np:
         return np.asarray(x).astype(kind, copy=False)
@@ -37,10 +41,14 @@ def to_numpy(x: Array) -> np.ndarray:
 
 
 def squared_norms(x: Array) -> Array:
-    """Return sums of squares over the last axis, (...), in float64."""
+    """Return sums of squares over the last axis, (...), in float64.
+
+    >>> squared_norms(np.array([[3.0, 4.0], [0.0, 1.0]]))
+    array([25.,  1.])
+    """
     if namespace(x) is np:
         return cast(np.einsum("...i,...i->...", x, x), "float64")
-    # Several times faster in torch than any product of x with itself.
+    # In torch several times faster than a product of x with itself.
     norms = cast(namespace(x).linalg.vector_norm(x, dim=-1), "float64")
     return norms * norms
 
@@ -51,15 +59,19 @@ def kind_of(x: Array) -> str:
 
 
 def working_kind(x: Array) -> str:
-    """Return the dtype in which products of `x` are taken: float32 for float16, bfloat16 and float32, else float64."""
+    """Return the dtype in which products of `x` are computed: float32 for float16, bfloat16 and float32, else float64.
+
+    >>> working_kind(np.ones(2, np.float16)), working_kind(np.ones(2, np.int64))
+    ('float32', 'float64')
+    """
     return "float32" if kind_of(x) in ("float16", "bfloat16", "float32") else "float64"
 
 
 def check_shape(x: Array, name: str, least: int) -> None:
-    """Refuse what is not (n, p) with n >= `least` and p >= 1.
+    """Check that `x` is (n, p) with n >= `least` and p >= 1.
 
     Raises:
-        ValueError: naming the array, with its shape.
+        ValueError: names the array and its shape.
     """
     if not hasattr(x, "shape") or not hasattr(x, "dtype"):
         raise ValueError(
@@ -67,9 +79,9 @@ def check_shape(x: Array, name: str, least: int) -> None:
         )
     shape = tuple(x.shape)
     if len(shape) != 2:
-        raise ValueError(f"{name} has shape {shape}; rows x columns are needed: pool or flatten the other axes first")
+        raise ValueError(f"{name} has shape {shape}; (rows, columns) is needed: pool or flatten the other axes first")
     if shape[1] < 1:
-        raise ValueError(f"{name} has shape {shape}: no columns")
+        raise ValueError(f"{name} has shape {shape}: it has no columns")
     if shape[0] < least:
         raise ValueError(f"{name} has {shape[0]} rows; this measure needs at least {least}")
     if "complex" in str(x.dtype) or str(x.dtype) == "object":
@@ -77,44 +89,44 @@ def check_shape(x: Array, name: str, least: int) -> None:
 
 
 def check_same_rows(x: Array, y: Array, names: tuple[str, str] = ("x", "y")) -> None:
-    """Refuse two arrays of different numbers of rows.
+    """Check that two arrays have the same number of rows.
 
     Raises:
-        ValueError: with both shapes.
+        ValueError: names both numbers.
     """
     if x.shape[0] != y.shape[0]:
         raise ValueError(
-            f"{names[0]} has {x.shape[0]} rows and {names[1]} {y.shape[0]}; rows are samples and must be the same ones "
-            "in the same order: match them by id with match_rows"
+            f"{names[0]} has {x.shape[0]} rows and {names[1]} {y.shape[0]}; rows must be the same samples in the same "
+            "order: match them by id with match_rows"
         )
 
 
 def check_mean(mean: Array, name: str) -> None:
-    """Refuse NaN and infinite features, which reach the column means (p,) whatever the row.
+    """Check by the column means (p,) that all features are finite: one NaN or infinity makes its column's mean so.
 
     Raises:
-        ValueError: with the number of columns they are in.
+        ValueError: names the number of columns that are not finite.
     """
     bad = int((~namespace(mean).isfinite(mean)).sum())
     if bad:
         raise ValueError(
-            f"{name} holds NaN or infinite values in {bad} of {mean.shape[0]} columns; look for their cause"
+            f"{name} holds NaN or infinite values in {bad} of {mean.shape[0]} columns; find and remove their cause"
         )
 
 
 def check_varies(x: Array, name: str, spread: float, scale: float) -> None:
-    """Refuse features that are the same in every row.
+    """Check that features are not the same in every row.
 
     Args:
         x: (n, p).
-        name: what to call it.
+        name: its name in messages.
         spread: sum of squared deviations from the mean.
-        scale: sum of squares of the mean times n, to tell rounding from variation.
+        scale: sum of squares of the mean times n, to distinguish variation from rounding errors.
 
     Raises:
         ValueError: if all rows are equal.
     """
-    # Only what could be rounding is compared row by row.
+    # Rows are compared one by one only where the spread could be a rounding error.
     if spread <= 1e-9 * scale or spread == 0:
         first = x[:1]
         if all(bool((x[start : start + CHUNK] == first).all()) for start in range(0, x.shape[0], CHUNK)):
@@ -127,7 +139,12 @@ def raw(x: Array, name: str, least: int = 2) -> Array:
     """Return `x` (n, p) as float64, checked: shape, finite values, not constant.
 
     Raises:
-        ValueError: naming the array and what is wrong with it.
+        ValueError: names the array and the fault.
+
+    >>> raw(np.ones((3, 2)), "x")
+    Traceback (most recent call last):
+    ...
+    ValueError: x is constant: all 3 rows are equal, and similarity to a constant is undefined
     """
     check_shape(x, name, least)
     values = cast(x, "float64")
@@ -139,20 +156,24 @@ def raw(x: Array, name: str, least: int = 2) -> Array:
 
 
 def centred(x: Array, name: str, least: int = 2) -> Array:
-    """Return `x` (n, p) as float64 with columns of mean 0, checked as by `raw`.
+    """Return `x` (n, p) as float64 with columns of mean 0, checked like `raw`.
 
     Raises:
         ValueError: as `raw`.
+
+    >>> centred(np.array([[1.0, 2.0], [3.0, 2.0]]), "x")
+    array([[-1.,  0.],
+           [ 1.,  0.]])
     """
     values = raw(x, name, least)
     return values - values.mean(0)
 
 
 def centred_pair(x: Array, y: Array, least: int = 2) -> tuple[Array, Array]:
-    """Return both arrays centred, checked for the same rows, and of one kind: numpy, or torch on one device.
+    """Return both arrays centred, with equal numbers of rows and of one kind: numpy, or torch on one device.
 
     Raises:
-        ValueError: as `centred`, or where the numbers of rows differ.
+        ValueError: as `centred`, or if the numbers of rows differ.
     """
     check_shape(x, "x", least)
     check_shape(y, "y", least)
@@ -161,7 +182,7 @@ def centred_pair(x: Array, y: Array, least: int = 2) -> tuple[Array, Array]:
 
 
 def same_kind(x: Array, y: Array) -> tuple[Array, Array]:
-    """Return both as they are; a numpy array given beside a tensor goes to the tensor's device.
+    """Return both arrays; if one is a tensor, a numpy array is moved to its device.
 
     Raises:
         ValueError: if both are tensors on different devices.
@@ -181,6 +202,9 @@ def match_rows(ids_x: Sequence[object] | np.ndarray, ids_y: Sequence[object] | n
 
     Raises:
         ValueError: if an id is repeated, or the two sets of ids differ.
+
+    >>> match_rows(["a", "b", "c"], ["c", "a", "b"]).tolist()
+    [1, 2, 0]
     """
     x, y = np.asarray(ids_x).reshape(-1), np.asarray(ids_y).reshape(-1)
     for ids, name in ((x, "x"), (y, "y")):
@@ -188,9 +212,9 @@ def match_rows(ids_x: Sequence[object] | np.ndarray, ids_y: Sequence[object] | n
         if len(values) < len(ids):
             twice = values[counts > 1]
             raise ValueError(
-                f"ids of {name} repeat {len(twice)} of {len(values)} samples, such as {twice[0]}; "
-                "each sample counts once. Rows drawn with replacement (a bootstrap) make independent features look "
-                "alike; use a jackknife or subsamples instead"
+                f"ids of {name} repeat {len(twice)} of {len(values)} samples, such as {twice[0]}; each sample must "
+                "occur once. Rows drawn with replacement (a bootstrap) make independent features look similar; use a "
+                "jackknife or subsamples instead"
             )
     order_x, order_y = np.argsort(x, kind="stable"), np.argsort(y, kind="stable")
     if len(x) != len(y) or (x[order_x] != y[order_y]).any():
@@ -198,7 +222,7 @@ def match_rows(ids_x: Sequence[object] | np.ndarray, ids_y: Sequence[object] | n
         examples = [str(each) for each in (*lost[:2], *new[:2])]
         raise ValueError(
             f"different samples: {len(lost)} ids only in x, {len(new)} only in y (such as {', '.join(examples)}); "
-            "extract both models on one set of samples, or cut both to the ids they share"
+            "extract both models on one set of samples, or reduce both to the ids they share"
         )
     index = np.empty(len(x), np.int64)
     index[order_x] = order_y
@@ -206,10 +230,10 @@ def match_rows(ids_x: Sequence[object] | np.ndarray, ids_y: Sequence[object] | n
 
 
 def require_same_ids(ids_x: Sequence[object] | np.ndarray, ids_y: Sequence[object] | np.ndarray) -> None:
-    """Refuse rows that are not the same samples in the same order.
+    """Check that rows are the same samples in the same order.
 
     Raises:
-        ValueError: if the ids differ, repeat, or stand in another order.
+        ValueError: if the ids differ, repeat, or have another order.
     """
     moved = int((match_rows(ids_x, ids_y) != np.arange(len(ids_x))).sum())
     if moved:

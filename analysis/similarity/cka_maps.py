@@ -1,8 +1,8 @@
-"""Maps of linear CKA: every layer of one model against every layer of another, with intervals and a control.
+"""CKA maps: linear CKA of every layer of one model against every layer of another, with intervals and a control.
 
-The Gram form costs ``n^2`` a layer's column, the feature form ``n p q`` a pair: the cheaper is taken, and both equal
-the float64 reference to 1e-6. Layers are numpy arrays (memory-mapped ones are never read whole) or torch tensors, of
-any widths; a list of the last layers of many models gives the model x model matrix.
+The Gram form costs ``n^2`` per column of a layer, the feature form ``n p q`` per pair; the cheaper one is used, and
+both equal the float64 reference to 1e-6. Layers are numpy arrays (memory-mapped ones are read in chunks) or torch
+tensors of any widths. The last layers of many models give the model x model matrix.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import numpy as np
 
 from analysis.similarity.arrays import Array, working_kind
 from analysis.similarity.grams import WORN, Rows, checked, exact_float32, gram_map, leave_out, read
-from analysis.similarity.measures import least_rows, warn_biased
+from analysis.similarity.hsic import least_rows, warn_biased
 from analysis.similarity.resampling import Control, Spread, block_of_rows, jackknife
 from analysis.similarity.streaming import CkaStream
 
-MEMORY = 1 << 30  # bytes of moments the feature form may hold at a time
+MEMORY = 1 << 30  # bytes of moments that the feature form may hold at once
 
 
 def cka_map(
@@ -25,18 +25,25 @@ def cka_map(
 ) -> np.ndarray:
     """Return linear CKA of every pair of layers, (Lx, Ly) float64; see `analysis.similarity.measures.linear_cka`.
 
-    Products are taken in float32 where all layers are float32 or shorter, summed in float64, and taken anew in float64
-    where so much cancels that float32 would show (an outlying row); they are float64 where any layer is.
+    Products are computed in float32 if all layers are float32 or shorter, and summed in float64. They are recomputed in
+    float64 if cancellation would make float32 inaccurate (an outlying row), and are float64 if any layer is.
 
     Args:
         layers_x: features (n, p_l) of each layer.
         layers_y: features (n, q_l) of the same samples in the same order; None for the layers of x among themselves.
-        debiased: the unbiased HSIC, which is right at any width; biased for comparison with published figures.
-        form: ``gram``, ``feature``, or ``auto`` for the cheaper.
+        debiased: use the unbiased HSIC, valid at any width; use the biased one only to compare with published values.
+        form: ``gram``, ``feature``, or ``auto`` for the cheaper one.
 
     Raises:
-        ValueError: naming the layer, if rows differ or are fewer than 4 (2 where biased), values are not finite, or
+        ValueError: names the layer if numbers of rows differ or are below 4 (2 if biased), values are not finite, or
             all rows are equal; an unknown form.
+
+    >>> from analysis.similarity.measures import linear_cka
+    >>> x = np.random.default_rng(0).normal(size=(30, 4))
+    >>> layers = [x, x**2]
+    >>> map_ = cka_map(layers)
+    >>> bool(np.isclose(map_[0, 1], linear_cka(x, x**2))), bool(np.allclose(np.diag(map_), 1))
+    (True, True)
     """
     if form not in ("auto", "gram", "feature"):
         raise ValueError(f"form={form!r}; known: auto, gram, feature")
@@ -51,19 +58,23 @@ def cka_map(
         return _feature_map(layers_x, layers_y, debiased, kinds)
     for kind in kinds:
         stack, cut = _stack(layers_x, layers_y, kind)
-        found = gram_map(stack, cut, debiased=debiased)
-        if found.worn <= WORN:
+        hsics = gram_map(stack, cut, debiased=debiased)
+        if hsics.worn <= WORN:
             break
-    return found.cka(cut)
+    return hsics.cka(cut)
 
 
 def cheaper_form(layers_x: Sequence[Array], layers_y: Sequence[Array] | None) -> str:
-    """Return ``gram`` or ``feature``, whichever takes fewer operations."""
+    """Return ``gram`` or ``feature``, whichever takes fewer operations.
+
+    >>> cheaper_form([np.ones((100, 4096))], None), cheaper_form([np.ones((4096, 100))], None)
+    ('gram', 'feature')
+    """
     n = layers_x[0].shape[0]
     x = [layer.shape[1] for layer in layers_x]
     y = x if layers_y is None else [layer.shape[1] for layer in layers_y]
     both = x if layers_y is None else [*x, *y]
-    # Half of each Gram matrix is a mirror image; the products of pairs are bound by memory, some ten times dearer.
+    # Only half of each symmetric Gram matrix is computed; products of pairs are memory-bound, about ten times slower.
     gram = n * n * (sum(both) + 10 * len(x) * len(y))
     feature = 2 * n * (sum(x) * sum(y) + sum(width * width for width in both))
     return "gram" if gram <= feature else "feature"
@@ -77,33 +88,36 @@ def cka_jackknife(
     debiased: bool = True,
     level: float = 0.95,
 ) -> Spread:
-    """Return the CKA map with delete-block jackknife intervals, arrays (Lx, Ly): exact, at about twice a map's cost.
+    """Return the CKA map with delete-block jackknife intervals, arrays (Lx, Ly); it costs about as much as two maps.
 
     Args:
         layers_x: as in `cka_map`.
         layers_y: as in `cka_map`.
-        blocks: (n,) unit of each row to leave out together: an image, or a region; 20 or more are wanted. With
-            `analysis.similarity.resampling.row_blocks` rows fall into random blocks.
+        blocks: (n,) block of each row, left out as a whole: an image, or a region; use 20 or more. For random blocks
+            see `analysis.similarity.resampling.row_blocks`.
         debiased: as in `cka_map`.
         level: nominal coverage.
 
     Raises:
-        ValueError: as `cka_map`; blocks that do not fit, or leave fewer rows than CKA needs.
+        ValueError: as `cka_map`; blocks of another length, or that leave fewer rows than CKA needs.
+
+    >>> x = np.random.default_rng(0).normal(size=(40, 3))
+    >>> spread = cka_jackknife([x], [2 * x], blocks=np.arange(40) % 20)
+    >>> spread.value.round(6).tolist(), spread.error.round(6).tolist(), spread.blocks
+    ([[1.0]], [[0.0]], 20)
     """
     layers_x, layers_y = _checked(layers_x, layers_y, debiased)
     n = layers_x[0].shape[0]
     codes, sizes = block_of_rows(blocks, n)
     if n - sizes.max() < least_rows(debiased):
-        raise ValueError(
-            f"without its largest block {n - sizes.max()} rows are left; {least_rows(debiased)} are needed"
-        )
+        raise ValueError(f"without the largest block {n - sizes.max()} rows remain; {least_rows(debiased)} are needed")
     for kind in _kinds([*layers_x, *(layers_y or [])]):
         stack, cut = _stack(layers_x, layers_y, kind)
-        found = leave_out(stack, cut, codes, debiased=debiased, limit=WORN if kind == "float32" else np.inf)
-        if found is not None:
+        values = leave_out(stack, cut, codes, debiased=debiased, limit=WORN if kind == "float32" else np.inf)
+        if values is not None:
             break
-    assert found is not None  # float64, the last, has no limit
-    return jackknife(*found, sizes, level=level)
+    assert values is not None  # float64, tried last, has no limit
+    return jackknife(*values, sizes, level=level)
 
 
 def cka_control(
@@ -116,17 +130,23 @@ def cka_control(
 ) -> Control:
     """Return mean and spread of the CKA map (Lx, Ly) over random orders of y's rows, one order for all layers.
 
-    Debiased, the mean is 0 within its error; biased, it shows what of the map is bias. Each permutation costs a map.
+    The mean of the debiased map is 0 within its error; that of the biased map is its bias. Each permutation costs one
+    map.
 
     Args:
         layers_x: as in `cka_map`.
         layers_y: as in `cka_map`.
-        rng: where the orders come from.
-        permutations: how many, at least 2.
+        rng: source of the orders.
+        permutations: number of orders, at least 2.
         debiased: as in `cka_map`.
 
     Raises:
         ValueError: as `cka_map`; fewer than 2 permutations.
+
+    >>> x = np.random.default_rng(0).normal(size=(60, 3))
+    >>> control = cka_control([x], [x], rng=np.random.default_rng(1), permutations=50)
+    >>> bool(abs(control.mean[0, 0]) < 3 * control.deviation[0, 0] / np.sqrt(50))  # no similarity without matched rows
+    True
     """
     if permutations < 2:
         raise ValueError(f"permutations={permutations}; a spread needs at least 2")
@@ -134,16 +154,16 @@ def cka_control(
     assert checked_y is not None
     for kind in _kinds([*layers_x, *checked_y]):
         stack, rows_y = read(layers_x, "x", kind), read(checked_y, "y", kind)
-        found, worn = [], 0.0
+        maps, worn = [], 0.0
         for _ in range(permutations):
             order = rng.permutation(layers_x[0].shape[0])
             part = gram_map([*stack, *(each.reordered(order) for each in rows_y)], len(layers_x), debiased=debiased)
             worn = max(worn, part.worn)
             if kind == "float64" or worn <= WORN:
-                found.append(part.cka(len(layers_x)))
+                maps.append(part.cka(len(layers_x)))
         if kind == "float64" or worn <= WORN:
             break
-    return Control(mean=np.mean(found, 0), deviation=np.std(found, 0, ddof=1), permutations=permutations)
+    return Control(mean=np.mean(maps, 0), deviation=np.std(maps, 0, ddof=1), permutations=permutations)
 
 
 def _checked(
@@ -157,7 +177,7 @@ def _checked(
 
 
 def _kinds(layers: Sequence[Array]) -> tuple[str, ...]:
-    """Return the dtypes to take products in: the first, then what to turn to where it is not enough."""
+    """Return the dtypes for products: the first one, and the one to use if it is not accurate enough."""
     if all(working_kind(layer) == "float32" and exact_float32(layer) for layer in layers):
         return "float32", "float64"
     return ("float64",)
@@ -172,10 +192,10 @@ def _stack(layers_x: Sequence[Array], layers_y: Sequence[Array] | None, kind: st
 def _feature_map(
     layers_x: Sequence[Array], layers_y: Sequence[Array] | None, debiased: bool, kinds: Sequence[str]
 ) -> np.ndarray:
-    """Return the map by moments of row chunks, as many layers of x at a time as memory holds."""
+    """Return the map from moments of row chunks, for as many layers of x at once as fit in memory."""
     y = layers_x if layers_y is None else layers_y
     n, wide = layers_x[0].shape[0], sum(layer.shape[1] for layer in y)
-    found, start = [], 0
+    rows_of_map, start = [], 0
     while start < len(layers_x):
         stop = start + 1
         while stop < len(layers_x) and 8 * wide * sum(layer.shape[1] for layer in layers_x[start : stop + 1]) <= MEMORY:
@@ -188,6 +208,6 @@ def _feature_map(
             sums = stream.assembled(debiased=debiased)
             if sums.worn <= WORN:
                 break
-        found.append(sums.cka(stop - start))
+        rows_of_map.append(sums.cka(stop - start))
         start = stop
-    return np.concatenate(found)
+    return np.concatenate(rows_of_map)

@@ -1,8 +1,8 @@
-"""Sums of products of Gram matrices, a tile at a time: HSIC of every pair of layers, without a Gram held whole.
+"""Sums of products of Gram matrices, tile by tile: HSIC of every pair of layers without storing a Gram matrix.
 
-A tile of rows times rows is taken of all layers at once, and its products with those of every other layer while it is
-in the cache; tiles below the diagonal are their mirror images and are left out. Nothing of size n^2 is stored, and of
-layers on disk two tiles' rows are read at a time. float32 products are summed in float64.
+A tile (rows x rows) is computed for all layers, and its products for every pair of layers while it is in the CPU cache;
+tiles below the diagonal are mirror images and are skipped. No array of size n^2 is stored, and of layers on disk the
+rows of two tiles are read at a time. float32 products are summed in float64.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from analysis.similarity.arrays import (
     squared_norms,
     to_numpy,
 )
-from analysis.similarity.measures import alignment
+from analysis.similarity.hsic import alignment
 
 TILE = 512
-WORN = 3.0  # float32 gives up where this many times more cancels than is left
+WORN = 3.0  # float64 is used if the cancelling terms exceed the result by more than this factor
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """The rows of layers of one width, each shifted by a mean; L of them are worked on in one call.
+    """The rows of L layers of one width, each layer shifted by its mean.
 
     Attributes:
-        sources: (n, p) of each layer as given.
-        shift: (L, p) taken from each row.
-        kept: the shifted rows (L, n, p); None for memory-mapped files, of which rows are read when asked for.
+        sources: (n, p) of each layer.
+        shift: (L, p) subtracted from each row.
+        kept: the shifted rows (L, n, p); None for memory-mapped files, whose rows are read on demand.
         squares: squared norms of the shifted rows, (L, n) float64.
-        sums: sums of each row of the Gram matrices without the diagonal, (L, n) float64.
+        sums: row sums of the Gram matrices without the diagonal, (L, n) float64.
     """
 
     sources: tuple[Array, ...]
@@ -78,35 +78,35 @@ class Rows:
 
 
 def exact_float32(x: Array) -> bool:
-    """Return whether float32 products of `x` are float32: torch may have been told to take fewer bits."""
+    """Return whether float32 products of `x` are exact float32: torch may be configured to use fewer bits."""
     torch = sys.modules.get("torch")
     return torch is None or namespace(x) is np or torch.get_float32_matmul_precision() == "highest"
 
 
 def read(layers: Sequence[Array], stack: str, kind: str) -> list[Rows]:
-    """Return the rows of checked layers, shifted by their means, in the dtype `kind`: neighbours of one width together.
+    """Return the rows of checked layers, shifted by their means, in dtype `kind`; neighbours of one width together.
 
-    Any shift leaves HSIC as it is; without one, a channel of large mean takes all digits of float32.
+    HSIC does not depend on the shift; without it a channel with a large mean would use up the digits of float32.
 
     Raises:
-        ValueError: naming the layer, if it holds NaN or infinity, or is constant.
+        ValueError: names a layer that holds NaN or infinity, or is constant.
     """
-    found, start = [], 0
+    stacks, start = [], 0
     while start < len(layers):
         alike = (layers[start].shape[1], isinstance(layers[start], np.memmap))
         stop = start + 1
         while stop < len(layers) and (layers[stop].shape[1], isinstance(layers[stop], np.memmap)) == alike:
             stop += 1
         names = [f"layer {index} of {stack}" for index in range(start, stop)]
-        found.append(_read_alike(tuple(layers[start:stop]), names, kind))
+        stacks.append(_read_one_width(tuple(layers[start:stop]), names, kind))
         start = stop
-    return found
+    return stacks
 
 
-def _read_alike(layers: tuple[Array, ...], names: Sequence[str], kind: str) -> Rows:
+def _read_one_width(layers: tuple[Array, ...], names: Sequence[str], kind: str) -> Rows:
     n, xp = layers[0].shape[0], namespace(layers[0])
     on_disk = isinstance(layers[0], np.memmap)
-    # Whole layers where they are in memory: many short steps cost more than they save.
+    # Layers in memory are read at once: many short steps would be slower.
     step = CHUNK if on_disk else n
     parts = [slice(start, start + step) for start in range(0, n, step)]
     means = []
@@ -128,26 +128,27 @@ def _read_alike(layers: tuple[Array, ...], names: Sequence[str], kind: str) -> R
         residue = residue + cast(shifted.sum(1), "float64")
     for layer, name, spread, scale in zip(layers, names, rows.squares.sum(1), (mean * mean).sum(1), strict=True):
         check_varies(layer, name, float(spread), n * float(scale))
-    # Shifted by a rounded mean, a row of the Gram matrix sums to its product with what is left of the sum.
+    # The mean is rounded, so a row of the Gram matrix sums to its product with the remaining sum of the rows.
     rows.sums[:] = rows.times(cast(residue, kind)[:, :, None])[:, :, 0] - rows.squares
     return rows
 
 
 def checked(layers: Sequence[Array], first: Array, stack: str, least: int) -> list[Array]:
-    """Return the layers of one stack, checked for shape and the rows of `first`, of its kind.
+    """Return the layers of one stack, checked for shape and for the rows of `first`, and of its kind.
 
     Raises:
-        ValueError: naming the layer.
+        ValueError: names the layer.
     """
     if not len(layers):
         raise ValueError(f"no layers of {stack}: give at least one array (rows, columns)")
-    found = []
+    accepted = []
     for index, layer in enumerate(layers):
         name = f"layer {index} of {stack}"
         check_shape(layer, name, least)
         check_same_rows(first, layer, ("layer 0 of x", name))
-        found.append(layer if isinstance(layer, np.memmap) and namespace(first) is np else same_kind(layer, first)[0])
-    return found
+        on_disk = isinstance(layer, np.memmap) and namespace(first) is np
+        accepted.append(layer if on_disk else same_kind(layer, first)[0])
+    return accepted
 
 
 @dataclass(frozen=True)
@@ -171,8 +172,8 @@ def products(
     Args:
         stack: layers of x, then layers of y.
         cut: how many are of x; None where y is x.
-        groups: code (n,) of each row, from 0; None for one group.
-        rows: use these rows only.
+        groups: group (n,) of each row, from 0; None for one group.
+        rows: indices of the rows to use; None for all.
     """
     count = 1 if groups is None else int(groups.max()) + 1
     layers = sum(len(rows_of.sources) for rows_of in stack)
@@ -196,7 +197,7 @@ def products(
 
 
 def _cover(start: int, stop: int) -> Iterator[tuple[slice, slice]]:
-    """Yield rows and columns of the tiles on and above the diagonal: large ones off it, small ones on it."""
+    """Yield rows and columns of the tiles on and above the diagonal: large tiles off it, small ones on it."""
     if stop - start <= TILE // 2:
         yield slice(start, stop), slice(start, stop)
         return
@@ -240,10 +241,13 @@ def _row_sums(grams: Array, cut: int | None) -> tuple[Array, Array]:
 
 @dataclass(frozen=True)
 class Assembled:
-    """HSICs of a map: of pairs (Lx, Ly), of each layer (L,), these without corrections, and the worst cancellation.
+    """HSICs of a map.
 
     Attributes:
-        worn: how many times more cancels than is left in a layer's HSIC with itself.
+        cross: of every pair of layers, (Lx, Ly).
+        own: of each layer with itself, (L,).
+        bare: `own` without corrections.
+        worn: largest ratio, over layers, of the cancelling terms to the resulting HSIC of a layer with itself.
     """
 
     cross: np.ndarray
@@ -255,7 +259,7 @@ class Assembled:
         """Return CKA (Lx, Ly).
 
         Raises:
-            ValueError: naming a layer of which nothing is left.
+            ValueError: names a layer without variation.
         """
         one, two = _sides(cut)
         return alignment(self.cross, self.own[one], self.own[two], (self.bare[one], self.bare[two]))
@@ -265,21 +269,21 @@ def _sides(cut: int | None) -> tuple[slice, slice]:
     return (slice(None), slice(None)) if cut is None else (slice(None, cut), slice(cut, None))
 
 
-def assemble(found: Products, squares: np.ndarray, sums: np.ndarray, cut: int | None, *, debiased: bool) -> Assembled:
+def assemble(sums_of: Products, squares: np.ndarray, sums: np.ndarray, cut: int | None, *, debiased: bool) -> Assembled:
     """Return HSICs from sums of one group.
 
-    Of Gram matrices that need not be centred: Song et al. 2012, equation 5, or ``tr(K H L H) / (n - 1)^2``.
+    The Gram matrices need not be centred: Song et al. 2012, equation 5, or ``tr(K H L H) / (n - 1)^2``.
 
     Args:
-        found: sums without diagonals, of one group.
+        sums_of: sums without diagonals, of one group.
         squares: diagonals of every layer's Gram matrix, (L, n).
         sums: row sums of the same without the diagonal, (L, n).
         cut: as in `products`.
-        debiased: leave the diagonal out and correct for that.
+        debiased: leave the diagonal out and correct for it.
     """
     n = sums.shape[1]
     one, two = _sides(cut)
-    cross, own = found.cross[0], found.own[0]
+    cross, own = sums_of.cross[0], sums_of.own[0]
     bare = own + (squares * squares).sum(1)
     if debiased:
         single, double, scale = 2 / (n - 2), 1 / ((n - 1) * (n - 2)), n * (n - 3)
@@ -310,17 +314,17 @@ def gram_map(stack: Sequence[Rows], cut: int | None, *, debiased: bool) -> Assem
 def leave_out(
     stack: Sequence[Rows], cut: int | None, groups: np.ndarray, *, debiased: bool, limit: float
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return CKA of all rows (Lx, Ly) and of all rows but those of each group (G, Lx, Ly), or None beyond the limit.
+    """Return CKA of all rows (Lx, Ly) and without each group (G, Lx, Ly); None if cancellation exceeds the limit.
 
-    Exact, from one map: sums over the rows left are the whole ones less twice those with one row in the group plus
-    those with both.
+    Exact, from one map: sums over the remaining rows are those over all rows, minus twice those with one row in the
+    group, plus those with both rows in the group.
 
     Args:
         stack: layers of x, then of y.
         cut: as in `products`.
-        groups: code (n,) of each row, 0 to G - 1, all used.
+        groups: group (n,) of each row, 0 to G - 1, none empty.
         debiased: as in `assemble`.
-        limit: of cancellation, `Assembled.worn`.
+        limit: largest `Assembled.worn`.
     """
     by_group = products(stack, cut, groups)
     squares, sums = (np.concatenate([getattr(each, name) for each in stack]) for name in ("squares", "sums"))
@@ -330,7 +334,7 @@ def leave_out(
     if value.worn > limit:
         return None
     without = np.empty((count, *value.cross.shape))
-    for start in range(0, count, 64):  # as many groups at a time as keep (L, n, 64) small
+    for start in range(0, count, 64):  # bounds the size of (L, n, groups)
         codes = range(start, min(start + 64, count))
         members = [np.flatnonzero(groups == code) for code in codes]
         towards = np.concatenate([_towards(each, members) for each in stack])

@@ -1,7 +1,7 @@
-"""Exact CKA maps of two models from one pass over rows: sums that chunks and workers add, equal to the full batch.
+"""Streaming CKA: exact maps of two models from one pass over rows, equal to the full batch; workers can be merged.
 
-Rows are first kept as they are; once they outweigh the moments (more rows than layers are wide), the moments replace
-them, and memory no longer grows with the rows. Both states are exact: any chunking, any order of merging.
+Rows are kept until they need more memory than the moments (more rows than the layers are wide); then moments replace
+them, and memory no longer grows with the number of rows. Both states are exact for any chunking and order of merging.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import numpy as np
 
 from analysis.similarity.arrays import Array, cast, check_mean, namespace, to_numpy
 from analysis.similarity.grams import Assembled, checked, gram_map, read
-from analysis.similarity.measures import hsic, least_rows
+from analysis.similarity.hsic import hsic, least_rows
 from analysis.similarity.resampling import Spread, jackknife
 
-FOLD = 256  # rows a product of moments is taken of at a time
+FOLD = 256  # rows per product of moments
 
 
 class Moments:
-    """Centred sums over rows of two stacks of layers, side by side: what HSIC of every pair of layers needs.
+    """Centred sums over rows of two stacks of layers, from which HSIC of every pair of layers follows.
 
-    Written for rows x (p,) and y (q,) of one pair of layers; deviations are from the mean of all rows so far.
+    For rows x (p,) and y (q,) of one pair of layers; deviations are from the mean of all rows so far.
 
     Attributes:
         rows: n.
@@ -53,9 +53,9 @@ class Moments:
         return [slice(start, stop) for start, stop in pairwise(edges)]
 
     def add(self, x: Array, y: Array, kind: str = "float64") -> None:
-        """Add rows (b, P) and (b, Q) in float64; products are taken in `kind` and summed in float64."""
+        """Add rows (b, P) and (b, Q) in float64; products are computed in `kind` and summed in float64."""
         count, n = x.shape[0], self.rows
-        # By the mean of the chunk's own deviations: sums of raw values would lose digits to a large mean.
+        # Deviations of the chunk, not raw values, are summed: a large mean would cost digits.
         step_x, step_y = (
             (each - mean).mean(0) * (count / (n + count)) for each, mean in zip((x, y), self.mean, strict=True)
         )
@@ -67,7 +67,7 @@ class Moments:
             for side, each in enumerate((x, y))
         )
         narrow_x, narrow_y = cast(x, kind), cast(y, kind)
-        for part in self.slices(0):  # a layer at a time, for the whole may be a gigabyte
+        for part in self.slices(0):  # one layer at a time: the whole product may take a gigabyte
             self.product[part] += (n * step_x[part])[:, None] * step_y[None]
             self.product[part] += cast(narrow_x[:, part].T @ narrow_y, "float64")
         self.lean_y += squares_x @ y
@@ -77,12 +77,12 @@ class Moments:
         self.rows = n + count
 
     def merge(self, other: Moments, sign: int = 1) -> None:
-        """Add the rows of `other`, or take them away with a sign of -1."""
+        """Add the rows of `other`, or remove them with a sign of -1."""
         n, more = self.rows, sign * other.rows
         step_x, step_y = ((b - a) * (more / (n + more)) for a, b in zip(self.mean, other.mean, strict=True))
         mean = [self.mean[0] + step_x, self.mean[1] + step_y]
         back_x, back_y = (a - b for a, b in zip(mean, other.mean, strict=True))
-        # Both moved before the products change, which moving reads.
+        # Both are moved before the products change, because moving reads them.
         mine, theirs = self._moved(step_x, step_y), other._moved(back_x, back_y)
         spread_x, spread_y, self.lean_y, self.lean_x, self.shared = (
             a + sign * b for a, b in zip(mine, theirs, strict=True)
@@ -93,9 +93,9 @@ class Moments:
         self.mean, self.spread, self.rows = mean, [spread_x, spread_y], n + more
 
     def _moved(self, step_x: Array, step_y: Array) -> tuple[Array, Array, Array, Array, Array]:
-        """Return both spreads, both leans and the shared sums about the mean plus the steps (P,) and (Q,).
+        """Return both spreads, both leans and the shared sums about the mean moved by the steps (P,) and (Q,).
 
-        ``|x - d|^2 |y - e|^2`` and the others multiplied out; terms in ``sum x = sum y = 0`` vanish.
+        ``|x - d|^2 |y - e|^2`` and the others are expanded; terms with ``sum x = sum y = 0`` vanish.
         """
         spread_x, spread_y = self.spread
         if not self.rows:
@@ -120,28 +120,37 @@ class Moments:
         )
 
     def hsic(self, debiased: bool) -> tuple[np.ndarray, np.ndarray]:
-        """Return HSIC of every pair (Lx, Ly), and the sum of the sizes of its terms, of which it is what is left."""
+        """Return HSIC of every pair (Lx, Ly), and the sum of the magnitudes of its terms, to measure cancellation."""
         products = np.empty(tuple(self.shared.shape))
         for i, one in enumerate(self.slices(0)):
             for j, two in enumerate(self.slices(1)):
                 products[i, j] = float((self.product[one, two] * self.product[one, two]).sum())
         spread_x, spread_y = (to_numpy(spread) for spread in self.spread)
         shared = to_numpy(self.shared)
-        found = hsic(products, shared, spread_x[:, None], spread_y[None], self.rows, debiased=debiased)
+        values = hsic(products, shared, spread_x[:, None], spread_y[None], self.rows, debiased=debiased)
         sizes = hsic(products, -shared, spread_x[:, None], spread_y[None], self.rows, debiased=debiased)
-        return found, sizes
+        return values, sizes
 
 
 class CkaStream:
     """The layer x layer CKA map of two models, from chunks of rows.
 
-    Give every chunk to `add`; `merge` the streams of workers; read `cka`. In float64 the result is that of all rows at
-    once to 1e-12. (A mean of CKA values over chunks is not offered: it is biased.)
+    Pass every chunk to `add`, `merge` the streams of workers, and call `cka`. In float64 the result equals that of all
+    rows at once to 1e-12. (A mean of CKA values over chunks would be biased.)
 
     Args:
-        rows_kept: keep rows as they are up to this many, then turn them into moments; default where both weigh the
-            same, ``P Q / (P + Q)`` for summed widths P and Q. 0 takes moments at once.
-        kind: dtype of the products, summed in float64: ``float64``, or ``float32`` for twice the speed and 1e-6.
+        rows_kept: number of rows kept before they are replaced by moments; by default the number at which both need the
+            same memory, ``P Q / (P + Q)`` for summed widths P and Q. 0 uses moments from the start.
+        kind: dtype of the products, which are summed in float64: ``float64``, or ``float32`` for twice the speed and an
+            accuracy of 1e-6.
+
+    >>> from analysis.similarity.cka_maps import cka_map
+    >>> x = np.random.default_rng(0).normal(size=(60, 4))
+    >>> stream = CkaStream()
+    >>> for start in range(0, 60, 20):
+    ...     stream.add([x[start : start + 20]], [x[start : start + 20] ** 2])
+    >>> bool(np.isclose(stream.cka(), cka_map([x], [x**2])))
+    True
     """
 
     def __init__(self, *, rows_kept: int | None = None, kind: str = "float64") -> None:
@@ -155,10 +164,11 @@ class CkaStream:
         self._widths: tuple[list[int], list[int]] | None = None
 
     def add(self, layers_x: Sequence[Array], layers_y: Sequence[Array]) -> None:
-        """Add a chunk of rows: each layer's (b, p_l), the same b samples in all of them.
+        """Add a chunk of rows: (b, p_l) of each layer, the same b samples in all layers.
 
         Raises:
-            ValueError: if rows differ between layers, widths from the chunks before, or values are not finite.
+            ValueError: if numbers of rows differ between layers, widths differ from earlier chunks, or values are not
+                finite.
         """
         if not len(layers_x):
             raise ValueError("no layers of x: give at least one array (rows, columns)")
@@ -171,8 +181,8 @@ class CkaStream:
         if self._widths is None:
             self._widths = widths
         if widths != self._widths:
-            raise ValueError(f"layers of widths {widths}; the chunks before had {self._widths}")
-        # A copy, for a reader may fill one buffer again and again.
+            raise ValueError(f"layers of widths {widths}; earlier chunks had {self._widths}")
+        # A copy, because a reader may reuse its buffer.
         self._kept.append(([layer + 0 for layer in stacks[0]], [layer + 0 for layer in stacks[1]]))
         self.rows += first.shape[0]
         waiting = sum(chunk[0][0].shape[0] for chunk in self._kept)
@@ -180,13 +190,13 @@ class CkaStream:
             self._fold()
 
     def _most(self) -> int:
-        """Return how many rows to keep as they are."""
+        """Return how many rows to keep before they become moments."""
         assert self._widths is not None
         p, q = (sum(each) for each in self._widths)
         return p * q // (p + q) if self._limit is None else self._limit
 
     def _joined_rows(self) -> tuple[list[Array], list[Array]]:
-        """Return the rows kept, one array a layer."""
+        """Return the rows kept, one array per layer."""
         xp = namespace(self._kept[0][0][0])
         x, y = (
             [_join(xp, [chunk[side][index] for chunk in self._kept], 0) for index in range(len(self._kept[0][side]))]
@@ -210,7 +220,7 @@ class CkaStream:
             moments.add(layer, layer, self.kind)
 
     def merge(self, other: CkaStream) -> CkaStream:
-        """Return the stream of the rows of both, which stay as they are; the order does not matter.
+        """Return the stream of the rows of both, which are not changed; the order does not matter.
 
         Raises:
             ValueError: if their layers differ in number or width.
@@ -218,38 +228,38 @@ class CkaStream:
         return self._with(other, 1)
 
     def without(self, part: CkaStream) -> CkaStream:
-        """Return the stream of the rows that are not in `part`, a part of this one: what a jackknife leaves.
+        """Return the stream of the rows that are not in `part`, which must be a part of this one; for a jackknife.
 
         Raises:
             ValueError: if `part` holds as many rows or more, or other layers.
         """
         if part.rows >= self.rows:
-            raise ValueError(f"{part.rows} rows taken from {self.rows} leave none")
+            raise ValueError(f"no rows remain of {self.rows} without {part.rows}")
         return self._with(part, -1)
 
     def _with(self, other: CkaStream, sign: int) -> CkaStream:
         if not other.rows or not self.rows:
             return copy.deepcopy(self if self.rows else other)
         if other._widths != self._widths:
-            raise ValueError(f"streams of layers {self._widths} and {other._widths}; give both the same layers")
-        found = copy.deepcopy(self)
-        found.rows += sign * other.rows
-        if sign > 0 and not self._moments and not other._moments and found.rows <= found._most():
-            found._kept += other._kept
-            return found
-        found._fold()
+            raise ValueError(f"streams of layers {self._widths} and {other._widths}; both need the same layers")
+        merged = copy.deepcopy(self)
+        merged.rows += sign * other.rows
+        if sign > 0 and not self._moments and not other._moments and merged.rows <= merged._most():
+            merged._kept += other._kept
+            return merged
+        merged._fold()
         if other._kept:
             other = copy.deepcopy(other)
             other._fold()
-        for mine, theirs in zip(found._moments, other._moments, strict=True):
+        for mine, theirs in zip(merged._moments, other._moments, strict=True):
             mine.merge(theirs, sign)
-        return found
+        return merged
 
     def cka(self, *, debiased: bool = True) -> np.ndarray:
-        """Return the map (Lx, Ly) of linear CKA of the rows so far, which may go on.
+        """Return the map (Lx, Ly) of linear CKA of the rows so far; more rows may be added afterwards.
 
         Raises:
-            ValueError: if there are fewer than 4 rows (2 where biased), or a layer is constant.
+            ValueError: if there are fewer than 4 rows (2 if biased), or a layer is constant.
         """
         return self.assembled(debiased=debiased).cka(len(self._widths[0]) if self._widths else 0)
 
@@ -260,7 +270,7 @@ class CkaStream:
             ValueError: as `cka`.
         """
         if self.rows < least_rows(debiased):
-            raise ValueError(f"{self.rows} rows so far; CKA needs at least {least_rows(debiased)}")
+            raise ValueError(f"{self.rows} rows added; CKA needs at least {least_rows(debiased)}")
         if not self._moments:
             x, y = self._joined_rows()
             stack = [*read(x, "x", "float64"), *read(y, "y", "float64")]
@@ -277,7 +287,7 @@ class CkaStream:
         assert self._widths is not None
         for index, moments in enumerate(self._moments[1:]):
             mean = moments.mean[0]
-            # Rows are gone: what is left of equal ones is the rounding of their mean.
+            # The rows are no longer stored: the spread of equal rows is the rounding error of their mean.
             if float(moments.spread[0][0]) <= 1e-28 * moments.rows * float((mean * mean).sum()):
                 side, place = ("x", index) if index < len(self._widths[0]) else ("y", index - len(self._widths[0]))
                 raise ValueError(
@@ -289,19 +299,27 @@ class CkaStream:
 def stream_jackknife(parts: Sequence[CkaStream], *, debiased: bool = True, level: float = 0.95) -> Spread:
     """Return the CKA map of all parts with delete-block jackknife intervals, each part being one block.
 
-    For what no Gram matrix serves: its cost does not grow with the rows. Where rows are at hand and few,
+    Its cost does not grow with the number of rows. If the rows fit in memory and are few,
     `analysis.similarity.cka_maps.cka_jackknife` is faster.
 
     Args:
-        parts: streams of at least 2 blocks, 20 or more wanted.
+        parts: streams of at least 2 blocks, better 20 or more.
         debiased: as in `CkaStream.cka`.
         level: nominal coverage.
 
     Raises:
         ValueError: for fewer than 2 blocks, or as `CkaStream.cka`.
+
+    >>> x = np.random.default_rng(0).normal(size=(40, 3))
+    >>> parts = [CkaStream() for _ in range(20)]
+    >>> for place, part in enumerate(parts):
+    ...     part.add([x[2 * place : 2 * place + 2]], [3 * x[2 * place : 2 * place + 2]])
+    >>> spread = stream_jackknife(parts)
+    >>> spread.value.round(6).tolist(), spread.error.round(6).tolist()
+    ([[1.0]], [[0.0]])
     """
     if len(parts) < 2:
-        raise ValueError(f"{len(parts)} block; a jackknife leaves out one of at least 2, better 20 or more")
+        raise ValueError(f"{len(parts)} block; a jackknife needs at least 2, better 20 or more")
     whole = parts[0]
     for part in parts[1:]:
         whole = whole.merge(part)

@@ -1,6 +1,6 @@
-"""One number from many: interquartile mean, mean rank, probability of improvement, area under a label-efficiency curve.
+"""Aggregates: interquartile mean, mean rank, probability of improvement, area under a label-efficiency curve.
 
-Pure functions of arrays. Which rows may be put into such an array at all is decided in `analysis.statistics.pooling`.
+Pure functions of arrays. `analysis.statistics.pooling` decides which rows of a table may enter such an array.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ TRIMMED = 0.25
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A number with its percentile interval; bounds are NaN where none could be drawn."""
+    """A number with its percentile interval; the bounds are NaN without resamples."""
 
     value: float
     low: float = float("nan")
     high: float = float("nan")
 
 
-def _whole(scores: np.ndarray) -> np.ndarray:
+def _complete(scores: np.ndarray) -> np.ndarray:
     values = np.asarray(scores, dtype=np.float64)
     if values.size == 0 or np.isnan(values).any():
-        raise ValueError("scores are missing: a mean over what is there would compare models on different tasks")
+        raise ValueError("scores are missing: a mean of the available ones would compare models on different tasks")
     return values
 
 
@@ -36,23 +36,30 @@ def iqm(scores: np.ndarray, axis: int | None = None) -> np.ndarray:
     """Return the interquartile mean: the mean without the lowest and the highest quarter of all values.
 
     Agarwal et al. 2021 (NeurIPS, "Deep reinforcement learning at the edge of the statistical precipice"):
-    runs and tasks are pooled first. As there, a quarter is rounded down: n // 4 values go at either end.
+    runs and tasks are pooled first. As in their code, n // 4 values are dropped at either end.
 
     Args:
         scores: (...,) normalised scores.
-        axis: over which; None pools all.
+        axis: axis to average over; None pools all.
 
     Raises:
         ValueError: if a value is NaN, or there is none.
+
+    >>> float(iqm(np.array([0.0, 0.4, 0.6, 1.0])))
+    0.5
     """
-    return np.asarray(trim_mean(_whole(scores), TRIMMED, axis=axis))
+    return np.asarray(trim_mean(_complete(scores), TRIMMED, axis=axis))
 
 
 def stratified_draws(scores: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """Return scores (runs, tasks) with the runs of each task drawn anew, (resamples, runs, tasks).
+    """Return scores (runs, tasks) with the runs of each task resampled, (resamples, runs, tasks).
 
-    Agarwal et al. 2021: tasks are the strata and stay as they are. What varies is training, so that the
-    interval speaks for new seeds on these tasks.
+    Agarwal et al. 2021: tasks are the strata and are not resampled. The interval therefore covers new seeds on these
+    tasks.
+
+    >>> stratified_draws(np.array([[1.0, 5.0], [1.0, 5.0]]), 1, np.random.default_rng(0))  # tasks never mix
+    array([[[1., 5.],
+            [1., 5.]]])
     """
     runs, tasks = scores.shape
     rows = rng.integers(0, runs, (resamples, runs, tasks))
@@ -65,12 +72,15 @@ def iqm_interval(
     """Return the interquartile mean with its stratified bootstrap interval.
 
     Args:
-        scores: (runs, tasks) normalised scores; with one run there is nothing to draw and no interval.
-        rng: where the resamples come from.
-        resamples: how many.
+        scores: (runs, tasks) normalised scores; with one run there is no interval.
+        rng: source of the resamples.
+        resamples: number of resamples.
         level: nominal coverage.
+
+    >>> iqm_interval(np.array([[0.5, 0.7]]), np.random.default_rng(0))  # one run: no interval
+    Estimate(value=0.6, low=nan, high=nan)
     """
-    values = _whole(scores)
+    values = _complete(scores)
     if len(values) < 2:
         return Estimate(value=float(iqm(values)))
     draws = iqm(stratified_draws(values, resamples, rng).reshape(resamples, -1), axis=1)
@@ -86,25 +96,31 @@ def mean_rank(scores: np.ndarray, *, direction: str = "max") -> np.ndarray:
         direction: ``max`` or ``min``.
 
     Raises:
-        ValueError: if a model lacks a task: ranks among fewer models are no ranks among all.
+        ValueError: if a model lacks a task: a rank among fewer models is not comparable.
+
+    >>> mean_rank(np.array([[0.9, 0.8, 0.7], [0.6, 0.6, 0.5]]))  # ranks 1, 2, 3 and 1.5, 1.5, 3
+    array([1.25, 1.75, 3.  ])
     """
     return np.asarray(ranks(scores, direction=direction).mean(0))
 
 
 def probability_of_improvement(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the chance that a run of the first model beats one of the second on a task drawn at random.
+    """Return the probability that a run of the first model beats one of the second on a task drawn at random.
 
     Agarwal et al. 2021: the mean over tasks of the Mann-Whitney U / (n m), ties counting half.
 
     Args:
-        first: (runs, tasks) scores, more the better.
+        first: (runs, tasks) scores, larger is better.
         second: (runs, tasks), the number of runs may differ.
+
+    >>> probability_of_improvement(np.array([[0.9], [0.5]]), np.array([[0.6], [0.5]]))  # 2 wins, 1 tie, of 4 pairs
+    0.625
     """
-    one, two = _whole(first), _whole(second)
-    if one.ndim != 2 or two.ndim != 2 or one.shape[1] != two.shape[1]:
-        raise ValueError(f"scores of shapes {one.shape} and {two.shape}; (runs, tasks) with the same tasks is needed")
-    wins = mannwhitneyu(one, two, axis=0, method="asymptotic").statistic
-    return float(np.mean(wins) / (len(one) * len(two)))
+    a, b = _complete(first), _complete(second)
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:
+        raise ValueError(f"scores of shapes {a.shape} and {b.shape}; (runs, tasks) with the same tasks is needed")
+    wins = mannwhitneyu(a, b, axis=0, method="asymptotic").statistic
+    return float(np.mean(wins) / (len(a) * len(b)))
 
 
 def probability_of_improvement_interval(
@@ -115,12 +131,17 @@ def probability_of_improvement_interval(
     resamples: int = 2000,
     level: float = 0.95,
 ) -> Estimate:
-    """Return `probability_of_improvement` with its stratified bootstrap interval; none with one run of either."""
+    """Return `probability_of_improvement` with its stratified bootstrap interval; no interval with one run of either.
+
+    >>> first, second = np.array([[0.9], [0.8]]), np.array([[0.6], [0.5]])
+    >>> probability_of_improvement_interval(first, second, np.random.default_rng(0))  # every run wins
+    Estimate(value=1.0, low=1.0, high=1.0)
+    """
     value = probability_of_improvement(first, second)
     if min(len(first), len(second)) < 2:
         return Estimate(value=value)
-    one, two = (stratified_draws(np.asarray(scores, np.float64), resamples, rng) for scores in (first, second))
-    wins = np.sign(one[:, :, None] - two[:, None]) / 2 + 0.5
+    a, b = (stratified_draws(np.asarray(scores, np.float64), resamples, rng) for scores in (first, second))
+    wins = np.sign(a[:, :, None] - b[:, None]) / 2 + 0.5
     low, high = percentile(wins.mean((1, 2, 3)), level)
     return Estimate(value=value, low=float(low), high=float(high))
 
@@ -128,22 +149,24 @@ def probability_of_improvement_interval(
 def label_efficiency(fractions: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Return the area under the label-efficiency curve: the mean score over the logarithm of the label fraction, (...).
 
-    Trapezia over ln(fraction), divided by its range: a constant score gives itself, and each doubling of the labels
-    weighs the same. On a linear axis the half of the curve above 50 % would count for half. Fractions of the same
-    training set only: all models at the same ones.
+    Trapezoidal rule over ln(fraction), divided by its range: the area of a constant score is that score, and each
+    doubling of the labels has equal weight. Compare only areas over the same fractions of one training set.
 
     Args:
-        fractions: (points,) label fractions in (0, 1], each once, at least 2; any order.
+        fractions: (points,) distinct label fractions in (0, 1], at least 2; any order.
         scores: (..., points).
 
     Raises:
-        ValueError: on fractions that are not so, or missing scores.
+        ValueError: for other fractions, or missing scores.
+
+    >>> float(label_efficiency(np.array([0.01, 0.1, 1.0]), np.array([0.2, 0.4, 0.6])))  # equal steps of ln(fraction)
+    0.4
     """
-    at, values = np.asarray(fractions, dtype=np.float64), _whole(scores)
+    at, values = np.asarray(fractions, dtype=np.float64), _complete(scores)
     if at.ndim != 1 or len(at) < 2 or values.shape[-1] != len(at):
         raise ValueError(f"{at.shape} fractions and scores {values.shape}; at least 2, and a score at each, are needed")
     if len(set(at.tolist())) < len(at) or at.min() <= 0 or at.max() > 1:
-        raise ValueError(f"fractions {at.tolist()} are not distinct values in (0, 1]")
+        raise ValueError(f"fractions {at.tolist()}; distinct values in (0, 1] are needed")
     order = np.argsort(at)
     place, values = np.log(at[order]), values[..., order]
     areas = np.diff(place) * (values[..., 1:] + values[..., :-1]) / 2
@@ -158,8 +181,11 @@ def label_efficiency_interval(
     Args:
         fractions: (points,), see `label_efficiency`.
         scores: (points,) scores.
-        draws: (resamples, points), all fractions read from the same resamples of the test set.
+        draws: (resamples, points), all fractions from the same resamples of the test set.
         level: nominal coverage.
+
+    >>> label_efficiency_interval(np.array([0.1, 1.0]), np.array([0.2, 0.4]), np.array([[0.2, 0.4], [0.2, 0.4]])).value
+    0.30000000000000004
     """
     low, high = percentile(label_efficiency(fractions, draws), level)
     return Estimate(value=float(label_efficiency(fractions, scores)), low=float(low), high=float(high))

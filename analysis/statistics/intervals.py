@@ -1,24 +1,22 @@
-"""Bootstrap intervals of test scores: per-sample sufficient statistics, resampled by block with one matrix product.
+"""Bootstrap intervals of test scores: sufficient statistics per sample, resampled by block with one matrix product.
 
-Every score here is a function of sums over samples, so a resample is a row of weights and all resamples of all layers
-come from ``weights (B, G) @ statistics (G, L * S)``. One set of weights serves every model of a test set, which makes
-each comparison of two models a paired one (Efron and Tibshirani 1993, chapter 13: percentile intervals).
+Every additive score is a function of sums over samples, so a resample is a row of weights, and the resamples of all
+layers are ``weights (B, G) @ statistics (G, L * S)``. All models of a test set share the weights, which makes every
+comparison of two models paired (percentile intervals: Efron and Tibshirani 1993, chapter 13).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.statistics.additive_scores import ADDITIVE, Score
 from bench.metrics.boxes import OVERLAPS, weighted_precision
 
-Score = Callable[[np.ndarray], np.ndarray]
-"""Sums of statistics (..., S) -> scores (...)."""
-
 RESAMPLES = 2000
-RESAMPLES_RANKED = 200  # average precision is no function of sums: each resample walks the ranking anew
+RESAMPLES_RANKED = 200  # average precision is not additive: every resample sorts out the ranking again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,11 +24,11 @@ class Interval:
     """A percentile interval.
 
     Attributes:
-        low, high: its bounds; NaN where there is none.
-        level: its nominal coverage.
+        low, high: its bounds; NaN without an interval.
+        level: nominal coverage.
         resamples: bootstrap resamples drawn.
-        blocks: resampling units there are.
-        reason: why there is no interval; empty where there is one.
+        blocks: number of resampling units.
+        reason: why there is no interval; empty if there is one.
     """
 
     low: float
@@ -46,6 +44,9 @@ def block_codes(blocks: np.ndarray, names: np.ndarray) -> np.ndarray:
 
     Raises:
         ValueError: if a block is not among the names.
+
+    >>> block_codes(np.array(["b", "a", "b"]), np.array(["a", "b"])).tolist()
+    [1, 0, 1]
     """
     codes = np.searchsorted(names, blocks)
     known = codes < len(names)
@@ -56,7 +57,11 @@ def block_codes(blocks: np.ndarray, names: np.ndarray) -> np.ndarray:
 
 
 def resample_weights(blocks: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """Return how often each resample draws each block, (B, G) uint16; every row sums to `blocks`."""
+    """Return how often each resample draws each block, (B, G) uint16; every row sums to `blocks`.
+
+    >>> resample_weights(5, 3, np.random.default_rng(0)).sum(1).tolist()
+    [5, 5, 5]
+    """
     weights = np.empty((resamples, blocks), np.uint16)
     for row in range(resamples):
         weights[row] = np.bincount(rng.integers(0, blocks, blocks), minlength=blocks)
@@ -64,7 +69,11 @@ def resample_weights(blocks: int, resamples: int, rng: np.random.Generator) -> n
 
 
 def block_sums(statistics: np.ndarray, codes: np.ndarray, blocks: int) -> np.ndarray:
-    """Return statistics (n, ...) summed within blocks, (G, ...): int64 for integers and booleans, else float64."""
+    """Return statistics (n, ...) summed within blocks, (G, ...): int64 for integers and booleans, else float64.
+
+    >>> block_sums(np.array([1, 2, 4]), np.array([0, 1, 0]), 2)
+    array([5, 2])
+    """
     kind = np.int64 if statistics.dtype.kind in "biu" else np.float64
     sums = np.zeros((blocks, *statistics.shape[1:]), kind)
     order = np.argsort(codes, kind="stable")
@@ -80,18 +89,23 @@ def resampled(weights: np.ndarray, sums: np.ndarray, score: Score) -> np.ndarray
     Args:
         weights: (B, G) from `resample_weights`.
         sums: (G, S) or (G, L, S) from `block_sums`.
-        score: see `Score`.
+        score: see `analysis.statistics.additive_scores.Score`.
+
+    >>> sums = np.array([[3, 4], [1, 4]])  # right and total of two blocks of four samples
+    >>> from analysis.statistics.additive_scores import accuracy
+    >>> resampled(np.array([[1, 1], [2, 0]]), sums, accuracy)
+    array([0.5 , 0.75])
     """
     if sums.ndim == 2:
         return score(_products(weights, sums))
-    # What all layers share (truths, counts) is multiplied once. Each statistic has a plane of its own in memory, for a
-    # score reads and adds up whole planes.
+    # Statistics that all layers share (truths, counts) are multiplied once. Each statistic is contiguous in memory,
+    # because a score reads and sums whole statistics.
     shared = (sums == sums[:, :1]).all(axis=(0, 1))
     planes = np.empty((sums.shape[2], len(weights), sums.shape[1]))
     planes[shared] = _products(weights, sums[:, 0, shared]).T[..., None]
-    own = np.moveaxis(sums[..., ~shared], 2, 1)
-    found = _products(weights, own.reshape(len(own), own[0].size)).reshape(len(weights), *own.shape[1:])
-    planes[~shared] = np.moveaxis(found, 1, 0)
+    varying = np.moveaxis(sums[..., ~shared], 2, 1)
+    products = _products(weights, varying.reshape(len(varying), varying[0].size))
+    planes[~shared] = np.moveaxis(products.reshape(len(weights), *varying.shape[1:]), 1, 0)
     return score(np.moveaxis(planes, 0, -1))
 
 
@@ -101,17 +115,21 @@ def _products(weights: np.ndarray, columns: np.ndarray) -> np.ndarray:
     largest = float(np.abs(columns).max(initial=0)) * len(columns)
     kind: type[np.floating] = np.float32 if columns.dtype.kind in "iu" and largest < 2**24 else np.float64
     values = columns.astype(kind)
-    found = np.empty((len(weights), columns.shape[1]))
+    products = np.empty((len(weights), columns.shape[1]))
     step = max(1, (1 << 23) // max(1, len(columns)))
     for start in range(0, len(weights), step):
-        found[start : start + step] = weights[start : start + step].astype(kind, copy=False) @ values
-    return found
+        products[start : start + step] = weights[start : start + step].astype(kind, copy=False) @ values
+    return products
 
 
 def percentile(draws: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
     """Return the lower and upper percentile bounds over the first axis of draws (B, ...).
 
-    Draws that are NaN, where a resample leaves the score undefined, are left out; a column of nothing else gives NaN.
+    NaN draws (resamples in which the score is undefined) are ignored; a column of NaN only gives NaN.
+
+    >>> low, high = percentile(np.arange(101.0))
+    >>> round(float(low), 6), round(float(high), 6)
+    (2.5, 97.5)
     """
     tails = [(1 - level) / 2, (1 + level) / 2]
     flat = draws.reshape(len(draws), -1)
@@ -140,13 +158,19 @@ def bootstrap(
 
     Args:
         statistics: (n, S) additive statistics of each sample.
-        score: see `Score`.
-        blocks: (n,) resampling unit of each sample; distinct values make it a bootstrap over samples.
-        rng: where the resamples come from.
+        score: see `analysis.statistics.additive_scores.Score`.
+        blocks: (n,) resampling unit of each sample; distinct values give a bootstrap over samples.
+        rng: source of the resamples.
         minus: statistics (n, S) of the same samples under a second model; the interval is then that of the first
-            score minus the second, both read from the same resamples.
+            score minus the second, from the same resamples.
         resamples: number of resamples B.
         level: nominal coverage.
+
+    >>> from analysis.statistics.additive_scores import accuracy
+    >>> right = np.ones((20, 2))  # 20 of 20 right: every resample has accuracy 1
+    >>> interval = bootstrap(right, accuracy, np.arange(20), rng=np.random.default_rng(0))
+    >>> interval.low, interval.high, interval.blocks
+    (1.0, 1.0, 20)
     """
     names = np.unique(blocks)
     if len(names) < 2:
@@ -161,155 +185,34 @@ def bootstrap(
     return Interval(low=float(low), high=float(high), level=level, resamples=resamples, blocks=len(names))
 
 
-# Statistics: outcomes of one split, as a protocol stores them -> (n, L, S). The layer axis comes second, so that one
-# product serves all layers.
-
-
-def right_statistics(outcome: Mapping[str, np.ndarray], classes: int) -> np.ndarray:
-    """Return (right, 1) of each sample and layer, (n, L, 2)."""
-    right = (outcome["prediction"] == outcome["target"]).T
-    return np.stack([right, np.ones_like(right)], axis=-1)
-
-
-def class_statistics(outcome: Mapping[str, np.ndarray], classes: int) -> np.ndarray:
-    """Return hits, truths and predictions of each class, (n, L, 3K), from classes, multi-hot or confusion."""
-    if "confusion" in outcome:
-        matrix = outcome["confusion"]
-        hit, truth, said = np.diagonal(matrix, axis1=-2, axis2=-1), matrix.sum(-1), matrix.sum(-2)
-    elif outcome["target"].ndim == 2:
-        said = outcome["prediction"] > 0.5
-        truth = np.broadcast_to(outcome["target"] > 0, said.shape)
-        hit = said & truth
-    else:
-        index = np.arange(classes)
-        said = outcome["prediction"][..., None] == index
-        truth = np.broadcast_to(outcome["target"][:, None] == index, said.shape)
-        hit = said & truth
-    return np.moveaxis(np.concatenate([hit, truth, said], axis=-1), 0, 1)
-
-
-def label_statistics(outcome: Mapping[str, np.ndarray], classes: int) -> np.ndarray:
-    """Return hits, positives and predicted positives (probability above 0.5) over all labels, (n, L, 3)."""
-    said = outcome["prediction"] > 0.5
-    truth = np.broadcast_to(outcome["target"] > 0, said.shape)
-    return np.stack([(said & truth).sum(-1).T, truth.sum(-1).T, said.sum(-1).T], axis=-1)
-
-
-def error_statistics(outcome: Mapping[str, np.ndarray], classes: int) -> np.ndarray:
-    """Return squared error, absolute error, value, squared value (of each of q outputs) and 1, (n, L, 4q + 1).
-
-    For dense values these are sums over an image's pixels, and the last their number: ``errors`` (L, n, 5) as stored.
-    """
-    if "errors" in outcome:
-        return np.moveaxis(outcome["errors"], 0, 1)
-    said, truth = (outcome[name].astype(np.float64) for name in ("prediction", "target"))
-    said, truth = said.reshape(*said.shape[:2], -1), truth.reshape(len(truth), -1)
-    error = np.moveaxis(said - truth, 0, 1)
-    # Scores depend on deviations alone; centring keeps the sums of squares from cancelling.
-    value = np.broadcast_to((truth - truth.mean(0))[:, None], error.shape)
-    return np.concatenate([error**2, np.abs(error), value, value**2, np.ones_like(error[..., :1])], axis=-1)
-
-
-def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(below > 0, above / below, np.nan)
-
-
-def _mean(values: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """Return the mean over the last axis of the values kept; NaN where none is."""
-    return _ratio(np.where(kept, values, 0).sum(-1), kept.sum(-1))
-
-
-def accuracy(sums: np.ndarray) -> np.ndarray:
-    """Return the share of right predictions, from `right_statistics`."""
-    return _ratio(sums[..., 0], sums[..., 1])
-
-
-def balanced_accuracy(sums: np.ndarray) -> np.ndarray:
-    """Return the mean recall over the classes in the truth, from `class_statistics`."""
-    hit, truth, _ = np.split(sums, 3, axis=-1)
-    return _mean(_ratio(hit, truth), truth > 0)
-
-
-def macro_f1(sums: np.ndarray) -> np.ndarray:
-    """Return the mean F1 over the classes in the truth, from `class_statistics`."""
-    hit, truth, said = np.split(sums, 3, axis=-1)
-    return _mean(_ratio(2 * hit, truth + said), truth > 0)
-
-
-def miou(sums: np.ndarray) -> np.ndarray:
-    """Return the mean intersection over union from `class_statistics`; a class in neither is left out, never 0."""
-    hit, truth, said = np.split(sums, 3, axis=-1)
-    union = truth + said - hit
-    return _mean(_ratio(hit, union), union > 0)
-
-
-def pixel_accuracy(sums: np.ndarray) -> np.ndarray:
-    """Return the share of right pixels, from `class_statistics`."""
-    hit, truth, _ = np.split(sums, 3, axis=-1)
-    return _ratio(hit.sum(-1), truth.sum(-1))
-
-
-def micro_f1(sums: np.ndarray) -> np.ndarray:
-    """Return F1 over all labels, from `label_statistics`."""
-    return _ratio(2 * sums[..., 0], sums[..., 1] + sums[..., 2])
-
-
-def r2(sums: np.ndarray) -> np.ndarray:
-    """Return the coefficient of determination, averaged over outputs, from `error_statistics`."""
-    squared, _, value, square = np.split(sums[..., :-1], 4, axis=-1)
-    spread = square - value**2 / sums[..., -1:]
-    return np.asarray(1 - _ratio(squared, spread).mean(-1))
-
-
-def rmse(sums: np.ndarray) -> np.ndarray:
-    """Return the root mean squared error, averaged over outputs, from `error_statistics`."""
-    squared = np.split(sums[..., :-1], 4, axis=-1)[0]
-    return np.asarray(np.sqrt(_ratio(squared, sums[..., -1:])).mean(-1))
-
-
-def mae(sums: np.ndarray) -> np.ndarray:
-    """Return the mean absolute error over samples and outputs, from `error_statistics`."""
-    absolute = np.split(sums[..., :-1], 4, axis=-1)[1]
-    return np.asarray(_ratio(absolute, sums[..., -1:]).mean(-1))
-
-
-ADDITIVE: dict[str, tuple[Callable[[Mapping[str, np.ndarray], int], np.ndarray], Score]] = {
-    "accuracy": (right_statistics, accuracy),
-    "balanced_accuracy": (class_statistics, balanced_accuracy),
-    "macro_f1": (class_statistics, macro_f1),
-    "miou": (class_statistics, miou),
-    "pixel_accuracy": (class_statistics, pixel_accuracy),
-    "micro_f1": (label_statistics, micro_f1),
-    "r2": (error_statistics, r2),
-    "rmse": (error_statistics, rmse),
-    "mae": (error_statistics, mae),
-}
-"""Metric -> (statistics, score) for every metric that is a function of sums over samples."""
-
-
 def micro_average_precision(score: np.ndarray, target: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the weighted average precision of each row of weights, equal scores counted as one threshold, (B,).
+    """Return the weighted average precision of each row of weights, equal scores forming one threshold, (B,).
 
     Args:
         score: (m,) scores.
         target: (m,) 0 or 1.
         weights: (B, m) how often each draw counts an entry.
+
+    >>> from sklearn.metrics import average_precision_score
+    >>> score, target = np.array([0.9, 0.8, 0.7, 0.6]), np.array([1, 0, 1, 0])
+    >>> once = micro_average_precision(score, target, np.ones((1, 4)))  # (1/1 + 2/3) / 2
+    >>> float(once[0]), float(average_precision_score(target, score))
+    (0.8333333333333333, 0.8333333333333333)
     """
     order = np.argsort(-score, kind="stable")
     ends = np.flatnonzero(np.append(np.diff(score[order]) != 0, True))
     truth = target[order].astype(np.float64)
-    found = np.empty(len(weights))
+    values = np.empty(len(weights))
     for row, counts in enumerate(weights):
         weight = counts[order].astype(np.float64)
-        seen, hit = np.cumsum(weight)[ends], np.cumsum(weight * truth)[ends]
-        precision = np.divide(hit, seen, out=np.zeros_like(hit), where=seen > 0)
-        found[row] = (precision * np.diff(hit, prepend=0)).sum() / hit[-1] if hit[-1] else np.nan
-    return found
+        predicted, hit = np.cumsum(weight)[ends], np.cumsum(weight * truth)[ends]
+        precision = np.divide(hit, predicted, out=np.zeros_like(hit), where=predicted > 0)
+        values[row] = (precision * np.diff(hit, prepend=0)).sum() / hit[-1] if hit[-1] else np.nan
+    return values
 
 
 RANKED = ("map", *OVERLAPS)
-"""Metrics read off a ranking: `RESAMPLES_RANKED` resamples of each."""
+"""Metrics of a ranking: `RESAMPLES_RANKED` resamples of each."""
 
 
 def score_draws(
@@ -325,7 +228,13 @@ def score_draws(
         weights: (B, G) from `resample_weights`.
 
     Raises:
-        KeyError: if the metric has no bootstrap here, or an array is missing.
+        KeyError: if the metric is in neither, or an array is missing.
+
+    >>> outcome = {"target": np.array([0, 1, 1]), "prediction": np.array([[0, 1, 0]])}
+    >>> score, draws = score_draws("accuracy", outcome, 2, np.array([0, 1, 2]), np.array([[1, 1, 1], [0, 3, 0]]))
+    >>> score.round(4), draws.round(4)
+    (array([0.6667]), array([[0.6667],
+           [1.    ]]))
     """
     blocks = weights.shape[1]
     if metric in RANKED:
@@ -336,9 +245,9 @@ def score_draws(
             values = [micro_average_precision(layer.reshape(-1), target, rows) for layer in outcome["prediction"]]
         else:
             truth, rows = outcome["truth"], rows[:, codes]
-            values = [weighted_precision(one, truth, rows, overlaps=OVERLAPS[metric]) for one in outcome["detected"]]
-        found = np.stack(values, axis=1)
-        return found[0], found[1:]
+            values = [weighted_precision(each, truth, rows, overlaps=OVERLAPS[metric]) for each in outcome["detected"]]
+        scores = np.stack(values, axis=1)
+        return scores[0], scores[1:]
     statistics, score = ADDITIVE[metric]
     sums = block_sums(statistics(outcome, classes), codes, blocks)
     return score(sums.sum(0)), resampled(weights, sums, score)

@@ -1,7 +1,7 @@
-"""Frozen, versioned normalisers: ranges that put the scores of different tasks on one scale.
+"""Normalisers: frozen, versioned ranges that put the scores of different tasks on one scale.
 
-A range fitted to whatever models are at hand moves every score when a model joins. These are written down once, one
-JSON a version in ``analysis/normalisers``, with a hash of the ranges: another range is another version.
+A range fitted to the models at hand changes every score when a model is added. These ranges are stored once, one JSON
+file per version in ``analysis/statistics/ranges``, with a hash: a changed range is a new version.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ class Normaliser:
     """Ranges of tasks, from the score that becomes 0 to the one that becomes 1.
 
     Attributes:
-        name, version: which.
-        ranges: task -> (worst, best), in the task's own units; worst above best where less is better.
+        name, version: identify the ranges.
+        ranges: task -> (worst, best), in the task's own units; worst above best where smaller is better.
         about: what the ranges are.
         source: where they come from.
         digest: hash of the ranges.
-        suites: suite -> (task of the ranges, metric): our suites whose score is in the same metric.
+        suites: suite -> (task of the ranges, metric), for suites here whose score is in the same metric.
     """
 
     name: str
@@ -44,41 +44,56 @@ class Normaliser:
         return f"{self.name} v{self.version}"
 
     def __call__(self, tasks: Sequence[str], scores: np.ndarray) -> np.ndarray:
-        """Return (score - worst) / (best - worst) of each, (n,) float64; never clipped, so it may lie outside 0..1.
+        """Return (score - worst) / (best - worst) of each, (n,) float64, not clipped: values outside 0..1 are possible.
 
         Args:
             tasks: (n,) task of each score.
             scores: (n,) scores in the task's own units.
 
         Raises:
-            UnknownName: if there is no range for a task.
+            UnknownName: if a task has no range.
+
+        >>> ranges = Normaliser(name="example", version=1, ranges={"height": (8.0, 3.0)})  # smaller is better
+        >>> ranges(["height", "height"], np.array([3.0, 4.0]))
+        array([1. , 0.8])
         """
         for task in tasks:
             if task not in self.ranges:
                 raise UnknownName(
-                    f"task in normaliser {self}", str(task), self.ranges, "Pool without it, or freeze a range"
+                    f"task in normaliser {self}", str(task), self.ranges, "Leave the task out, or add a range"
                 )
         worst, best = np.array([self.ranges[task] for task in tasks], dtype=np.float64).reshape(-1, 2).T
         return np.asarray((np.asarray(scores, dtype=np.float64) - worst) / (best - worst))
 
 
 def digest_of(ranges: Mapping[str, tuple[float, float]]) -> str:
-    """Return the SHA-256 of ranges, whatever their order."""
+    """Return the SHA-256 of ranges; their order does not matter.
+
+    >>> digest_of({"a": (0, 1), "b": (1, 2)}) == digest_of({"b": (1, 2), "a": (0, 1)})
+    True
+    """
     plain = {task: {"worst": float(low), "best": float(high)} for task, (low, high) in ranges.items()}
     return hashlib.sha256(json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def normalisers() -> dict[str, Path]:
-    """Return the file of every normaliser there is, by ``name_vN``."""
+    """Return the file of every normaliser by ``name_vN``.
+
+    >>> sorted(normalisers())
+    ['geobench2_v1']
+    """
     return {path.stem: path for path in sorted(FOLDER.glob("*_v*.json"))}
 
 
 def normaliser(name: str) -> Normaliser:
-    """Return a frozen normaliser by ``name_vN``, e.g. ``geobench2_v1``.
+    """Return a normaliser by ``name_vN``, e.g. ``geobench2_v1``.
 
     Raises:
-        UnknownName: lists those there are.
-        BadSetting: if its ranges are not those its version was frozen with, or one of them is empty.
+        UnknownName: lists the known ones.
+        BadSetting: if its ranges do not have the hash stored with them, or one of them is empty.
+
+    >>> str(normaliser("geobench2_v1"))
+    'geobench2 v1'
     """
     known = normalisers()
     if name not in known:
@@ -87,7 +102,7 @@ def normaliser(name: str) -> Normaliser:
 
 
 def read_normaliser(path: Path) -> Normaliser:
-    """Return the normaliser in a file, for `normaliser` and for ranges of one's own.
+    """Return the normaliser in a file, which may be a user's.
 
     Raises:
         BadSetting: as `normaliser`.
@@ -100,8 +115,8 @@ def read_normaliser(path: Path) -> Normaliser:
     digest = digest_of(ranges)
     if digest != stored["sha256"]:
         raise BadSetting(
-            f"{path.name}: its ranges hash to {digest[:12]}, version {stored['version']} was frozen with "
-            f"{stored['sha256'][:12]}. Ranges are not changed but given a new version, in a file of its own"
+            f"{path.name}: the ranges have the hash {digest[:12]}, but version {stored['version']} was stored with "
+            f"{stored['sha256'][:12]}. Do not change ranges: add a new version as a new file"
         )
     return Normaliser(
         name=stored["name"],

@@ -1,7 +1,7 @@
-"""Rows -> one number a model, refusing to pool what differs in an axis nobody declared.
+"""Pooling: one number per model from tidy rows, refused if the rows differ in an axis that was not declared.
 
-A row is one score with its circumstances in named columns. Every column is an axis. An average over rows that differ in
-one nobody thought of is how a headline comes out the wrong way round, so each axis is declared, or constant.
+A row is one score with its circumstances in named columns; every column is an axis. Averaging over an axis nobody
+considered can reverse a conclusion, so each axis is declared or constant.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from analysis.statistics.intervals import percentile
 from analysis.statistics.normalisers import Normaliser
 from analysis.statistics.ranking import ranks
 from bench.core.errors import BadSetting, Incompatible
+from bench.core.text import shortened
 
 Statistic = Literal["iqm", "mean", "median", "mean_rank"]
 STATISTICS: tuple[Statistic, ...] = ("iqm", "mean", "median", "mean_rank")
 MISSING = ("refuse", "models", "conditions")
-SHOWN = 6
 
 
 @dataclass(frozen=True, kw_only=True)
 class Axes:
-    """What the columns of rows are.
+    """The roles of the columns.
 
     Attributes:
         unit: what is compared.
         value: the score.
-        over: conditions pooled; each is met by every unit, or dealt with by name (see `pool`).
-        replicates: repetitions of a condition (seed, subset): pooled, and need not be the same ones for all units.
-        apart: reported apart, a block of the result for each of its values.
-        facts: describes the unit, constant for each; carried along.
+        over: conditions to pool; every unit has all of them, or `pool` is told what to do with a missing one.
+        replicates: repetitions of a condition (seed, subset): pooled, and may differ between units.
+        apart: reported separately, one block of the result per value.
+        facts: properties of the unit, constant for each; copied to the result.
     """
 
     unit: str = "model"
@@ -47,20 +47,20 @@ class Axes:
 
     @property
     def declared(self) -> set[str]:
-        """Every column with a role."""
+        """All columns with a role."""
         return {self.unit, self.value, *self.over, *self.replicates, *self.apart, *self.facts}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pooled:
-    """What pooling gave.
+    """The result of pooling.
 
     Attributes:
         table: columns `apart`, the unit, `facts`, the statistic's name, ``low``, ``high`` (stratified bootstrap over
-            replicates, where there are some), ``rows`` pooled, ``outside`` (normalised scores beyond 0..1), ``lacks``
-            (conditions missing, by name; such a unit has no number). Best first within each block.
-        conditions: what was pooled over, by block.
-        left_out: conditions left out because a unit lacks them, by name.
+            replicates, if there are any), ``rows`` pooled, ``outside`` (normalised scores outside 0..1), ``lacks``
+            (names of missing conditions; such a unit has no number). Best first within each block.
+        conditions: the conditions pooled, by block.
+        left_out: names of conditions left out because a unit lacks them.
         normaliser: name and version; empty without.
     """
 
@@ -71,33 +71,41 @@ class Pooled:
 
 
 def check_axes(rows: pd.DataFrame, axes: Axes) -> None:
-    """Pass rows whose every axis is declared or constant.
+    """Check that every axis of the rows is declared or constant.
 
     Raises:
-        Incompatible: names each axis they differ in without anybody having declared it, with its values.
+        Incompatible: names each axis that varies without being declared, with its values.
         BadSetting: if a declared column is absent, or a fact varies for one unit.
+
+    >>> check_axes(pd.DataFrame({"model": ["a", "a"], "task": ["x", "y"], "score": [1, 2], "size": [8, 9]}), Axes())
+    Traceback (most recent call last):
+    ...
+    bench.core.errors.Incompatible: rows differ in size (8, 9), which is not declared. Keep one value, or declare its \
+role: over= (a condition every model has), replicates=, apart= (one result for each), facts= (a property of the model)
     """
     absent = sorted(axes.declared - set(rows.columns))
     if absent:
-        raise BadSetting(f"no column {', '.join(absent)}; there are {', '.join(map(str, rows.columns))}")
+        raise BadSetting(f"no column {', '.join(absent)}; known: {', '.join(map(str, rows.columns))}")
     if rows.empty:
         raise Incompatible("no rows to pool")
     blocks = [part for _, part in rows.groupby(list(axes.apart), dropna=False)] if axes.apart else [rows]
-    found = []
+    undeclared = []
     for name in rows.columns:
         if name in axes.declared or all(part[name].nunique(dropna=False) == 1 for part in blocks):
             continue
-        values = [str(value) for value in rows[name].drop_duplicates()]
-        found.append(f"{name} ({', '.join(values[:SHOWN])}{', ...' if len(values) > SHOWN else ''})")
-    if found:
+        undeclared.append(f"{name} ({shortened(rows[name].drop_duplicates())})")
+    if undeclared:
         raise Incompatible(
-            f"rows differ in {'; '.join(found)}, which nobody declared. Keep one value, or say what it is: over= (a "
-            "condition every model has met), replicates=, apart= (a result for each), facts= (describes the model)"
+            f"rows differ in {'; '.join(undeclared)}, which is not declared. Keep one value, or declare its role: "
+            "over= (a condition every model has), replicates=, apart= (one result for each), facts= (a property of the "
+            "model)"
         )
     for name in axes.facts:
         several = rows.groupby(axes.unit, dropna=False)[name].nunique(dropna=False)
         if (several > 1).any():
-            raise BadSetting(f"{name} is no fact of {axes.unit} {several.idxmax()}: it has {several.max()} values")
+            raise BadSetting(
+                f"{name} is not constant for {axes.unit} {several.idxmax()}: it has {several.max()} values"
+            )
 
 
 def pool(
@@ -112,28 +120,33 @@ def pool(
     rng: np.random.Generator | None = None,
     resamples: int = 2000,
 ) -> Pooled:
-    """Return one number a unit over declared conditions, on those all units share.
+    """Return one number per unit over declared conditions, on those all units share.
 
     Args:
-        rows: tidy, one score a row.
-        axes: what its columns are.
-        statistic: ``iqm`` and ``median`` of all rows, ``mean`` of all rows, or ``mean_rank`` over conditions, of the
-            mean of each condition's replicates.
-        normaliser: frozen ranges; without one, scores are pooled as they are, which takes one direction.
-        task: column the normaliser goes by.
-        direction: of the scores without a normaliser: ``max``, ``min``, or a column that says it for each row.
-        missing: what to do where a unit lacks a condition another has met: ``refuse``; ``models``: it gets no number;
-            ``conditions``: the condition is left out for all.
-        rng: for intervals over replicates, or None for none.
+        rows: tidy, one score per row.
+        axes: roles of its columns.
+        statistic: ``iqm``, ``median`` or ``mean`` of all rows, or ``mean_rank`` over conditions, of the mean of each
+            condition's replicates.
+        normaliser: frozen ranges; without one, scores are pooled as they are and must have one direction.
+        task: column with the names the normaliser uses.
+        direction: of the scores without a normaliser: ``max``, ``min``, or a column that holds it for each row.
+        missing: what to do if a unit lacks a condition that another has: ``refuse``; ``models``: the unit gets no
+            number; ``conditions``: the condition is left out for all units.
+        rng: for intervals over replicates, or None for no intervals.
         resamples: bootstrap resamples.
 
     Raises:
-        Incompatible: on an undeclared axis, a row twice, a score missing, conditions not shared, or unequal replicates.
-        BadSetting: on a setting there is not.
+        Incompatible: for an undeclared axis, a repeated row, a missing score, conditions that are not shared, or
+            unequal numbers of replicates.
+        BadSetting: for an unknown setting.
+
+    >>> rows = pd.DataFrame({"model": list("aabb"), "task": list("xyxy"), "score": [0.9, 0.5, 0.8, 0.7]})
+    >>> pool(rows, Axes(), statistic="mean").table[["model", "mean"]].values.tolist()
+    [['b', 0.75], ['a', 0.7]]
     """
     for given, known in ((statistic, STATISTICS), (missing, MISSING)):
         if given not in known:
-            raise BadSetting(f"{given!r} is none of {', '.join(known)}")
+            raise BadSetting(f"{given!r} is unknown; known: {', '.join(known)}")
     rows = rows.reset_index(drop=True)
     by_row = direction not in ("max", "min")
     check_axes(rows.drop(columns=[direction]) if by_row else rows, axes)
@@ -144,13 +157,13 @@ def pool(
     parts, conditions, left_out = [], {}, []
     for key, block in blocks:
         name = ", ".join(map(str, key)) if axes.apart else ""
-        part, met, lost = _pool_block(block, axes, statistic, missing, rng, resamples)
+        part, pooled, dropped = _pool_block(block, axes, statistic, missing, rng, resamples)
         part = part.merge(block[[axes.unit, *axes.facts]].drop_duplicates(), on=axes.unit) if axes.facts else part
         for column in axes.apart:
             part[column] = block[column].iloc[0]
         parts.append(part)
-        conditions[name] = met
-        left_out += [f"{name}: {condition}" if name else condition for condition in lost]
+        conditions[name] = pooled
+        left_out += [f"{name}: {condition}" if name else condition for condition in dropped]
     table = pd.concat(parts, ignore_index=True)
     if normaliser is None:
         table["outside"] = 0
@@ -166,28 +179,28 @@ def _check_rows(rows: pd.DataFrame, axes: Axes) -> None:
     twice = rows[rows.duplicated(identity, keep=False)]
     if len(twice):
         which = ", ".join(f"{name}={twice.iloc[0][name]}" for name in identity)
-        raise Incompatible(f"{len(twice)} rows have another with the same {which}: declare what tells them apart")
-    gone = rows[rows[axes.value].isna()]
-    if len(gone):
-        which = ", ".join(f"{name}={gone.iloc[0][name]}" for name in identity)
-        raise Incompatible(f"{len(gone)} rows have no {axes.value}, the first at {which}: leave them out on purpose")
+        raise Incompatible(f"{len(twice)} rows are repeated, the first at {which}: declare the column that differs")
+    empty = rows[rows[axes.value].isna()]
+    if len(empty):
+        which = ", ".join(f"{name}={empty.iloc[0][name]}" for name in identity)
+        raise Incompatible(f"{len(empty)} rows have no {axes.value}, the first at {which}: drop them explicitly")
 
 
 def _comparable(
     rows: pd.DataFrame, axes: Axes, statistic: Statistic, normaliser: Normaliser | None, task: str, direction: str
 ) -> np.ndarray:
-    """Return the scores on a scale where more is better, or, of one direction, as they are."""
+    """Return the scores on a scale where larger is better, or unchanged if they have one direction."""
     values = rows[axes.value].to_numpy(dtype=np.float64)
     if normaliser is not None:
         return normaliser(rows[task].astype(str).tolist(), values)
-    ways = rows[direction].astype(str) if direction not in ("max", "min") else pd.Series([direction] * len(rows))
-    strange = sorted(set(ways) - {"max", "min"})
-    if strange:
-        raise BadSetting(f"direction {', '.join(strange)} is neither max nor min")
+    by_row = rows[direction].astype(str) if direction not in ("max", "min") else pd.Series([direction] * len(rows))
+    unknown = sorted(set(by_row) - {"max", "min"})
+    if unknown:
+        raise BadSetting(f"direction {', '.join(unknown)} is neither max nor min")
     if statistic == "mean_rank":
-        return np.asarray(np.where(ways == "min", -values, values))
-    if ways.nunique() > 1:
-        raise Incompatible(f"more is better in some rows and less in others: a {statistic} of both takes a normaliser")
+        return np.asarray(np.where(by_row == "min", -values, values))
+    if by_row.nunique() > 1:
+        raise Incompatible(f"some rows are better larger, others smaller: a {statistic} of both needs a normaliser")
     return values
 
 
@@ -211,10 +224,10 @@ def _pool_block(
     kept, left_out = list(counts.columns), []
     units = list(counts.index)
     if lacking and missing == "refuse":
-        said = "; ".join(f"{unit} lacks {', '.join(names[:SHOWN])}" for unit, names in list(lacking.items())[:SHOWN])
+        cases = [f"{unit} lacks {shortened(names)}" for unit, names in lacking.items()]
         raise Incompatible(
-            f"not every {axes.unit} has met every condition: {said}. Leave out the {axes.unit}s (missing='models') or "
-            "the conditions (missing='conditions')"
+            f"not every {axes.unit} has every condition: {shortened(cases, separator='; ')}. Leave out the "
+            f"{axes.unit}s (missing='models') or the conditions (missing='conditions')"
         )
     if missing == "conditions":
         left_out = sorted({name for names in lacking.values() for name in names})
@@ -223,7 +236,7 @@ def _pool_block(
     elif missing == "models":
         units = [unit for unit in units if unit not in lacking]
     if not kept or not units:
-        raise Incompatible(f"no condition is shared by all: nothing is left to compare the {axes.unit}s on")
+        raise Incompatible(f"no condition is shared by all {axes.unit}s: they cannot be compared")
     replicates = counts.loc[units, kept]
     if replicates.to_numpy().min() != replicates.to_numpy().max():
         place, condition = np.unravel_index(replicates.to_numpy().argmin(), replicates.shape)
@@ -246,7 +259,7 @@ def _table(
     rng: np.random.Generator | None,
     resamples: int,
 ) -> pd.DataFrame:
-    """Return one row a unit from scores (units, conditions, replicates), best first, those lacking something last."""
+    """Return one row per unit from scores (units, conditions, replicates), best first, units without a number last."""
     values = _statistic(cube[None], statistic)[0]
     low = high = np.full(len(units), np.nan)
     if rng is not None and cube.shape[2] > 1:

@@ -1,8 +1,8 @@
-"""What the tasks, seeds and test sets at hand could show, before anybody reads a ranking off them."""
+"""Power: what the tasks, seeds and test sets at hand can show, computed before a ranking is interpreted."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import comb, sqrt
 
 import numpy as np
@@ -10,39 +10,49 @@ from scipy.optimize import brentq
 from scipy.stats import nct, norm, t
 
 from analysis.statistics.rank_tests import critical_difference
-from analysis.statistics.ranking import smallest_telling_tau, tau_tail
+from analysis.statistics.ranking import smallest_significant_tau
 
 
 def paired_error(draws: np.ndarray, minus: np.ndarray) -> np.ndarray:
-    """Return the standard error of a difference from paired draws (resamples, ...), over the first axis."""
+    """Return the standard error of a difference, from paired bootstrap draws (resamples, ...) over the first axis.
+
+    >>> round(float(paired_error(np.array([3.0, 5.0, 4.0]), np.array([1.0, 1.0, 1.0]))), 4)  # differences 2, 4 and 3
+    1.0
+    """
     return np.asarray(np.nanstd(draws - minus, axis=0, ddof=1))
 
 
 def detectable(error: float, *, alpha: float = 0.05, power: float = 0.8) -> float:
-    """Return the smallest true difference found with a given power: (z(1 - alpha / 2) + z(power)) error.
+    """Return the smallest true difference detected with a given power: (z(1 - alpha / 2) + z(power)) error.
 
-    Two-sided, normal reference; with the usual 0.05 and 0.8 it is 2.8 standard errors.
+    Two-sided, normal reference.
 
     Args:
-        error: standard error of the difference, e.g. from `paired_error`, or a paired 95 % interval's width / 3.92.
-        alpha: chance of a false finding.
-        power: chance of a true one, above alpha.
+        error: standard error of the difference, e.g. from `paired_error`, or the width of its 95 % interval / 3.92.
+        alpha: probability of a false positive.
+        power: probability of detecting the difference, above alpha.
+
+    >>> round(detectable(0.01), 4)  # 1.960 + 0.842 standard errors
+    0.028
     """
     if not alpha < power < 1:
-        raise ValueError(f"power {power}; it lies between alpha = {alpha} and 1")
+        raise ValueError(f"power {power}; it must lie between alpha = {alpha} and 1")
     return float((norm.ppf(1 - alpha / 2) + norm.ppf(power)) * error)
 
 
 def error_on_these_tasks(test_errors: np.ndarray, seed_spread: np.ndarray | float = 0.0, seeds: int = 1) -> float:
-    """Return the standard error of a difference of two models averaged over these very tasks.
+    """Return the standard error of the difference of two models averaged over a fixed set of tasks.
 
-    Tasks are fixed: the error comes from their test sets and from training, sqrt(sum(e^2 + s^2 / seeds)) / N. It speaks
-    for these tasks alone.
+    The error comes from the test sets and from training: sqrt(sum(e^2 + s^2 / seeds)) / N. It applies to these tasks
+    only.
 
     Args:
         test_errors: (tasks,) standard errors of the paired difference on each, over test samples or blocks.
         seed_spread: standard deviation over seeds of that difference, one or (tasks,).
         seeds: runs averaged.
+
+    >>> error_on_these_tasks(np.array([3.0, 4.0]))  # sqrt(9 + 16) / 2
+    2.5
     """
     errors = np.asarray(test_errors, dtype=np.float64)
     spread = np.broadcast_to(np.asarray(seed_spread, dtype=np.float64), errors.shape)
@@ -50,27 +60,29 @@ def error_on_these_tasks(test_errors: np.ndarray, seed_spread: np.ndarray | floa
 
 
 def detectable_on_new_tasks(spread: float, tasks: int, *, alpha: float = 0.05, power: float = 0.8) -> float:
-    """Return the smallest mean difference over tasks like these that a paired t test finds with a given power.
+    """Return the smallest mean difference over tasks of this kind that N of them detect with a given power.
 
-    Tasks are a sample: what counts is how much the difference varies from one to another, and how many there are. The
-    power is that of the noncentral t with N - 1 degrees of freedom, two-sided.
+    Tasks are a sample here: a two-sided t test with N - 1 degrees of freedom, its power from the noncentral t.
 
     Args:
         spread: standard deviation over tasks of the difference of two models.
-        tasks: how many, N; infinite answer below 2.
-        alpha: chance of a false finding.
-        power: chance of a true one, above alpha.
+        tasks: number of tasks N; the answer is infinite below 2.
+        alpha: probability of a false positive.
+        power: probability of detecting the difference, above alpha.
+
+    >>> round(detectable_on_new_tasks(1.0, 10), 3)  # TTestPower of statsmodels: effect size 0.996 at 10 pairs
+    0.996
     """
     if not alpha < power < 1:
-        raise ValueError(f"power {power}; it lies between alpha = {alpha} and 1")
+        raise ValueError(f"power {power}; it must lie between alpha = {alpha} and 1")
     if tasks < 2:
         return float("inf")
     bound = float(t.ppf(1 - alpha / 2, tasks - 1))
 
     def missing(shift: float) -> float:
-        # The far tail runs out of digits, and into NaN, where it is next to nothing.
-        found = nct.sf(bound, tasks - 1, shift) + np.nan_to_num(nct.cdf(-bound, tasks - 1, shift))
-        return float(found) - power
+        # The far tail underflows to NaN, where it is negligible.
+        rejected = nct.sf(bound, tasks - 1, shift) + np.nan_to_num(nct.cdf(-bound, tasks - 1, shift))
+        return float(rejected) - power
 
     high = 1.0
     while missing(high) < 0:
@@ -79,12 +91,22 @@ def detectable_on_new_tasks(spread: float, tasks: int, *, alpha: float = 0.05, p
 
 
 def smallest_holm_p(models: int, tasks: int) -> float:
-    """Return the smallest p that signed-rank tests of all pairs can reach after Holm, pairs 2 / 2^N, at most 1."""
+    """Return the smallest p that signed-rank tests of all pairs can reach after Holm's correction.
+
+    The smallest two-sided signed-rank p is 2 / 2^N; the correction multiplies it by the number of pairs.
+
+    >>> smallest_holm_p(3, 8)  # 3 pairs x 2 / 256
+    0.0234375
+    """
     return min(1.0, comb(models, 2) * 2.0 / 2.0**tasks)
 
 
 def tasks_for_wilcoxon(models: int, alpha: float = 0.05) -> int:
-    """Return how many tasks it takes for signed-rank tests of all pairs, after Holm, to reach p < alpha at all."""
+    """Return the number of tasks from which signed-rank tests of all pairs can reach p < alpha after Holm's correction.
+
+    >>> tasks_for_wilcoxon(6)  # 15 pairs: 15 x 2 / 2^10 = 0.029, and 0.059 with 9 tasks
+    10
+    """
     tasks = 1
     while smallest_holm_p(models, tasks) >= alpha:
         tasks += 1
@@ -92,28 +114,34 @@ def tasks_for_wilcoxon(models: int, alpha: float = 0.05) -> int:
 
 
 def tasks_for_nemenyi(models: int, gap: float, alpha: float = 0.05) -> int:
-    """Return how many tasks it takes for a difference of mean ranks of `gap` to exceed the critical difference."""
+    """Return the number of tasks from which a difference of mean ranks of `gap` exceeds the critical difference.
+
+    >>> tasks_for_nemenyi(2, 0.5)  # 1.960 / sqrt(N) < 0.5 from N = 16 on
+    16
+    """
     return int(np.floor((critical_difference(models, 1, alpha) / gap) ** 2)) + 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class RankPower:
-    """What ranks over so many tasks can show.
+    """What rankings of a number of models over a number of tasks can show.
 
     Attributes:
-        models, tasks: how many.
-        alpha: chance of a false finding.
-        critical_difference: of mean ranks (Nemenyi); `widest` = models - 1 is the largest difference there can be.
-        smallest_p: that signed-rank tests of all pairs can reach after Holm.
-        wilcoxon_tasks: tasks needed for that to be below alpha.
-        smallest_tau: smallest absolute Kendall tau of two settings with p < alpha; NaN where none is.
-        separates: whether a critical-difference diagram could tell more apart than an outright winner from an outright
-            loser: its critical difference is below half the widest.
-        sentences: all this in words.
+        models, tasks: the numbers.
+        pairs: pairs of models.
+        alpha: probability of a false positive.
+        critical_difference: of mean ranks (Nemenyi).
+        widest: the largest possible difference of mean ranks, models - 1.
+        smallest_p: the smallest p that signed-rank tests of all pairs can reach after Holm's correction.
+        wilcoxon_tasks: tasks needed for `smallest_p` to be below alpha.
+        smallest_tau: the smallest absolute Kendall tau between two settings with p < alpha; NaN if none has.
+        separates: whether a critical-difference diagram could separate more than a model that always wins from one that
+            always loses: its critical difference is below half of `widest`.
     """
 
     models: int
     tasks: int
+    pairs: int
     alpha: float
     critical_difference: float
     widest: float
@@ -121,96 +149,30 @@ class RankPower:
     wilcoxon_tasks: int
     smallest_tau: float
     separates: bool
-    sentences: tuple[str, ...] = field(repr=False)
-
-    def __str__(self) -> str:
-        return " ".join(self.sentences)
 
 
-def what_ranks_can_show(models: int, tasks: int, *, alpha: float = 0.05) -> RankPower:
-    """Return what rank tests could show with these numbers of models and tasks, and say so in words.
+def rank_power(models: int, tasks: int, *, alpha: float = 0.05) -> RankPower:
+    """Return what rank tests could show with these numbers of models and tasks.
 
     Args:
         models: at least 2.
         tasks: at least 1.
-        alpha: chance of a false finding.
+        alpha: probability of a false positive.
+
+    >>> power = rank_power(6, 10)
+    >>> power.pairs, power.wilcoxon_tasks, round(power.critical_difference, 2), power.separates
+    (15, 10, 2.38, True)
     """
     critical, widest = critical_difference(models, tasks, alpha), float(models - 1)
-    smallest, needed = smallest_holm_p(models, tasks), tasks_for_wilcoxon(models, alpha)
-    tau = smallest_telling_tau(models, alpha)
-    separates = critical < widest / 2
-    pairs = comb(models, 2)
-    words = [f"{models} models on {tasks} task{'s' if tasks != 1 else ''}."]
-    if smallest < alpha:
-        words.append(f"Signed-rank tests of all {pairs} pairs can reach p = {smallest:.2g} after Holm, at best.")
-    else:
-        words.append(
-            f"No pair can differ by signed-rank tests: the smallest p of {pairs} pairs after Holm is {smallest:.2g}; "
-            f"it takes {needed} tasks."
-        )
-    words.append(
-        f"Mean ranks differ by at most {widest:g}, and by more than {critical:.2f} to be told apart (Nemenyi)."
-    )
-    if critical >= widest:
-        words.append("A critical-difference diagram cannot separate any two models.")
-    elif not separates:
-        words.append("A critical-difference diagram would separate next to nothing; it is not drawn.")
-    if np.isnan(tau):
-        words.append(f"Two settings' orders of {models} models cannot be told from unrelated ones, however alike.")
-    else:
-        words.append(
-            f"Two settings agree beyond chance from a Kendall tau of {tau:.3f} on "
-            f"(p = {tau_tail(tau, models):.3g}, exact)."
-        )
     return RankPower(
         models=models,
         tasks=tasks,
+        pairs=comb(models, 2),
         alpha=alpha,
         critical_difference=critical,
         widest=widest,
-        smallest_p=smallest,
-        wilcoxon_tasks=needed,
-        smallest_tau=tau,
-        separates=separates,
-        sentences=tuple(words),
+        smallest_p=smallest_holm_p(models, tasks),
+        wilcoxon_tasks=tasks_for_wilcoxon(models, alpha),
+        smallest_tau=smallest_significant_tau(models, alpha),
+        separates=critical < widest / 2,
     )
-
-
-def what_can_be_seen(
-    test_errors: np.ndarray,
-    *,
-    seeds: int,
-    seed_spread: np.ndarray | float = 0.0,
-    task_spread: float = float("nan"),
-    unit: str = "",
-    alpha: float = 0.05,
-    power: float = 0.8,
-) -> tuple[str, ...]:
-    """Return in words the difference of two models that these tasks, seeds and test sets could show.
-
-    Args:
-        test_errors: (tasks,) standard errors of a paired difference, as for `error_on_these_tasks`.
-        seeds: runs averaged in each score.
-        seed_spread: standard deviation of the difference over seeds; see `error_on_these_tasks`.
-        task_spread: standard deviation of the difference over tasks, if a claim about further tasks is meant.
-        unit: of the score, said after each number.
-        alpha: chance of a false finding.
-        power: chance of a true one.
-    """
-    errors = np.asarray(test_errors, dtype=np.float64)
-    tasks, tail = len(errors), f" {unit}" if unit else ""
-    one = [detectable(float(error), alpha=alpha, power=power) for error in errors]
-    all_ = detectable(error_on_these_tasks(errors, seed_spread, seeds), alpha=alpha, power=power)
-    chance = f"found with a chance of {power:.0%} at p < {alpha:g}"
-    words = [
-        f"On a single task a true difference of {min(one):.3g} to {max(one):.3g}{tail} is {chance}; test samples alone "
-        "are counted.",
-        f"On the mean of these {tasks} tasks, over {seeds} seed{'s' if seeds != 1 else ''}, it is {all_:.3g}{tail}.",
-    ]
-    if seeds < 2:
-        words.append("With one seed the spread of training is not in these numbers: they are too hopeful.")
-    if np.isfinite(task_spread):
-        new = detectable_on_new_tasks(task_spread, tasks, alpha=alpha, power=power)
-        said = f"a mean difference of {new:.3g}{tail}" if np.isfinite(new) else "no difference, however large,"
-        words.append(f"For a claim about further tasks of their kind, {said} is {chance}.")
-    return tuple(words)

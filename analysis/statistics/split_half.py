@@ -1,4 +1,4 @@
-"""Split-half ceiling of Kendall's tau: how far a ranking agrees with itself on another test set of its kind."""
+"""Split-half ceiling of Kendall's tau: how far a ranking agrees with itself on another test set of the same kind."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from analysis.statistics.ranking import tau_b
 
 @dataclass(frozen=True, kw_only=True)
 class Ceiling:
-    """The tau that a setting has with itself.
+    """Tau of a setting with itself.
 
     Attributes:
-        half: mean tau between two disjoint halves of its test set; too low a ceiling, halves being noisier.
-        full: stepped up to two test sets of the full size by Spearman and Brown; see `split_half`.
-        low, high: percentiles of the tau over splits. They overlap in samples, so this is no confidence interval.
-        splits: how many.
+        half: mean tau between two disjoint halves of its test set; it underestimates the ceiling, halves being noisier.
+        full: `half` extrapolated to two test sets of full size with the Spearman-Brown formula; see `split_half`.
+        low, high: percentiles of the tau over splits. Splits share samples, so this is not a confidence interval.
+        splits: number of splits.
     """
 
     half: float
@@ -30,13 +30,17 @@ class Ceiling:
 
 
 def half_weights(blocks: int, splits: int, rng: np.random.Generator) -> np.ndarray:
-    """Return weights of complementary halves, (2 splits, blocks) uint16, rows 2k and 2k + 1 belonging together.
+    """Return weights of complementary halves, (2 splits, blocks) uint16; rows 2k and 2k + 1 are one split.
 
-    They stand where `analysis.statistics.intervals.resample_weights` would: a setting's scores under them, (2 splits,
-    models), reshaped to (splits, 2, models), are what `split_half` takes.
+    Use them like `analysis.statistics.intervals.resample_weights`: a setting's scores under them, (2 splits, models),
+    reshaped to (splits, 2, models), are the argument of `split_half`.
 
     Raises:
-        ValueError: below 2 blocks.
+        ValueError: for fewer than 2 blocks.
+
+    >>> weights = half_weights(5, 1, np.random.default_rng(0))
+    >>> weights.sum(0).tolist(), weights.sum(1).tolist()  # each block once; halves of 2 and 3 blocks
+    ([1, 1, 1, 1, 1], [2, 3])
     """
     if blocks < 2:
         raise ValueError(f"{blocks} block; a test set in halves needs at least 2")
@@ -45,15 +49,19 @@ def half_weights(blocks: int, splits: int, rng: np.random.Generator) -> np.ndarr
 
 
 def split_half(halves: np.ndarray, *, level: float = 0.95) -> Ceiling:
-    """Return the split-half ceiling of tau: what two tests of the same setting agree to.
+    """Return the split-half ceiling of tau: the tau to be expected between two tests of the same setting.
 
-    Spearman and Brown's 2 r / (1 + r) holds for product-moment correlations, so the mean tau goes there and back by
-    Greiner's relation r = sin(pi tau / 2), exact for normal scores (Kendall and Gibbons 1990). A tau not
-    above 0 is left as it is.
+    The Spearman-Brown formula 2 r / (1 + r) holds for product-moment correlations, so the mean tau is converted with
+    Greiner's relation r = sin(pi tau / 2), exact for normal scores (Kendall and Gibbons 1990), and back. A tau of 0 or
+    below is not changed.
 
     Args:
         halves: (splits, 2, models) scores, the two halves of a split disjoint; see `half_weights`.
-        level: of the percentiles given beside.
+        level: of the percentiles.
+
+    >>> ceiling = split_half(np.array([[[1, 2, 3], [1, 3, 2]]]))  # tau 1/3: r = 1/2, stepped up to 2/3
+    >>> round(ceiling.half, 4), round(ceiling.full, 4)
+    (0.3333, 0.4646)
     """
     if np.ndim(halves) != 3 or np.shape(halves)[1] != 2:
         raise ValueError(f"halves of shape {np.shape(halves)}; (splits, 2, models) is needed")
@@ -66,9 +74,12 @@ def split_half(halves: np.ndarray, *, level: float = 0.95) -> Ceiling:
 
 
 def shared_ceiling(first: float, second: float) -> float:
-    """Return the largest tau two settings can be expected to have, given the ceiling of each (`Ceiling.full`).
+    """Return the largest tau to be expected between two settings, given the ceiling of each (`Ceiling.full`).
 
-    Spearman's attenuation, sqrt(r1 r2), by way of Greiner's relation. 0 where one of the two is not above 0.
+    Spearman's attenuation sqrt(r1 r2), converted with Greiner's relation. 0 if one of the two is not above 0.
+
+    >>> round(shared_ceiling(0.6, 0.6), 4), shared_ceiling(0.6, 0.0)
+    (0.6, 0.0)
     """
     if min(first, second) <= 0:
         return 0.0

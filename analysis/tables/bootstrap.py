@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from analysis.statistics.additive_scores import ADDITIVE
 from analysis.statistics.depth_profiles import Peak, peak_depth
-from analysis.statistics.intervals import ADDITIVE, RANKED, block_codes, percentile, resample_weights, score_draws
+from analysis.statistics.intervals import RANKED, block_codes, percentile, resample_weights, score_draws
 from analysis.statistics.split_half import half_weights
 from analysis.tables.per_sample import Breakdown, detail
 from analysis.tables.run_groups import RunGroup, position

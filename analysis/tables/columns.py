@@ -1,4 +1,7 @@
-"""Column names of the frames that the report is made of, and how a row is named."""
+"""Column names of every frame that the analysis makes or reads, and how a row is named.
+
+A frame that is written as a CSV has its columns here; the functions that fill a frame say what its columns hold.
+"""
 
 from __future__ import annotations
 
@@ -8,30 +11,13 @@ from typing import Any
 import pandas as pd
 
 ARM = ("decoder", "tuning", "taps")
-"""What sets arms of one protocol apart, each with a column of its own; see `bench.protocols.finetune.label`."""
-
+"""What tells the arms of one protocol apart; empty for protocols without; see `bench.protocols.finetune`."""
+SETTING = ("protocol", "decoder", "tuning", "layer")
+"""How a score was obtained from a model: the protocol, its arm, and the layer rule."""
 ROW = ("task", "model", "variant", "protocol", "decoder", "tuning", "layer", "fraction")
-"""Columns that name a row of the leaderboard."""
-CLASSES = (*ROW, "class", "truth", "iou", "f1", "recall", "precision", "metric")
-REGIONS = (*ROW, "region", "samples", "score", "metric_label", "direction", "unit")
-CALIBRATION = (*ROW, "bin", "count", "confidence", "accuracy")
-ARMS = ("task", "model", "origin", "variant", *ARM, "fraction", "subset", "seed", "score", "metric", "record")
+"""Columns that together name a row of the leaderboard."""
 
-
-def row_name(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return what names a leaderboard row."""
-    return tuple(row[name] for name in ROW)
-
-
-def model_label(row: Mapping[str, Any]) -> str:
-    """Return the model of a row with what sets it apart."""
-    return f"{row['model']} ({row['variant']})" if row["variant"] else str(row["model"])
-
-
-def label_amount(fraction: float) -> float:
-    """Return a sort key that puts fractions after few-shot subsets, and more labels after fewer."""
-    return fraction if fraction > 0 else -fraction / 1e6
-
+# Records -> frames (`analysis.tables`).
 
 LEADERBOARD = (
     *("task", "model", "origin", "parent", "protocol", "layer", "fraction", "metric", "score", "low", "high"),
@@ -44,25 +30,82 @@ LEADERBOARD = (
 """Columns of `Tables.leaderboard`; every further metric of a run follows under its own name."""
 LAYERS = (
     *("task", "model", "origin", "parent", "protocol", "fraction", "layer", "depth", "pool", "setting", "metric"),
-    *("val", "test", "low", "high", "spread", "chosen", "chosen_share", "last", "final_layer_regret", "regret_low"),
-    *(
-        "regret_high",
-        "regret_p",
-        "regret_p_holm",
-        "peak_depth",
-        "peak_low",
-        "peak_high",
-        "peak_chance",
-        "n_test",
-        "subsets",
-        "direction",
-        "metric_label",
-        "unit",
-    ),
-    *("generated", "variant", "record"),
+    *("val", "test", "low", "high", "spread", "chosen", "chosen_share", "last"),
+    *("final_layer_regret", "regret_low", "regret_high", "regret_p", "regret_p_holm"),
+    *("peak_depth", "peak_low", "peak_high", "peak_chance"),
+    *("n_test", "subsets", "direction", "metric_label", "unit", "generated", "variant", "record"),
 )
+CLASSES = (*ROW, "class", "truth", "iou", "f1", "recall", "precision", "metric")
+REGIONS = (*ROW, "region", "samples", "score", "metric_label", "direction", "unit")
+CALIBRATION = (*ROW, "bin", "count", "confidence", "accuracy")
+ARMS = ("task", "model", "origin", "variant", *ARM, "fraction", "subset", "seed", "score", "metric", "record")
+MODELS = (
+    *("model", "origin", "objective", "parent", "parameters", "depth", "version", "weights", "licence"),
+    *("trained_on_this", "reference"),
+)
+FAILURES = ("task", "model", "protocol", "fraction", "subset", "seed", "error", "record")
+
+# Answers computed from those frames (`analysis.findings`).
+
+AGREEMENT_PAIRS = ("first", "second", "tau", "low", "high", "p", "ceiling", "models")
+"""One row per pair of settings."""
+LABEL_AREAS = (
+    *("task", *SETTING, "model", "variant", "origin", "fractions", "area", "low", "high"),
+    *("metric_label", "unit", "direction"),
+)
+OVERALL = (
+    *(*SETTING, "fraction", "model", "origin", "mean_rank", "rank_low", "rank_high"),
+    *("iqm", "iqm_low", "iqm_high", "iqm_tasks", "tasks", "normaliser"),
+)
+"""``tasks`` are ranked, ``iqm_tasks`` of them enter the interquartile mean."""
+DRIFT = (
+    *("task", "model", "seed", "block", "depth", "part", "total", "local", "shuffled", "shuffled_local", "step_local"),
+    *("seed_floor", "relative_change", "one_minus_cosine", "effective_rank", "shuffled_relative_change", "parameters"),
+    *("low", "high", "generated", "record"),
+)
+"""``low`` and ``high`` bound ``local`` (delete-block jackknife over images)."""
+REWINDING = ("task", "model", "seed", "split", "part", "tuned", "lost")
+MULTI_SCALE = (
+    *("task", "model", "tuning", "fraction", "several", "several_layer", "single", "single_layer"),
+    *("gain", "low", "high"),
+)
+
+# Published numbers.
+
+PUBLISHED = (
+    *("model", "suite", "task", "metric", "value", "low", "high", "spread", "spread_of", "protocol", "fraction"),
+    *("setting", "same_test", "differences", "dataset", "model_printed", "metric_printed", "printed"),
+    *("source", "where", "url", "seen", "status", "note"),
+)
+"""Columns of ``results/published/published.csv``; what each means is in ``results/published/README.md``."""
+COMPARISON = (
+    *("suite", "task", "model", "metric", "direction", "ours", "low", "high", "published", "published_low"),
+    *("published_high", "published_spread", "difference", "within", "differences", "protocol", "layer", "fraction"),
+    *("variant", "setting", "same_test", "source", "where", "seen", "status", "record"),
+)
+
+# Words in these columns.
+
 CHOSEN, LAST = "best-on-val", "last"
+"""The layer rules of frozen probes: the layer chosen on validation, and the last one."""
+CONTROLS = ("random", "baseline")
+"""Origins of models that are controls rather than candidates."""
 NOTE_BREAK = " · "
+
+
+def row_name(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return the values that name a leaderboard row: those of `ROW`."""
+    return tuple(row[name] for name in ROW)
+
+
+def model_label(row: Mapping[str, Any]) -> str:
+    """Return the model of a row with its variant, e.g. ``dofa_base (recipe.size=[96,96])``."""
+    return f"{row['model']} ({row['variant']})" if row["variant"] else str(row["model"])
+
+
+def label_amount(fraction: float) -> float:
+    """Return a sort key for label fractions: few-shot subsets first, then by the amount of labels."""
+    return fraction if fraction > 0 else -fraction / 1e6
 
 
 def as_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.statistics.intervals import ADDITIVE, block_sums, class_statistics
+from analysis.statistics.additive_scores import ADDITIVE, class_statistics
+from analysis.statistics.intervals import block_sums
 
 BINS = 15  # as in `bench.metrics` for the calibration error
 MOST_REGIONS = 64  # more of them are no table

@@ -6,15 +6,8 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from analysis.tables.columns import FAILURES, MODELS
 from bench.core import Record
-
-MODELS = (
-    *("model", "origin", "objective", "parent", "parameters", "depth", "version", "weights", "licence"),
-    *("trained_on_this", "reference"),
-)
-"""Columns of `models_of`."""
-FAILURES = ("task", "model", "protocol", "fraction", "subset", "seed", "error", "record")
-"""Columns of `failures_of`."""
 
 
 def models_of(records: Iterable[Record]) -> pd.DataFrame:

@@ -47,7 +47,7 @@ RENAMED: dict[str, tuple[str, ...]] = {
     "analysis.maps": ("analysis.similarity.cka_maps",),
     "analysis.resampling": ("analysis.similarity.resampling",),
     "analysis.streams": ("analysis.similarity.streaming",),
-    "analysis.intervals": ("analysis.statistics.intervals",),
+    "analysis.intervals": ("analysis.statistics.intervals", "analysis.statistics.additive_scores"),
     "analysis.ranking": ("analysis.statistics.ranking",),
     "analysis.variance": ("analysis.statistics.variance_components",),
     "suites._archives": ("suites.reading.archives",),

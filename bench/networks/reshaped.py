@@ -30,10 +30,11 @@ class ShortenedBackbone(nn.Module):
     """A backbone that keeps some of its blocks, in their order; the final norm, if there is one, stays.
 
     Args:
-        inner: the whole backbone; blocks that are not kept are replaced in place.
+        inner: the whole backbone, or one that is shortened already; blocks that are not kept are replaced in place.
         kept: numbers of the blocks kept, from 1, ascending.
 
     Attributes:
+        kept: numbers of the blocks kept, in the whole backbone.
         layers: embedding, the kept blocks numbered anew, and the norm.
         modules_map: sub-modules of the kept blocks.
 
@@ -42,8 +43,15 @@ class ShortenedBackbone(nn.Module):
             changes the number of channels or the stride.
     """
 
+    inner: Any
+    kept: tuple[int, ...]
+
     def __init__(self, inner: Any, kept: Sequence[int]) -> None:
         super().__init__()
+        if isinstance(inner, ShortenedBackbone):
+            if not set(kept) <= set(range(1, len(inner.kept) + 1)):
+                raise Incompatible(f"blocks {list(kept)} cannot be kept: there are 1 to {len(inner.kept)}")
+            inner, kept = inner.inner, [inner.kept[number - 1] for number in kept]
         blocks = [index for index, layer in enumerate(inner.layers) if layer.name.startswith("block_")]
         if not kept or list(kept) != sorted(set(kept)) or kept[0] < 1 or kept[-1] > len(blocks):
             raise Incompatible(f"blocks {list(kept)} cannot be kept: give ascending numbers from 1 to {len(blocks)}")
@@ -52,6 +60,7 @@ class ShortenedBackbone(nn.Module):
                 _remove(inner, blocks, number)
         wanted = [index for index in range(len(inner.layers)) if index not in blocks or blocks.index(index) + 1 in kept]
         self.inner = inner
+        self.kept = tuple(kept)
         self.places = tuple(wanted)
         self.layers = _renumbered([inner.layers[index] for index in wanted])
         self.modules_map = {
@@ -140,10 +149,10 @@ def resize(backbone: nn.Module, name: str, shape: Sequence[int]) -> None:
     else:
         raise Incompatible(f"the network has no parameter {name} to resize")
     if leaf == "weight":
-        _set_sizes(module, shape)
+        set_sizes(module, shape)
 
 
-def _set_sizes(module: Any, shape: Sequence[int]) -> None:
+def set_sizes(module: Any, shape: Sequence[int]) -> None:
     """Write the sizes of a module that follow from the shape of its weight."""
     if isinstance(module, nn.Linear):
         module.out_features, module.in_features = shape

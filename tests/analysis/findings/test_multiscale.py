@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from analysis.findings.multiscale import SINGLE, multi_scale
+from analysis.report.statistics_text import statistics
 from analysis.tables.breakdowns import RowDraws
 from analysis.tables.columns import row_name
 from bench.core import lookup
@@ -39,22 +41,27 @@ def test_the_one_level_decoders_are_those_of_the_folder():
 
 
 def test_a_gain_is_paired_so_the_noise_of_the_test_set_drops_out():
-    (said,) = multi_scale(*board(row("fcn", "last", 0.7, 0.6), row("upernet", "quarters", 0.72, 0.6)))
-    assert said.startswith("water, net, frozen, 100 %: upernet on quarters less fcn on last: +0.020 [+0.0")
-    assert said.endswith(", better.")
+    frame = multi_scale(*board(row("fcn", "last", 0.7, 0.6), row("upernet", "quarters", 0.72, 0.6)))
+    assert frame["gain"].tolist() == [pytest.approx(0.02)] and 0.01 < frame["low"][0] < 0.02 < frame["high"][0] < 0.03
+    (section,) = statistics(None, scales=frame)
+    text = section.sentences[0]
+    assert text.startswith("water, net, frozen, 100 %: upernet (quarters) minus fcn (last): +0.020 [+0.0")
+    assert text.endswith(", better.")
 
 
 def test_validation_chooses_the_arm_of_each_side_and_less_is_better_where_it_is():
     rows = [
         row("fcn", "last", 5.0, 5.0), row("linear", "last", 3.0, 9.0), row("light", "quarters", 5.5, 4.0),
     ]  # fmt: skip
-    (said,) = multi_scale(*board(*(one | {"direction": "min"} for one in rows)))
-    assert "light on quarters less fcn on last: -0.500" in said and said.endswith(", worse.")
+    (gain,) = multi_scale(*board(*(one | {"direction": "min"} for one in rows))).to_dict("records")
+    assert (gain["several"], gain["single"], gain["gain"]) == ("light", "fcn", -0.5) and gain["high"] < 0
 
 
 def test_one_side_alone_and_controls_say_nothing():
-    assert not multi_scale(*board(row("fcn", "last", 0.7, 0.6), row("linear", "last", 0.7, 0.6)))
+    assert multi_scale(*board(row("fcn", "last", 0.7, 0.6), row("linear", "last", 0.7, 0.6))).empty
     twins = (row("fcn", "last", 0.7, 0.6, origin="random"), row("light", "last", 0.8, 0.6, origin="random"))
-    assert not multi_scale(*board(*twins))
+    assert multi_scale(*board(*twins)).empty
     frame, _ = board(row("fcn", "last", 0.7, 0.6), row("light", "last", 0.8, 0.6))
-    assert multi_scale(frame, {})[0].endswith("+0.100 (no interval).")
+    unknown = multi_scale(frame, {})
+    assert np.isnan(unknown["low"][0])
+    assert statistics(None, scales=unknown)[0].sentences[0].endswith("+0.100 (no interval).")

@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 from analysis.findings.agreement import largest_table
-from analysis.findings.overall import OVERALL, overall
+from analysis.findings.overall import overall
 from analysis.report.statistics_text import statistics
 from analysis.report.write import build
 from analysis.statistics.normalisers import normaliser
 from analysis.tables.breakdowns import RowDraws
-from analysis.tables.columns import row_name
+from analysis.tables.columns import OVERALL, row_name
 from bench.catalogue import suites as suite_catalogue
 from tests.builders.records import orchard
 
@@ -89,7 +89,9 @@ def test_what_not_all_share_is_left_out_by_name():
     found = overall([made, away])
     (way,) = found.tasks
     assert found.tasks[way] == ["a x", "a y"]
-    assert found.left_out[way] == "tasks not shared: a z; models not shared: three"
+    assert (found.left_out[way].tasks, found.left_out[way].models) == (("a z",), ("three",))
+    (section,) = statistics(None, whole=found)
+    assert "Excluded tasks, because not all share them: a z." in section.sentences
     assert overall([suite("a", {"x": {"one": 0.9, "two": 0.5}})]) is None
     assert overall([suite("a", {"x": {"one": 0.9}, "y": {"one": 0.9}})]) is None
 

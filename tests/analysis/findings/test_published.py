@@ -9,16 +9,14 @@ import pandas as pd
 import pytest
 
 from analysis.findings.published import (
-    COMPARISON,
     MARK,
-    PUBLISHED,
     check_marked,
     check_published,
     compare,
     read_published,
     with_copied,
 )
-from analysis.tables.columns import LEADERBOARD
+from analysis.tables.columns import COMPARISON, LEADERBOARD, PUBLISHED
 from bench.catalogue import models as model_catalogue
 from bench.catalogue import suites as suite_catalogue
 from bench.core.errors import BadSetting, Incompatible, MissingData

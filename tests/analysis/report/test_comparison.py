@@ -9,10 +9,11 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from analysis.findings.published import COMPARISON, MARK, PUBLISHED, compare, read_published
+from analysis.findings.published import MARK, compare, read_published
 from analysis.report.comparison import shown, write_comparison
 from analysis.report.write import write_reports
 from analysis.tables.build import tables
+from analysis.tables.columns import COMPARISON, PUBLISHED
 from bench.cli import report as command
 from bench.core.errors import MissingData
 from bench.store import Store

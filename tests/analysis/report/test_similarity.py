@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from analysis.figures.similarity import dimensions_figure, drift_figure, models_figure
-from analysis.findings.drift import PARTS, answer, drift, drift_frame, rewinding
+from analysis.findings.drift import PARTS, drift, drift_answers, drift_frame, rewinding
 from analysis.findings.shared_structure import dimensions, embedded, model_matrix
 from analysis.gallery.similarity import drift_pictures, similarity_pictures
+from analysis.report.statistics_text import drift_sentence
 from bench.core import Record, RunKey
 from bench.store import Store
 
@@ -158,12 +159,10 @@ def test_planted_drift_is_found_and_named(tmp_path):
     assert by["fc1"] > 2 * by["qkv"]
     assert frame["seed_floor"].between(0, 1).all() and (frame["shuffled_local"] < frame["local"] + 0.1).all()
     assert ((frame["low"] < frame["local"]) & (frame["local"] < frame["high"])).all()
-    (sentence,) = answer(frame)
-    assert (
-        "it is in fc1" in sentence
-        and "clearly before qkv" in sentence
-        and sentence.endswith("after the controls: yes.")
-    )
+    (answer,) = drift_answers(frame)
+    assert (answer.first, answer.second) == ("fc1", "qkv") and answer.controlled and answer.clear and answer.mlp_first
+    sentence = drift_sentence(answer)
+    assert "it is largest in fc1" in sentence and "clearly ahead of qkv" in sentence and sentence.endswith("yes.")
     lost = rewinding(store.records("toy")).set_index(["seed", "part"])["lost"]
     assert lost.loc[(0, "fc1")] == pytest.approx(0.3) and lost.loc[(1, "qkv")] == pytest.approx(0.05)
 
@@ -171,16 +170,16 @@ def test_planted_drift_is_found_and_named(tmp_path):
 def test_the_answer_is_no_where_attention_moved_most(tmp_path):
     store = Store(tmp_path)
     drift_record(store, 0, strongest="qkv")
-    (sentence,) = answer(drift_frame(store, store.records("toy")))
-    assert "it is in qkv" in sentence and sentence.endswith("no.")
+    (answer,) = drift_answers(drift_frame(store, store.records("toy")))
+    assert answer.first == "qkv" and not answer.mlp_first and drift_sentence(answer).endswith("no.")
 
 
 def test_drift_that_shuffled_labels_bring_about_too_is_no_answer(tmp_path):
     store = Store(tmp_path)
     drift_record(store, 0)
     frame = drift_frame(store, store.records("toy"))
-    (sentence,) = answer(frame.assign(shuffled_local=frame["local"] + 0.01))
-    assert "it is in fc1" in sentence and "clearly before qkv" in sentence and sentence.endswith("controls: no.")
+    (answer,) = drift_answers(frame.assign(shuffled_local=frame["local"] + 0.01))
+    assert answer.first == "fc1" and answer.clear and not answer.mlp_first
 
 
 def test_equal_arrays_have_no_drift_and_rotated_ones_none_to_speak_of():
@@ -227,7 +226,7 @@ def test_a_report_of_similarity_and_drift_alone_stands(tmp_path):
     assert {"drift_kind_net.pdf", "drift_kind_net.png", "drift_kind_net.csv"} <= set(report.files)
     text = report.files["leaderboard.md"].decode()
     assert (
-        "### what tuning changes" in text
-        and "Strongest in the MLP's first linear map, after the controls: yes." in text
+        "### drift under fine-tuning" in text
+        and "Largest drift in the first linear map of the MLP, after controls: yes." in text
     )
     assert report.tables.leaderboard.empty and "drift_kind_net.png" in text

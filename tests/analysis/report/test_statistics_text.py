@@ -1,4 +1,4 @@
-"""The Statistics section and the choice of figures: what is compared, what is left out and said, what is not drawn."""
+"""The statistics in words and the choice of figures: what is compared, what is left out, what is not drawn."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from analysis.findings.agreement import FEWEST_MODELS, compare_settings
 from analysis.findings.designs import components_frame, designs
 from analysis.gallery.suite_gallery import pictures
 from analysis.report.contents import across_suites
-from analysis.report.statistics_text import statistics
+from analysis.report.statistics_text import design_sentence, statistics
 from analysis.report.write import build
 from analysis.statistics.ranking import tau_b
 from analysis.tables.build import tables
@@ -63,9 +63,9 @@ def test_the_section_says_what_can_be_told_and_what_cannot(agreed):
     (part,) = statistics(agreed, [])
     words = " ".join(part.sentences)
     assert "6 models are ranked in 4 settings on 2 test sets" in words
-    assert "random twins and baselines take no part" in words
-    assert "it takes 10 tasks" in words and "0.867" in words and "critical-difference diagram" in words
-    assert "split-half ceiling" in words and "Kendall's W" in words and "The top model is another in" in words
+    assert "Random twins and baselines are excluded" in words
+    assert "10 tasks are needed" in words and "0.867" in words and "critical-difference diagram" in words
+    assert "Split-half ceiling" in words and "Kendall's W" in words and "The top model differs in" in words
     assert len(part.rows) == 4 and all(len(row) == len(part.head) for row in part.rows)
 
 
@@ -75,7 +75,9 @@ def test_a_model_that_a_setting_lacks_is_left_out_by_name(source):
     found = tables(held, "grove")
     again = compare_settings(found.leaderboard, found.row_draws)
     assert "oak" not in again.models
-    assert any("Not in every setting" in text and "oak" in text for text in again.left_out)
+    assert again.models_left_out == ("oak",)
+    (part,) = statistics(again, [])
+    assert "Not ranked, because some settings lack them: oak." in part.sentences
 
 
 def test_too_few_models_or_one_setting_are_not_compared():
@@ -122,7 +124,7 @@ def test_an_unbalanced_design_loses_what_does_not_fit_and_says_so():
     found = tables(held, "orchard")
     (one,) = designs(found.arms, found.arm_draws)
     assert one.factors == ("model", "decoder") and one.replicates == 2
-    assert one.left_out > 0 and f"{one.left_out} further runs do not fit" in one.sentence()
+    assert one.left_out > 0 and f"{one.left_out} further runs do not fit" in design_sentence(one)
 
 
 def test_a_report_of_arms_has_their_figures_and_reads_damaged_ones_as_absent(tmp_path):

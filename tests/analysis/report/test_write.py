@@ -139,7 +139,7 @@ def test_markdown_tells_exposure_failures_notes_and_how_to_run_it_again(text):
     assert "† has seen images or labels of this dataset in training." in markdown
     assert "| landcover | dogwood_base | probe | 100 % | 0 | ValueError: block_3 is NaN |" in markdown
     assert "```\ngeobench-run suite=orchard\n```" in markdown
-    assert "Holm over all cells" in markdown
+    assert "Holm's correction over all groups" in markdown
 
 
 def test_markdown_has_a_column_a_label_fraction_for_every_protocol_that_has_several():

@@ -1,0 +1,83 @@
+"""What a recipe starts from: an entry, its network and its place in the lineage."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from bench.catalogue import models as model_catalogue
+from bench.catalogue.cards import CARD, Shape, inherited, read_card
+from bench.catalogue.weights import WeightSources
+from bench.core import Backbone, Band, ModelEntry
+from bench.core.errors import Incompatible
+from bench.store import default_cache
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parent:
+    """An entry that a recipe derives another from.
+
+    Attributes:
+        entry: its facts.
+        path: its weights file; None where it has none.
+        base: name of the entry whose loader builds its network.
+        shape: what differs from the base's network.
+    """
+
+    entry: ModelEntry
+    path: Path | None
+    base: str
+    shape: Shape
+
+    def network(self, bands: tuple[Band, ...], *, seed: int = 0, random: bool = False) -> Backbone:
+        """Return its network for `bands`, with its weights or at random init."""
+        return self.entry.load(self.entry, None if random else self.path, seed, bands)
+
+
+def parent_of(name: str, *, weights: Path | None, entries: Sequence[Path]) -> Parent:
+    """Return an entry by name, ready to be derived from.
+
+    Args:
+        name: of the entry.
+        weights: folder looked in first for weights.
+        entries: folders with further entries.
+
+    Raises:
+        UnknownName: there is no such entry.
+        Incompatible: the name stands for several entries, or for ready-made vectors.
+        MissingWeights: its weights are not at hand.
+    """
+    chosen, _ = model_catalogue.select([name], entries)
+    if len(chosen) != 1:
+        raise Incompatible(f"model={name} names {len(chosen)} entries; a recipe derives from one")
+    (entry,) = chosen
+    if entry.vectors:
+        raise Incompatible(f"{name} are ready-made vectors, not a network")
+    if not entry.parameters:
+        raise Incompatible(f"{name} has no parameters; a recipe needs a network")
+    path = WeightSources(folder=weights, cache=default_cache()).find(entry)
+    card = read_card(path.with_name(CARD)) if path is not None and path.with_name(CARD).is_file() else None
+    return Parent(
+        entry=entry,
+        path=path,
+        base=card.base if card else entry.name.removesuffix(".random"),
+        shape=card.shape if card else Shape(),
+    )
+
+
+def lineage(parents: Sequence[Parent]) -> dict[str, Any]:
+    """Return the fields of a card that are inherited: parents, exposure, licence, reference and software."""
+    datasets, licence = inherited([parent.entry for parent in parents])
+    return {
+        "base": parents[0].base,
+        "parents": tuple(parent.entry.name for parent in parents),
+        "objective": parents[0].entry.objective,
+        "trained_on": datasets,
+        "licence": licence,
+        "environment": {name: version(name) for name in ("torch", "timm", "numpy")}
+        | {"python": platform.python_version()},
+    }
