@@ -37,12 +37,6 @@ every_entry = pytest.mark.parametrize("name", cases(list(ENTRIES)), scope="modul
 every_trained = pytest.mark.parametrize("name", cases(TRAINED), scope="module")
 
 
-@pytest.fixture(autouse=True)
-def no_gradients() -> Iterator[None]:
-    with torch.inference_mode():
-        yield
-
-
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A folder that goes away at once: pytest keeps its own, and these files are large."""

@@ -1,10 +1,8 @@
-"""Galileo against its publishers' implementation, and what its masks, dates and places do."""
+"""Galileo against its publishers' implementation, and the effect of masks, dates and coordinates."""
 
 import dataclasses
 import json
 import math
-import os
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,14 +10,14 @@ import torch
 from bench.core import Band
 from bench.core.errors import Incompatible
 from bench.models import galileo
+from tests.builders.networks import assert_close, assert_recorded, assert_same_taps, assert_same_weights, differ
 
-SHARED = Path(os.environ.get("GEOBENCH_SHARED", Path(__file__).resolve().parents[4] / "shared"))
 NANO = next(entry for entry in galileo.ENTRIES if entry.name == "galileo_nano")
 NORM = NANO.depth + 1
 UNKNOWN = float("nan")
 
-# nasaharvest/galileo@0f0b5b9, single_file_galileo.Encoder, on the input of `everything`: eight values spread over the
-# array, its mean and its standard deviation.
+# Recorded from nasaharvest/galileo@0f0b5b9, single_file_galileo.Encoder, on the input of `everything`: eight values
+# spread over the array, its mean and its standard deviation.
 PUBLISHED = {
     (8, "norm vector"): (
         [0.016973, -0.027501, 0.025157, -0.016056, -0.004099, -0.017175, 0.194985, 0.176735],
@@ -46,12 +44,6 @@ PUBLISHED = {
         (0.205760, 0.676331),
     ),
 }
-
-
-@pytest.fixture(autouse=True)
-def _no_grad():
-    with torch.no_grad():
-        yield
 
 
 def bands(*names: str) -> tuple[Band, ...]:
@@ -83,31 +75,20 @@ def when(*months: list[int]) -> torch.Tensor:
     return torch.stack([torch.full_like(month, 2020), month, torch.ones_like(month)], -1)
 
 
-def shared(path: str) -> Path:
-    if not (SHARED / path).exists():
-        pytest.skip(f"{path} is not below {SHARED}; set GEOBENCH_SHARED")
-    return SHARED / path
-
-
 @pytest.mark.shared
 @pytest.mark.parametrize("patch", [8, 4])
-def test_features_agree_with_the_publishers(patch):
+def test_features_agree_with_the_publishers(patch, shared):
     entry = dataclasses.replace(NANO, patch=patch)
-    network = load(entry=entry, weights=shared("weights/galileo_nano/encoder.pt"))
+    network = load(entry=entry, weights=shared / "weights/galileo_nano/encoder.pt")
     where = torch.tensor([[10.0, 50.0], [UNKNOWN, UNKNOWN]])
     block, norm = network(everything(), [2, NORM], when=when([1, 7, 12], [-1, 4, 5]), where=where)
-    for what, found in {"norm vector": norm.vector, "norm grid": norm.grid, "block_2 vector": block.vector}.items():
-        values, (mean, deviation) = PUBLISHED[patch, what]
-        flat = found.flatten().double()
-        picked = flat[torch.linspace(0, len(flat) - 1, 8).long()]
-        torch.testing.assert_close(picked, torch.tensor(values, dtype=torch.float64), atol=1e-5, rtol=0)
-        assert float(flat.mean()) == pytest.approx(mean, abs=2e-6)
-        assert float(flat.std()) == pytest.approx(deviation, abs=2e-6)
+    for part, features in {"norm vector": norm.vector, "norm grid": norm.grid, "block_2 vector": block.vector}.items():
+        assert_recorded(features, *PUBLISHED[patch, part])
 
 
 @pytest.mark.shared
-def test_normalisation_is_the_published_one():
-    published = json.loads(shared("weights/galileo_nano/normalization.json").read_text())
+def test_normalisation_is_the_published_one(shared):
+    published = json.loads((shared / "weights/galileo_nano/normalization.json").read_text())
     mean = dict(zip([band.name for band in bands("s1", "s2")], published["13"]["mean"], strict=True))
     deviation = dict(zip([band.name for band in bands("s1", "s2")], published["13"]["std"], strict=True))
     for key, sensor in (("6", "era5"), ("16", "srtm")):
@@ -141,20 +122,19 @@ def test_taps_have_the_shapes_of_the_layers():
         assert tap.grid.shape == (2, layer.channels, 2, 3)
         assert tap.vector.shape == (2, layer.channels)
         assert tap.cls is None
-        # All tokens have a place here, and each place the same number of them.
+        # Every token has a place here, and every place the same number of tokens.
         torch.testing.assert_close(tap.grid.mean((2, 3)), tap.vector, atol=1e-5, rtol=0)
     again = network({"s2": noise(2, 3, 11, 16, 24)}, [5, 0, 5])
-    assert torch.equal(again[1].vector, taps[0].vector)
-    assert torch.equal(again[0].vector, taps[5].vector) and torch.equal(again[2].vector, taps[5].vector)
+    assert_same_taps(again, [taps[5], taps[0], taps[5]])
 
 
 def test_seed_decides_the_random_init_and_nothing_else_moves():
     image = {"s2": noise(1, 1, 11, 16, 16)}
     before = torch.random.get_rng_state()
-    one, same, other = (load("s2", seed=seed)(image, [NORM])[0].vector for seed in (1, 1, 2))
+    one, same, other = (load("s2", seed=seed) for seed in (1, 1, 2))
     assert torch.equal(torch.random.get_rng_state(), before)
-    assert torch.equal(one, same)
-    assert (one - other).abs().max() > 1e-2
+    assert_same_weights(same, one)
+    assert differ(one(image, [NORM])[0].vector, other(image, [NORM])[0].vector, least=1e-2)
 
 
 def test_a_file_with_the_publishers_names_fills_the_network(tmp_path):
@@ -169,7 +149,8 @@ def test_a_file_with_the_publishers_names_fills_the_network(tmp_path):
     torch.save(state, tmp_path / "encoder.pt")
     image = {"s2": noise(1, 1, 11, 16, 16)}
     filled = load("s2", seed=0, weights=tmp_path / "encoder.pt")
-    assert torch.equal(filled(image, [NORM])[0].vector, source(image, [NORM])[0].vector)
+    assert_same_weights(filled, source)
+    assert_same_taps(filled(image, [NORM]), source(image, [NORM]))
 
 
 def test_group_without_its_first_band_is_masked():
@@ -177,9 +158,10 @@ def test_group_without_its_first_band_is_masked():
     image = noise(1, 1, 3, 16, 16)
     changed = image.clone()
     changed[:, :, :2] += 1
-    assert torch.equal(network({"s2": image}, [NORM])[0].vector, network({"s2": changed}, [NORM])[0].vector)
+    expected = network({"s2": image}, [NORM])
+    assert_same_taps(network({"s2": changed}, [NORM]), expected)
     changed[:, :, 2] += 1
-    assert not torch.allclose(network({"s2": image}, [NORM])[0].vector, network({"s2": changed}, [NORM])[0].vector)
+    assert differ(network({"s2": changed}, [NORM])[0].vector, expected[0].vector)
 
 
 def test_absent_band_of_a_visible_group_is_raw_zero():
@@ -196,8 +178,8 @@ def test_absent_band_of_a_visible_group_is_raw_zero():
 def test_unknown_months_are_july_and_months_matter():
     network, image = load("s2"), {"s2": noise(1, 2, 11, 16, 16)}
     july = network(image, [NORM], when=when([7, 7]))[0].vector
-    assert torch.equal(network(image, [NORM])[0].vector, july)
-    assert torch.equal(network(image, [NORM], when=when([-1, 7]))[0].vector, july)
+    assert_close(network(image, [NORM])[0].vector, july)
+    assert_close(network(image, [NORM], when=when([-1, 7]))[0].vector, july)
     assert (network(image, [NORM], when=when([1, 7]))[0].vector - july).abs().max() > 1e-3
 
 
@@ -223,8 +205,8 @@ def test_order_of_dates_matters_and_terrain_is_read_once():
     assert (network(turned, [NORM])[0].vector - vector).abs().max() > 1e-3
     later = images["srtm"].clone()
     later[:, 1:] = 5
-    assert torch.equal(network({**images, "srtm": later}, [NORM])[0].vector, vector)
-    assert torch.equal(network({**images, "srtm": later[:, :1]}, [NORM])[0].vector, vector)
+    assert_close(network({**images, "srtm": later}, [NORM])[0].vector, vector)
+    assert_close(network({**images, "srtm": later[:, :1]}, [NORM])[0].vector, vector)
 
 
 def test_embedding_depends_on_the_place_alone():
@@ -233,7 +215,7 @@ def test_embedding_depends_on_the_place_alone():
     part = network({"s2": image[..., :16, :]}, [0])[0].grid
     torch.testing.assert_close(full[:, :, :2], part, atol=1e-6, rtol=0)
     flat = network({"s2": torch.zeros(1, 1, 11, 24, 24)}, [0])[0].grid[0]
-    # A blank image leaves the code of the place: the last eighth of the channels tells rows, the one before columns.
+    # A blank image leaves the code of the place: the last eighth of the channels codes rows, the one before it columns.
     down, along = flat[-16:], flat[-32:-16]
     torch.testing.assert_close(down[:, 0, 0], down[:, 0, 2])
     torch.testing.assert_close(along[:, 0, 0], along[:, 2, 0])

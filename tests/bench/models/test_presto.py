@@ -1,8 +1,6 @@
-"""Presto against its publishers' implementation, and what its masks, dates and places do."""
+"""Presto against its publishers' implementation, and the effect of masks, dates and coordinates."""
 
 import math
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,15 +13,15 @@ from sklearn.preprocessing import StandardScaler
 from bench.core import Band
 from bench.core.errors import Incompatible, MissingWeights
 from bench.models import presto
+from tests.builders.networks import assert_close, assert_recorded, assert_same_weights, differ
 
-SHARED = Path(os.environ.get("GEOBENCH_SHARED", Path(__file__).resolve().parents[4] / "shared"))
 PRESTO, CEREAL = presto.ENTRIES
 NORM = PRESTO.depth + 1
 UNKNOWN = float("nan")
 COUNTS = {"s1": 2, "s2": 11, "era5": 2, "srtm": 2}
 
-# nasaharvest/presto@13173d0, single_file_presto.Encoder, on the input of the test: eight values spread over the array,
-# its mean and its standard deviation.
+# Recorded from nasaharvest/presto@13173d0, single_file_presto.Encoder, on the input of the test: eight values spread over
+# the array, its mean and its standard deviation.
 PUBLISHED = {
     "norm": (
         [-0.644744, 0.43689, -0.570461, -1.571699, -0.153585, 1.270236, -0.26855, 0.128746],
@@ -34,12 +32,6 @@ PUBLISHED = {
         (0.257457, 0.844590),
     ),
 }
-
-
-@pytest.fixture(autouse=True)
-def _no_grad():
-    with torch.no_grad():
-        yield
 
 
 def bands(*names: str) -> tuple[Band, ...]:
@@ -76,59 +68,44 @@ def vector(network, images, layer=NORM, **known) -> torch.Tensor:
     return network(images, [layer], **known)[0].vector
 
 
-def shared(path: str) -> Path:
-    if not (SHARED / path).exists():
-        pytest.skip(f"{path} is not below {SHARED}; set GEOBENCH_SHARED")
-    return SHARED / path
-
-
 @pytest.mark.shared
-def test_features_agree_with_the_publishers():
-    network = load(weights=shared("weights/presto/default_model.pt"))
+def test_features_agree_with_the_publishers(shared):
+    network = load(weights=shared / "weights/presto/default_model.pt")
     images = series([[0, 9, 4], [8, 7, 9]])
     where = torch.tensor([[10.0, 50.0], [140.0, -12.5]])
     block, norm = network(images, [1, NORM], when=when([1, 7, 12], [1, 4, 5]), where=where)
-    for what, found in {"norm": norm.vector, "block_1": block.vector}.items():
-        values, (mean, deviation) = PUBLISHED[what]
-        flat = found.flatten().double()
-        picked = flat[torch.linspace(0, len(flat) - 1, 8).long()]
-        torch.testing.assert_close(picked, torch.tensor(values, dtype=torch.float64), atol=1e-5, rtol=0)
-        assert float(flat.mean()) == pytest.approx(mean, abs=2e-6)
-        assert float(flat.std()) == pytest.approx(deviation, abs=2e-6)
+    assert_recorded(norm.vector, *PUBLISHED["norm"])
+    assert_recorded(block.vector, *PUBLISHED["block_1"])
 
 
 @pytest.mark.shared
-def test_the_descendant_agrees_with_its_publishers_on_a_longer_series():
-    """WorldCereal/prometheo@5fb3969, single_file_presto.Encoder with 72 positions, on 30 dates without land cover."""
+def test_the_descendant_agrees_with_its_publishers_on_a_longer_series(shared):
+    """Recorded from WorldCereal/prometheo@5fb3969, single_file_presto.Encoder with 72 positions, on 30 dates."""
     fed = tuple(band for band in CEREAL.bands if band.name != "dw.class")
-    network = CEREAL.load(CEREAL, shared("weights/presto_worldcereal/finetuned_presto_model.pt"), 0, fed)
+    network = CEREAL.load(CEREAL, shared / "weights/presto_worldcereal/finetuned_presto_model.pt", 0, fed)
     images = {sensor: wave(2, 30, count, 1, 1) for sensor, count in COUNTS.items()}
     months = [[(i + 3) % 12 + 1 for i in range(30)], [(i + 7) % 12 + 1 for i in range(30)]]
-    found = vector(network, images, when=when(*months), where=torch.tensor([[10.0, 50.0], [140.0, -12.5]]))
-    flat = found.flatten().double()
+    features = vector(network, images, when=when(*months), where=torch.tensor([[10.0, 50.0], [140.0, -12.5]]))
     expected = [-1.629745, 1.487586, -0.181794, 0.917826, -1.988958, 2.745844, 1.270175, 1.31451]
-    picked = flat[torch.linspace(0, len(flat) - 1, 8).long()]
-    torch.testing.assert_close(picked, torch.tensor(expected, dtype=torch.float64), atol=1e-5, rtol=0)
-    assert float(flat.mean()) == pytest.approx(-0.030196, abs=2e-6)
-    assert float(flat.std()) == pytest.approx(1.220905, abs=2e-6)
+    assert_recorded(features, expected, (-0.030196, 1.220905))
 
 
 @pytest.mark.shared
-def test_parent_and_descendant_are_not_taken_for_each_other():
+def test_the_file_of_the_parent_does_not_load_as_the_descendant(shared):
     with pytest.raises(MissingWeights, match=r"presto_worldcereal: .*pos_embed: float32 \(1, 24, 64\) in the file"):
-        CEREAL.load(CEREAL, shared("weights/presto/default_model.pt"), 0, CEREAL.bands)
+        CEREAL.load(CEREAL, shared / "weights/presto/default_model.pt", 0, CEREAL.bands)
 
 
 @pytest.mark.shared
-def test_fuel_moisture_is_read_from_frozen_features():
-    folder = shared("data/fuel_moisture/npy")
+def test_fuel_moisture_is_predicted_from_frozen_features(shared):
+    folder = shared / "data/fuel_moisture/npy"
     names = [band.name for band in PRESTO.bands if band.name not in ("s2.ndvi", "dw.class")]
     columns = [*names[:10], "s2.b09", *names[10:]]
     table = np.load(folder / "s1_s2_era5_srtm.npy")
     raw = {name: table[..., index] for index, name in enumerate(columns)}
     raw["s2.ndvi"] = (raw["s2.b08"] - raw["s2.b04"]) / (raw["s2.b08"] + raw["s2.b04"])
     raw["dw.class"] = np.load(folder / "dynamic_world.npy")
-    # The file's own column of that name is of other bands.
+    # The column of that name in the file is computed from other bands.
     np.testing.assert_allclose(
         table[..., 17], (raw["s2.b07"] - raw["s2.b03"]) / (raw["s2.b07"] + raw["s2.b03"]), atol=1e-12
     )
@@ -142,7 +119,7 @@ def test_fuel_moisture_is_read_from_frozen_features():
     where = torch.tensor(np.load(folder / "latlon.npy")[:, ::-1].copy(), dtype=torch.float32)
     target, test = np.load(folder / "target.npy"), np.load(folder / "is_test.npy") == 1
     scores = []
-    for weights in (shared("weights/presto/default_model.pt"), None):
+    for weights in (shared / "weights/presto/default_model.pt", None):
         features = vector(load(weights=weights), stacked, when=dates, where=where).double().numpy()
         probe = make_pipeline(StandardScaler(), Ridge(10)).fit(features[~test], target[~test])
         scores.append(r2_score(target[test], probe.predict(features[test])))
@@ -173,10 +150,10 @@ def test_every_pixel_is_encoded_by_itself():
 
 def test_seed_decides_the_random_init_and_nothing_else_moves():
     before = torch.random.get_rng_state()
-    one, same, other = (vector(load(seed=seed), series()) for seed in (1, 1, 2))
+    one, same, other = (load(seed=seed) for seed in (1, 1, 2))
     assert torch.equal(torch.random.get_rng_state(), before)
-    assert torch.equal(one, same)
-    assert (one - other).abs().max() > 1e-2
+    assert_same_weights(same, one)
+    assert differ(vector(one, series()), vector(other, series()), least=1e-2)
 
 
 def test_group_that_lacks_a_band_is_masked():
@@ -184,9 +161,9 @@ def test_group_that_lacks_a_band_is_masked():
     image = noise(2, 3, 3, 1, 1)
     changed = image.clone()
     changed[:, :, :2] += 1
-    assert torch.equal(vector(network, {"s2": image}), vector(network, {"s2": changed}))
+    assert_close(vector(network, {"s2": changed}), vector(network, {"s2": image}))
     changed[:, :, 2] += 1
-    assert not torch.allclose(vector(network, {"s2": image}), vector(network, {"s2": changed}))
+    assert differ(vector(network, {"s2": changed}), vector(network, {"s2": image}))
     alone = vector(load("s2.b08"), {"s2": image[:, :, 2:]})
     torch.testing.assert_close(vector(network, {"s2": image}), alone)
 
@@ -202,7 +179,7 @@ def test_unknown_land_cover_is_masked_date_by_date():
         torch.testing.assert_close(both[i : i + 1], vector(network, single), atol=1e-5, rtol=0)
     missing = series()
     missing["dw"][:] = UNKNOWN
-    assert torch.equal(vector(network, missing), vector(network, images))
+    assert_close(vector(network, missing), vector(network, images))
     assert (vector(network, series()) - vector(network, images)).abs().max() > 1e-3
 
 
@@ -212,7 +189,7 @@ def test_unknown_location_leaves_the_token_out():
     half = vector(network, images, where=torch.tensor([[UNKNOWN, UNKNOWN], [10.0, 50.0]]))
     torch.testing.assert_close(half[0], nowhere[0], atol=1e-5, rtol=0)
     assert (half[1] - nowhere[1]).abs().max() > 1e-3
-    assert torch.equal(vector(network, images, where=torch.full((2, 2), UNKNOWN)), nowhere)
+    assert_close(vector(network, images, where=torch.full((2, 2), UNKNOWN)), nowhere)
 
 
 def test_months_count_on_from_january_where_no_date_is_known():
@@ -226,9 +203,9 @@ def test_terrain_is_read_from_the_first_date():
     network, images = load(), series()
     later = images["srtm"].clone()
     later[:, 1:] = 5
-    assert torch.equal(vector(network, {**images, "srtm": later}), vector(network, images))
+    assert_close(vector(network, {**images, "srtm": later}), vector(network, images))
     later[:, 0] = 5
-    assert not torch.allclose(vector(network, {**images, "srtm": later}), vector(network, images))
+    assert differ(vector(network, {**images, "srtm": later}), vector(network, images))
 
 
 def test_order_of_dates_matters_and_order_of_samples_does_not():
