@@ -20,11 +20,11 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.core import Band, Images, Tap
+from bench.core import Band, Images, ModulesMap, Tap
 from bench.core.errors import Incompatible
 from bench.networks.acquisition import day_of_year
 from bench.networks.backbones import frozen, tap_along, token_grid, transformer_layers
-from bench.networks.blocks import TIMM_BLOCK, ModulesMap, map_modules
+from bench.networks.blocks import TIMM_BLOCK, map_modules
 
 CHANNELS = {"s2": 10, "s1": 2}
 PROJECTORS = {"s2": "projector_s2", "s1": "projector_s1-asc"}
@@ -296,7 +296,7 @@ class AnySatBackbone(nn.Module):
     Attributes:
         layers: see `bench.core.Layer`. The blocks are those of the spatial transformer, those over patches, and the
             cross block.
-        modules_map: see `bench.networks.blocks.ModulesMap`. The cross block has ``k`` and ``v`` but no ``q``.
+        modules_map: see `bench.core.ModulesMap`. The cross block has ``k`` and ``v`` but no ``q``.
     """
 
     def __init__(self, network: AnySatNetwork, bands: Sequence[Band], *, patch: int) -> None:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-ModulesMap = dict[str, dict[str, str]]
-"""Block name -> canonical sub-module name -> path for ``backbone.get_submodule``."""
-
 SUBMODULES = (
     *("norm1", "qkv", "q", "k", "v", "proj"),
     *("cross_norm", "cross_q", "cross_k", "cross_v", "cross_proj"),
@@ -29,8 +26,8 @@ TORCHVISION_SWIN_BLOCK = TIMM_BLOCK | {"fc1": "mlp.0", "act": "mlp.1", "fc2": "m
 """Paths within torchvision's ``SwinTransformerBlock`` and ``SwinTransformerBlockV2``."""
 
 
-def map_modules(blocks: Sequence[str], submodules: Mapping[str, str], *, first: int = 1) -> ModulesMap:
-    """Return the canonical sub-modules of consecutive blocks of one kind.
+def map_modules(blocks: Sequence[str], submodules: Mapping[str, str], *, first: int = 1) -> dict[str, dict[str, str]]:
+    """Return the part of a backbone's `bench.core.ModulesMap` for consecutive blocks of one kind.
 
     Args:
         blocks: path of each block below the backbone, shallow to deep.

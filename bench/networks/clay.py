@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.core import Band, Images, Tap
+from bench.core import Band, Images, ModulesMap, Tap
 from bench.networks.acquisition import MID_MONTH
 from bench.networks.backbones import (
     frozen,
@@ -27,7 +27,7 @@ from bench.networks.backbones import (
     transformer_layers,
     xavier_uniform_linears,
 )
-from bench.networks.blocks import ModulesMap, map_modules
+from bench.networks.blocks import map_modules
 from bench.networks.vit import vit_tap
 
 WAVE_WIDTH = 128
@@ -196,7 +196,7 @@ class ClayBackbone(nn.Module):
 
     Attributes:
         layers: see `bench.core.Layer`.
-        modules_map: see `bench.networks.blocks.ModulesMap`.
+        modules_map: see `bench.core.ModulesMap`.
     """
 
     wavelengths: Tensor

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.core import Band, Images, Tap
+from bench.core import Band, Images, ModulesMap, Tap
 from bench.networks.backbones import frozen, grid_of, stack_sensors, tap_along, token_grid, transformer_layers
-from bench.networks.blocks import ModulesMap, map_modules
+from bench.networks.blocks import map_modules
 
 # Paths within a block. In a joint block the feed-forward network comes third, after the cross-attention.
 CROMA_ATTENTION = {"norm1": "0.input_norm", "qkv": "0.to_qkv", "proj": "0.to_out"}
@@ -40,7 +40,7 @@ class CROMABackbone(nn.Module):
 
     Attributes:
         layers: see `bench.core.Layer`.
-        modules_map: see `bench.networks.blocks.ModulesMap`. No module returns the output of a block, so there is no
+        modules_map: see `bench.core.ModulesMap`. No module returns the output of a block, so there is no
             ``out``. Joint blocks also have ``cross_norm``, ``cross_q``, ``cross_k``, ``cross_v`` and ``cross_proj``.
     """
 

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.core import Band, Images, Tap
+from bench.core import Band, Images, ModulesMap, Tap
 from bench.core.errors import Incompatible
 from bench.networks.acquisition import on_unit_sphere
 from bench.networks.backbones import outputs_along, tap_along, transformer_layers, xavier_uniform_linears
-from bench.networks.blocks import SPLIT_BLOCK, ModulesMap, map_modules
+from bench.networks.blocks import SPLIT_BLOCK, map_modules
 from bench.networks.masked_blocks import Block, mean_of_visible
 
 KERNEL = 8  # side in pixels of the published patch embeddings
@@ -93,7 +93,7 @@ class GalileoNetwork(nn.Module):
 
     Attributes:
         layers: see `bench.core.Layer`.
-        modules_map: see `bench.networks.blocks.ModulesMap`.
+        modules_map: see `bench.core.ModulesMap`.
     """
 
     def __init__(

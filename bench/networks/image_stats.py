@@ -9,10 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.core import Band, Images, Layer, Tap
+from bench.core import Band, Images, Layer, ModulesMap, Tap
 from bench.core.errors import Incompatible
 from bench.networks.backbones import tap_along
-from bench.networks.blocks import ModulesMap
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 STATISTICS = 4 + len(QUANTILES)

@@ -15,10 +15,10 @@ from olmoearth_pretrain_minimal.olmoearth_pretrain_v1.utils.constants import BAS
 from olmoearth_pretrain_minimal.olmoearth_pretrain_v1.utils.datatypes import MaskedOlmoEarthSample, MaskValue
 from torch import Tensor, nn
 
-from bench.core import Band, Images, Tap
+from bench.core import Band, Images, ModulesMap, Tap
 from bench.core.errors import Incompatible
 from bench.networks.backbones import frozen, outputs_along, tap_along, transformer_layers
-from bench.networks.blocks import SPLIT_BLOCK, ModulesMap, map_modules
+from bench.networks.blocks import SPLIT_BLOCK, map_modules
 
 MODALITIES = {"s2": "sentinel2_l2a", "s1": "sentinel1"}
 
@@ -69,7 +69,7 @@ class OlmoEarthBackbone(nn.Module):
 
     Attributes:
         layers: see `bench.core.Layer`.
-        modules_map: see `bench.networks.blocks.ModulesMap`.
+        modules_map: see `bench.core.ModulesMap`.
     """
 
     def __init__(self, network: Any, bands: Sequence[Band], *, patch: int) -> None:

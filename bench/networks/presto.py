@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.core import Band, Images, Tap
+from bench.core import Band, Images, ModulesMap, Tap
 from bench.core.errors import Incompatible
 from bench.networks.acquisition import on_unit_sphere
 from bench.networks.backbones import outputs_along, tap_along, transformer_layers, xavier_uniform_linears
-from bench.networks.blocks import TIMM_BLOCK, ModulesMap, map_modules
+from bench.networks.blocks import TIMM_BLOCK, map_modules
 from bench.networks.masked_blocks import Block, mean_of_visible
 
 COVERS = 9  # Dynamic World has classes 0..8; this code marks an unknown class
@@ -48,7 +48,7 @@ class PrestoNetwork(nn.Module):
 
     Attributes:
         layers: see `bench.core.Layer`.
-        modules_map: see `bench.networks.blocks.ModulesMap`.
+        modules_map: see `bench.core.ModulesMap`.
     """
 
     def __init__(self, *, width: int, depth: int, heads: int, bands: Sequence[Band], dates: int) -> None:

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.core import Band, Images, Tap
+from bench.core import Band, Images, ModulesMap, Tap
 from bench.core.errors import Incompatible
 from bench.networks.acquisition import MID_MONTH, day_of_year
 from bench.networks.backbones import frozen, outputs_along, tap_along, token_grid, transformer_layers
-from bench.networks.blocks import TIMM_BLOCK, ModulesMap, map_modules
+from bench.networks.blocks import TIMM_BLOCK, map_modules
 from bench.networks.from_terratorch import terratorch_module
 
 
@@ -67,7 +67,7 @@ class PrithviBackbone(nn.Module):
 
     Attributes:
         layers: see `bench.core.Layer`.
-        modules_map: see `bench.networks.blocks.ModulesMap`.
+        modules_map: see `bench.core.ModulesMap`.
     """
 
     def __init__(self, network: Any, bands: Sequence[Band]) -> None:

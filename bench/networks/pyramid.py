@@ -7,9 +7,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from bench.core import Band, Images, Layer, Tap
+from bench.core import Band, Images, Layer, ModulesMap, Tap
 from bench.networks.backbones import frozen, stack_sensors, tap_along
-from bench.networks.blocks import TIMM_BLOCK, TORCHVISION_SWIN_BLOCK, ModulesMap, map_modules
+from bench.networks.blocks import TIMM_BLOCK, TORCHVISION_SWIN_BLOCK, map_modules
 
 SWIN_PATCH = 4  # pixels along each side of a patch, in every published Swin
 
@@ -26,7 +26,7 @@ class PyramidBackbone(nn.Module):
         strides: input pixels per cell of each layer.
         norm: path of a norm after the last block, which becomes the layer ``norm``.
         channels_last: whether the network's maps are (B, h, w, D); taps are (B, D, h, w) in either case.
-        modules_map: see `bench.networks.blocks.ModulesMap`; empty for a convolutional network, whose blocks have no
+        modules_map: see `bench.core.ModulesMap`; empty for a convolutional network, whose blocks have no
             such sub-modules.
 
     Attributes:

@@ -9,10 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.core import Band, Images, Layer, Tap
+from bench.core import Band, Images, Layer, ModulesMap, Tap
 from bench.core.errors import Incompatible
 from bench.networks.backbones import tap_along
-from bench.networks.blocks import ModulesMap
 
 CHUNK = 2**23  # filter responses held in memory at a time: 32 MB in float32
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.core import Band, Images, Tap
+from bench.core import Band, Images, ModulesMap, Tap
 from bench.networks.backbones import (
     check_size,
     frozen,
@@ -23,7 +23,7 @@ from bench.networks.backbones import (
     transformer_layers,
     xavier_uniform_linears,
 )
-from bench.networks.blocks import SPLIT_BLOCK, ModulesMap, map_modules
+from bench.networks.blocks import SPLIT_BLOCK, map_modules
 from bench.networks.masked_blocks import Block
 
 SPECTRAL_PATCH = 3
@@ -91,7 +91,7 @@ class SpectralBackbone(nn.Module):
 
     Attributes:
         layers: see `bench.core.Layer`.
-        modules_map: see `bench.networks.blocks.ModulesMap`.
+        modules_map: see `bench.core.ModulesMap`.
     """
 
     def __init__(self, network: SpectralViT, bands: Sequence[Band], *, patch: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.core import Band, Images, Tap
+from bench.core import Band, Images, ModulesMap, Tap
 from bench.core.errors import Incompatible
 from bench.networks.backbones import (
     frozen,
@@ -20,7 +20,7 @@ from bench.networks.backbones import (
     token_grid,
     transformer_layers,
 )
-from bench.networks.blocks import TIMM_BLOCK, ModulesMap, map_modules
+from bench.networks.blocks import TIMM_BLOCK, map_modules
 from bench.networks.from_terratorch import terratorch_module
 
 TERRAMIND = "models.backbones.terramind.model"
@@ -83,7 +83,7 @@ class TerraMindBackbone(nn.Module):
 
     Attributes:
         layers: see `bench.core.Layer`.
-        modules_map: see `bench.networks.blocks.ModulesMap`; a gated feed-forward network also has ``fc3``.
+        modules_map: see `bench.core.ModulesMap`; a gated feed-forward network also has ``fc3``.
     """
 
     def __init__(self, network: Any, bands: Sequence[Band], modalities: Mapping[str, str]) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from bench.core import Band, Images, Tap
+from bench.core import Band, Images, ModulesMap, Tap
 from bench.networks.backbones import (
     check_size,
     frozen,
@@ -19,7 +19,7 @@ from bench.networks.backbones import (
     token_grid,
     transformer_layers,
 )
-from bench.networks.blocks import TIMM_BLOCK, ModulesMap, map_modules
+from bench.networks.blocks import TIMM_BLOCK, map_modules
 
 Pool = Literal["cls", "mean"]
 
@@ -36,7 +36,7 @@ class ViTBackbone(nn.Module):
 
     Attributes:
         layers: see `bench.core.Layer`.
-        modules_map: see `bench.networks.blocks.ModulesMap`.
+        modules_map: see `bench.core.ModulesMap`.
     """
 
     def __init__(self, network: Any, bands: Sequence[Band], *, pool: Pool) -> None:
