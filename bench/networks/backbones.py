@@ -118,7 +118,7 @@ def check_values(network: nn.Module, weights: Path, entry: str) -> None:
     damaged = {name: count for name, count in damaged.items() if count}
     if damaged:
         shown = [f"{count} of {values[name].numel()} in {name}" for name, count in [*damaged.items()][:SHOWN_TENSORS]]
-        more = f", and {len(damaged) - SHOWN_TENSORS} more tensors" if len(damaged) > SHOWN_TENSORS else ""
+        more = f", and {len(damaged) - SHOWN_TENSORS} more" if len(damaged) > SHOWN_TENSORS else ""
         raise MissingWeights(
             f"{weights} does not hold usable weights of {entry}: {sum(damaged.values())} values are NaN or infinite "
             f"({', '.join(shown)}{more}). Fetch the file again, or save it from a run that did not diverge."

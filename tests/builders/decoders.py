@@ -1,4 +1,4 @@
-"""Decoders to build, taps to give them, and a way to train them."""
+"""Decoders, taps for them, and a way to train them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CLASSES = 3
 
 
 class Geometry(NamedTuple):
-    """Taps of a backbone: strides and widths of four layers, the input's size, and the grids that follow."""
+    """The taps of a backbone: strides and channels of four layers, the size of the input, and the resulting grids."""
 
     strides: tuple[int, int, int, int]
     image: tuple[int, int]
@@ -59,17 +59,18 @@ def task_of(kind: str) -> Task:
 
 
 def build(name, kind, geometry=GEOMETRIES["patch_8"], *, seed=0, outputs=CLASSES):
-    module = DECODERS[name]
+    """Return a narrow decoder for a kind of task."""
+    decoder = DECODERS[name]
     # A U-Net's width halves three times.
     width = 128 if name == "unet" else 32
-    words = {"width": width} if "width" in inspect.signature(module.build).parameters else {}
-    layers = geometry.layers[-module.layers_read :]
+    settings = {"width": width} if "width" in inspect.signature(decoder.build).parameters else {}
+    layers = geometry.layers[-decoder.layers_read :]
     torch.manual_seed(seed)
-    return module.build(layers, task_of(kind), outputs=outputs, image=geometry.image, **words)
+    return decoder.build(layers, task_of(kind), outputs=outputs, image=geometry.image, **settings)
 
 
 def taps_of(name, geometry, batch, *, seed=0, grad=False):
-    """Random taps: standard normal grids away from zero mean, with their means as vectors."""
+    """Return random taps: normal grids with a mean of 1, and their means as vectors."""
     generator = torch.Generator().manual_seed(seed)
     levels = DECODERS[name].layers_read
     grids = [
@@ -80,14 +81,15 @@ def taps_of(name, geometry, batch, *, seed=0, grad=False):
 
 
 def boxes_of(count, size, classes=CLASSES):
-    """Boxes at odd places within a size."""
-    high, wide = size
-    corner = torch.tensor([[0.1 * wide * i + 0.3, 0.05 * high * i + 0.1] for i in range(count)]).reshape(-1, 2)
-    side = torch.tensor([0.45 * wide, 0.4 * high])
+    """Return boxes at fractional places within a size."""
+    height, width = size
+    corner = torch.tensor([[0.1 * width * i + 0.3, 0.05 * height * i + 0.1] for i in range(count)]).reshape(-1, 2)
+    side = torch.tensor([0.45 * width, 0.4 * height])
     return {"boxes": torch.cat([corner, corner + side], 1), "labels": torch.arange(count) % classes}
 
 
 def run(module, name, kind, taps, size, boxes=(2, 0)):
+    """Return the output of a decoder; a detector in training mode is given targets."""
     if kind != "detection":
         return module(taps, size)
     if not module.training:
@@ -95,23 +97,23 @@ def run(module, name, kind, taps, size, boxes=(2, 0)):
     return module(taps, size, [boxes_of(boxes[i % len(boxes)], size) for i in range(len(taps[0].grid))])
 
 
-def total(found):
-    """One number that depends on all that came out."""
-    if isinstance(found, dict):
-        return sum(found.values())
-    weight = torch.linspace(-1, 1, found.numel()).reshape(found.shape)
-    return (found * weight).sum()
+def total(output):
+    """Return one number that depends on all values of an output or of losses by name."""
+    if isinstance(output, dict):
+        return sum(output.values())
+    weight = torch.linspace(-1, 1, output.numel()).reshape(output.shape)
+    return (output * weight).sum()
 
 
 def warm(name, kind, geometry):
-    """Arguments of a training call, which sets the running statistics."""
+    """Return the arguments of a training call, which sets the running statistics."""
     size = geometry.image
     taps = taps_of(name, geometry, 4, seed=9)
     return (taps, size, [boxes_of(1, size)] * 4) if kind == "detection" else (taps, size)
 
 
 def fit(module, loss, *, steps, rate=3e-3):
-    """Adam with a cosine decay."""
+    """Train a decoder with Adam and a cosine decay, and return it in eval mode."""
     optimiser = torch.optim.Adam(module.parameters(), rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     module.train()
@@ -124,7 +126,7 @@ def fit(module, loss, *, steps, rate=3e-3):
 
 
 def embedded(name, images, geometry):
-    """Taps of a random linear patch embedding, another at each layer."""
+    """Return taps of random linear patch embeddings of images, a different one for each layer."""
     generator = torch.Generator().manual_seed(5)
     taps = []
     for stride, channels in list(zip(geometry.strides, geometry.channels, strict=True))[-DECODERS[name].layers_read :]:

@@ -1,4 +1,4 @@
-"""Every entry that ships with the package, and test parameters over them."""
+"""Every entry that ships with the package, and test parameters for them."""
 
 from __future__ import annotations
 
@@ -15,32 +15,35 @@ ENTRIES = {
     for family in lookup.names("bench.models")
     for entry in lookup.module("bench.models", family, kind="model family").ENTRIES
 }
-
-
-HEAVY = 50_000_000  # parameters
+HEAVY = 50_000_000  # number of parameters
 
 
 def cases(names: Sequence[str]) -> list[Any]:
-    """Return test parameters; entries of one network with an earlier one are marked again, other large ones heavy.
+    """Return test parameters, marked ``again`` for a network of an earlier entry and ``heavy`` for other large ones.
 
-    Networks that differ in the number of bands alone count as one: their facts are held to the network for every entry.
+    Networks that differ only in their number of bands count as one, because other tests compare the facts of every
+    entry with its network.
+
+    Args:
+        names: names of entries.
     """
     seen: set[Any] = set()
-    found = []
+    parameters = []
     for name in names:
         entry = ENTRIES[name]
         loader: Any = entry.load
         network = (getattr(loader, "func", loader), str(getattr(loader, "keywords", "")), entry.depth, entry.width)
-        # One worker for all tests of an entry: its network is built once.
+        # One worker runs all tests of an entry, so that its network is built once.
         marks = [pytest.mark.xdist_group(name)]
         if network in seen:
             marks.append(pytest.mark.again)
         elif entry.parameters > HEAVY:
             marks.append(pytest.mark.heavy)
         seen.add(network)
-        found.append(pytest.param(name, marks=marks))
-    return found
+        parameters.append(pytest.param(name, marks=marks))
+    return parameters
 
 
 def bands_of(entry: ModelEntry) -> tuple[Band, ...]:
+    """Return the bands of an entry, or true colour for one that takes any bands."""
     return entry.bands or RGB

@@ -14,10 +14,37 @@ from typing import Any
 
 import pytest
 import torch
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from bench.core import ModelEntry, Tap
+from bench.core import Band, ModelEntry, Tap
 from bench.core.errors import MissingWeights
+from bench.networks.backbones import seeded
+
+S2 = tuple(Band(name=f"s2.b{index:02d}", unit="dn") for index in range(1, 13))
+S1 = (Band(name="s1.vv", unit="db"), Band(name="s1.vh", unit="db"))
+RGB = tuple(Band(name=f"rgb.{colour}", unit="uint8") for colour in ("red", "green", "blue"))
+TINY_VIT: dict[str, Any] = {
+    **{"img_size": 32, "patch_size": 8, "in_chans": 3, "num_classes": 0},
+    **{"embed_dim": 48, "depth": 3, "num_heads": 3},
+}
+
+
+def tiny_vit(**settings: Any) -> VisionTransformer:
+    """Return a small network of timm at random init, with `TINY_VIT` and further settings."""
+    return seeded(lambda: VisionTransformer(**(TINY_VIT | settings)), 0)
+
+
+class Counted(nn.Module):
+    """A module that counts its calls."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module, self.calls = module, 0
+
+    def forward(self, *arguments: Tensor) -> Tensor:
+        self.calls += 1
+        return self.module(*arguments)  # type: ignore[no-any-return]
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:

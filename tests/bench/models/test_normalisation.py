@@ -1,4 +1,4 @@
-"""What `bench.input.prepare` makes is what a network multiplies with its first weights: nothing is scaled twice."""
+"""The values that `bench.input.prepare` gives meet the first weights of a network as they are: none is scaled twice."""
 
 from __future__ import annotations
 
@@ -16,27 +16,25 @@ from bench.input.prepare import prepare
 from bench.input.recipe import match
 from tests.builders.entries import ENTRIES, bands_of
 
-# The operations in which pixels first meet weights.
+# Operations in which pixels first meet weights.
 PRODUCTS = {"convolution", "_convolution", "conv1d", "conv2d", "conv3d", "linear", "mm", "addmm", "bmm", "baddbmm"}
-OTHER_ROUTES = {
-    "image_stats": "has no weights",
-}
-# Bands that never meet a weight as numbers.
+WITHOUT_WEIGHTS = {"image_stats"}
+# Bands of codes, which meet no weight as numbers.
 CODES = {"presto": {"dw.class"}, "presto_worldcereal": {"dw.class"}}
-# Their buffers hold what the first layer looks up, or checks.
+# Families whose buffers hold values that the first layer reads; they are built for real.
 WITH_TABLES = ("copernicusfm", "olmoearth", "panopticon")
 TASK = Task(name="any", kind="classification", classes=("a", "b"), metric="accuracy")
 
 
 class FirstProducts(TorchDispatchMode):
-    """Follows pixels through a network, and notes the values with which they enter a product with weights.
+    """Follows pixels through a network and records the values with which they enter a product with weights.
 
-    Whatever is made of pixels without a product is pixels still; so is the memory they are copied into.
+    A result computed from pixels without a product still counts as pixels, and so does memory they are copied into.
     """
 
     def __init__(self, pixels: list[Tensor]) -> None:
         super().__init__()
-        self.held: list[Tensor] = []  # so that no memory is given to another tensor
+        self.held: list[Tensor] = []  # references, so that their memory is not reused for another tensor
         self.places: set[int] = set()
         self.seen: list[Tensor] = []
         self._take(pixels)
@@ -49,24 +47,24 @@ class FirstProducts(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
-        given = [
+        pixels = [
             value
             for value in tree_leaves((args, kwargs or {}))
             if isinstance(value, Tensor)
             and value.is_floating_point()
             and value.untyped_storage().data_ptr() in self.places
         ]
-        if not given:
+        if not pixels:
             return out
         if func.overloadpacket.__name__ in PRODUCTS:
-            self.seen += [value.unique() for value in given]
+            self.seen += [value.unique() for value in pixels]
         else:
             self._take(tree_leaves(out))
         return out
 
 
 def hollow(entry: ModelEntry, bands: tuple[Band, ...]) -> Any:
-    """Return the backbone without the values of its weights, which are neither drawn nor stored, where that can be."""
+    """Return the backbone with uninitialised weights where possible, so that large networks are quick to build."""
     if entry.name.startswith(WITH_TABLES):
         return entry.load(entry, None, 0, bands)
     with torch.device("meta"):
@@ -75,9 +73,9 @@ def hollow(entry: ModelEntry, bands: tuple[Band, ...]) -> Any:
 
 
 def prepared(entry: ModelEntry, bands: tuple[Band, ...]) -> tuple[tuple[Band, ...], dict[str, Tensor]]:
-    """Return the bands a backbone is loaded with and what `prepare` makes of images of one value a band.
+    """Return the bands that a backbone is loaded with, and prepared images with one value per band.
 
-    Where an image is normalised by its own statistics a band has three, of which the middle one differs.
+    Where an image is normalised with its own statistics, a band has three values, of which the middle one differs.
     """
     side = entry.image_size if not entry.any_size else min(entry.image_size, 4 * entry.patch)
     dates = 3 if entry.temporal else 1
@@ -89,7 +87,7 @@ def prepared(entry: ModelEntry, bands: tuple[Band, ...]) -> tuple[tuple[Band, ..
     levels = {channel.band.name: 0.1 + 0.8 * i / len(recipe.channels) for i, channel in enumerate(recipe.channels)}
     groups: dict[str, list[Tensor]] = {}
     for band in recipe.reads:
-        channel = next(one for one in recipe.channels if band in one.source)
+        channel = next(channel for channel in recipe.channels if band in channel.source)
         value = torch.full((2, dates, side, side), channel.shift + channel.scale * levels[channel.band.name])
         if recipe.normalise.startswith("image_"):
             thirds = torch.arange(side) * 3 // side
@@ -100,21 +98,21 @@ def prepared(entry: ModelEntry, bands: tuple[Band, ...]) -> tuple[tuple[Band, ..
 
 
 def near(values: Tensor, allowed: Tensor) -> Tensor:
-    """Return which values are among those allowed, but for rounding."""
+    """Return a mask of the values that are among those allowed, up to rounding."""
     return ((values[:, None] - allowed[None]).abs() <= 1e-5 * (1 + values.abs())[:, None]).any(1)
 
 
 def cases() -> list[Any]:
-    """Return the entries, those that are large and built for real marked heavy."""
+    """Return the entries; large ones that are built for real are marked heavy."""
     return [
         pytest.param(name, marks=[pytest.mark.heavy] * (name.startswith(WITH_TABLES) and entry.parameters > 2e8))
         for name, entry in ENTRIES.items()
-        if name not in OTHER_ROUTES
+        if name not in WITHOUT_WEIGHTS
     ]
 
 
 def check(entry: ModelEntry, bands: tuple[Band, ...]) -> set[str]:
-    """Check that what the first layer multiplies with weights is what was prepared; return the sensors it was of."""
+    """Assert that the first layer multiplies prepared values with weights; return the sensors of these values."""
     bands, images = prepared(entry, bands)
     dates = next(iter(images.values())).shape[1]
     when = torch.tensor([[[2020, 1 + 2 * date, 15] for date in range(dates)]] * 2)
@@ -129,10 +127,10 @@ def check(entry: ModelEntry, bands: tuple[Band, ...]) -> set[str]:
         names = [band.name for band in bands if band.sensor == sensor]
         kept = [index for index, name in enumerate(names) if name not in CODES.get(entry.name, ())]
         fed[sensor] = values[:, :, kept].unique()
-        assert len(fed[sensor]) >= len(kept), "a band of its own value each, or the test says little"
-    # What pads an image, or stands for what is masked, is 0.
+        assert len(fed[sensor]) >= len(kept), "the test needs a different value for each band"
+    # Padding and masked values are 0.
     allowed = torch.cat([*fed.values(), torch.zeros(1)])
-    assert near(met, allowed).all(), f"prepared were {allowed.tolist()}, the network meets {met.tolist()}"
+    assert near(met, allowed).all(), f"prepared {allowed.tolist()}, but weights meet {met.tolist()}"
     return {sensor for sensor, values in fed.items() if near(values, met).all()}
 
 
@@ -141,13 +139,13 @@ def test_normalisation_is_applied_exactly_once(name: str) -> None:
     entry = ENTRIES[name]
     sensors = {band.sensor for band in bands_of(entry)}
     met = check(entry, bands_of(entry))
-    # A network that joins its sensors in a later layer, or reads one of codes alone beside others.
+    # A network may join its sensors in a later layer, or read a sensor of codes only.
     for sensor in sorted(sensors - met):
         assert check(entry, tuple(band for band in bands_of(entry) if band.sensor == sensor)) == {sensor}
 
 
 class Rescaling(nn.Module):
-    """A network that scales what has been scaled, as the test must notice."""
+    """A network that scales its input once more, which the test must notice."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -160,5 +158,5 @@ class Rescaling(nn.Module):
 def test_a_second_scaling_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = replace(ENTRIES["imagenet_resnet18"], load=lambda *_: Rescaling())
     monkeypatch.setitem(ENTRIES, "imagenet_resnet18", entry)
-    with pytest.raises(AssertionError, match="prepared were"):
+    with pytest.raises(AssertionError, match=r"prepared .* but weights meet"):
         test_normalisation_is_applied_exactly_once("imagenet_resnet18")

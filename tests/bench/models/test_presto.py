@@ -20,8 +20,8 @@ NORM = PRESTO.depth + 1
 UNKNOWN = float("nan")
 COUNTS = {"s1": 2, "s2": 11, "era5": 2, "srtm": 2}
 
-# Recorded from nasaharvest/presto@13173d0, single_file_presto.Encoder, on the input of the test: eight values spread over
-# the array, its mean and its standard deviation.
+# Recorded from nasaharvest/presto@13173d0, single_file_presto.Encoder, on the input of the test: eight values spread
+# over the array, its mean and its standard deviation.
 PUBLISHED = {
     "norm": (
         [-0.644744, 0.43689, -0.570461, -1.571699, -0.153585, 1.270236, -0.26855, 0.128746],

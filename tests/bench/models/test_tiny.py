@@ -1,3 +1,5 @@
+"""The tiny zoo: its facts, cards and files agree, its networks load, and they learned something."""
+
 from __future__ import annotations
 
 import hashlib
@@ -22,6 +24,7 @@ from bench.input.prepare import prepare
 from bench.input.recipe import match
 from bench.models import tiny
 from suites.generated.demo import SUITE
+from tests.builders.networks import assert_close, assert_same_taps, assert_same_weights, differ
 
 ENTRIES = {entry.name: entry for entry in tiny.ENTRIES}
 FOLDER = weights.PACKAGED
@@ -41,10 +44,7 @@ def images(bands, count=2, seed=0):
     return {s: torch.randn(count, 1, sum(b.sensor == s for b in bands), 64, 64, generator=rng) for s in sensors}
 
 
-# --- facts
-
-
-def test_the_file_wins_over_the_folder_of_the_same_name():
+def test_the_module_precedes_the_folder_of_the_same_name():
     assert Path(tiny.__file__).name == "tiny.py" and FOLDER.joinpath("tiny").is_dir()
 
 
@@ -83,28 +83,25 @@ def test_facts_card_and_file_agree(name):
 
 
 @pytest.mark.parametrize("name", ENTRIES)
-def test_the_command_named_is_the_one_that_made_the_weights(name):
+def test_the_command_in_the_facts_is_the_one_that_made_the_weights(name):
     entry, card = ENTRIES[name], card_of(ENTRIES[name])
     command, _, words = entry.weights.how.partition("recipe=pretrain ")
     assert command == "run: geobench-make "
     named = completed(entry, validate(PretrainSettings, read_words(words.split(), list(PretrainSettings.model_fields))))
     own = named.model_dump(mode="json")[METHODS[entry.objective][0]]
-    # A card notes a number that was left to the method as 0.
-    made = completed(entry, PretrainSettings(**card["settings"]))
-    assert made == named and made.epochs == card["epochs"]
+    # In a card, 0 is a number that was left to the method.
+    recorded = completed(entry, PretrainSettings(**card["settings"]))
+    assert recorded == named and recorded.epochs == card["epochs"]
     assert card["method"].items() <= {**own, "name": METHODS[entry.objective][1].__name__}.items()
 
 
 def test_bands_are_standardised_with_the_statistics_of_the_pool():
-    """The card of the model that takes every band holds their moments over the whole pool, normalised."""
+    """The card of the model with every band holds their moments over the whole pool, after normalisation."""
     entry = ENTRIES["tiny_croma"]
     data = card_of(entry)["data"]
     assert data["bands"] == [band.name for band in entry.bands] == list(tiny.STATISTICS)
     assert np.abs(data["normalised_mean"]).max() < 2e-3
     assert np.abs(np.subtract(data["normalised_deviation"], 1)).max() < 2e-3
-
-
-# --- loading
 
 
 @pytest.mark.parametrize("name", ENTRIES)
@@ -115,22 +112,24 @@ def test_the_shipped_weights_are_what_runs(name):
     other = entry.load(entry, file_of(entry), 1, entry.bands)
     random = [entry.load(entry, None, seed, entry.bands) for seed in (0, 0, 1)]
     every = range(len(trained.layers))
+    assert_same_weights(other, trained)
+    assert_same_weights(random[1], random[0])
     taps = [backbone(given, every) for backbone in (trained, other, *random)]
     for index in every:
         vectors = [tap[index].vector for tap in taps]
-        assert torch.equal(vectors[0], vectors[1]), "the seed reached a network with weights"
-        assert torch.equal(vectors[2], vectors[3])
-        assert not torch.allclose(vectors[0], vectors[2]) and not torch.allclose(vectors[2], vectors[4])
+        assert_close(vectors[1], vectors[0])
+        assert_close(vectors[3], vectors[2])
+        assert differ(vectors[0], vectors[2]) and differ(vectors[2], vectors[4])
         assert torch.isfinite(vectors[0]).all()
         assert taps[0][index].grid.shape == (2, entry.width, 8, 8)
         assert (taps[0][index].cls is None) == (name == "tiny_croma" or index == 0)
 
 
 def test_pooling_is_the_authors():
-    for name, wanted in (("tiny_mae", "mean"), ("tiny_dino", "cls")):
+    for name, pool in (("tiny_mae", "mean"), ("tiny_dino", "cls")):
         entry = ENTRIES[name]
         tap = entry.load(entry, None, 0, entry.bands)(images(entry.bands), [6])[0]
-        expected = tap.cls if wanted == "cls" else tap.grid.mean((-2, -1))
+        expected = tap.cls if pool == "cls" else tap.grid.mean((-2, -1))
         assert torch.allclose(tap.vector, expected, atol=1e-5)
 
 
@@ -159,17 +158,17 @@ def test_cromas_optical_blocks_are_the_same_with_and_without_radar():
     given = images(entry.bands)
     both = entry.load(entry, file_of(entry), 0, entry.bands)(given, range(5))
     alone = entry.load(entry, file_of(entry), 0, tiny.S2)({"s2": given["s2"]}, range(5))
-    assert all(torch.equal(*pair) for pair in zip((t.grid for t in both), (t.grid for t in alone), strict=True))
+    assert_same_taps(alone, both)
 
 
-def test_croma_looks_at_both_sensors_in_its_joint_blocks():
+def test_cromas_joint_blocks_depend_on_both_sensors():
     entry = ENTRIES["tiny_croma"]
     backbone = entry.load(entry, file_of(entry), 0, entry.bands)
     given, other = images(entry.bands), images(entry.bands, seed=1)
     plain = backbone(given, [4, 5])
     for sensor, changed in (("s1", [False, True]), ("s2", [True, True])):
         taps = backbone({**given, sensor: other[sensor]}, [4, 5])
-        assert [not torch.equal(t.grid, p.grid) for t, p in zip(taps, plain, strict=True)] == changed
+        assert [differ(t.grid, p.grid) for t, p in zip(taps, plain, strict=True)] == changed
 
 
 @pytest.mark.parametrize(
@@ -189,50 +188,47 @@ def test_weights_of_another_model_are_refused():
         ENTRIES["tiny_croma"].load(ENTRIES["tiny_croma"], file_of(ENTRIES["tiny_mae"]), 0, tiny.S2)
 
 
-# --- what they have learned
-
-
 @pytest.fixture(scope="module")
 def tiles():
     """The first twelve scenes of train and of test, 192 tiles each: images, land cover and biomass."""
-    made = {}
+    splits = {}
     for name in ("train", "test"):
         split = SUITE.open(Path(), "landcover", name, SUITE.bands)
         samples = [split[index] for index in range(192)]
         images = {s: torch.from_numpy(np.stack([sample.images[s] for sample in samples])) for s in ("s2", "s1")}
         biomass = SUITE.open(Path(), "biomass", name, SUITE.bands)
-        made[name] = (
+        splits[name] = (
             images,
             [sample.target for sample in samples],
             [biomass[index].target[0] for index in range(192)],
         )
-    return made
+    return splits
 
 
 def scores(entry, tiles, bands, path, seed=0):
-    """Return accuracy on land cover and R2 on biomass, each a mean over the layers, which is steadier than a best."""
+    """Return accuracy on land cover and R2 on biomass, each a mean over layers, which varies less than the best."""
     recipe = match(entry, SUITE, SUITE.tasks[0], bands)
     backbone = entry.load(entry, path, seed, recipe.bands)
     sensors = {band.sensor for band in bands}
     layers = range(1, len(backbone.layers))
     taps = {
-        name: backbone(prepare({s: v for s, v in given.items() if s in sensors}, recipe, {}), layers)
-        for name, (given, *_) in tiles.items()
+        name: backbone(prepare({s: v for s, v in images.items() if s in sensors}, recipe, {}), layers)
+        for name, (images, *_) in tiles.items()
     }
-    found = []
+    by_layer = []
     for index in range(len(layers)):
         train, test = (taps[name][index].grid.mean((-2, -1)).numpy() for name in ("train", "test"))
         probes = (LogisticRegression(C=0.1, max_iter=500), Ridge(30.0))
-        found.append(
+        by_layer.append(
             [
                 make_pipeline(StandardScaler(), probe).fit(train, tiles["train"][task]).score(test, tiles["test"][task])
                 for task, probe in enumerate(probes, start=1)
             ]
         )
-    return np.mean(found, 0)
+    return np.mean(by_layer, 0)
 
 
-# Half or less of the difference seen to the best of three random twins; 192 tiles are few.
+# At most half of the difference measured to the best of three random twins, because 192 tiles are few.
 @pytest.mark.parametrize(
     ("name", "bands", "margins"),
     [
@@ -246,7 +242,7 @@ def scores(entry, tiles, bands, path, seed=0):
 def test_pretraining_beats_random_weights(name, bands, margins, tiles):
     entry = ENTRIES[name]
     names = {band.name for band in bands}
-    wanted = [band for band in SUITE.bands if band.name in names]
-    trained = scores(entry, tiles, wanted, file_of(entry))
-    random = np.max([scores(entry, tiles, wanted, None, seed) for seed in (0, 1)], 0)
+    bands = [band for band in SUITE.bands if band.name in names]
+    trained = scores(entry, tiles, bands, file_of(entry))
+    random = np.max([scores(entry, tiles, bands, None, seed) for seed in (0, 1)], 0)
     assert (trained > random + margins).all(), f"trained {trained}, best random twin {random}"

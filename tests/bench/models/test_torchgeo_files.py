@@ -1,4 +1,4 @@
-"""Entries whose file is one of torchgeo's take what torchgeo takes, and say of an image what its network says."""
+"""Entries whose file is one of torchgeo's accept the files that torchgeo accepts, and give its features."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from torchgeo.models import get_model, get_model_weights, list_models
 
 from tests.builders.entries import ENTRIES, cases
 
-# Networks of timm and torchvision; torchgeo's own (CROMA, DOFA, ...) are held to it in their families' tests.
+# Networks of timm and torchvision. Those of torchgeo (CROMA, DOFA, ...) are compared in the tests of their family.
 PLAIN = ("resnet", "swin", "vit")
-NAMES = {  # torchgeo's names of bands
+# Names of bands in torchgeo.
+NAMES = {
     **{f"B{number}": f"s2.b{number:02}" for number in range(1, 13)},
     **{f"B{number:02}": f"s2.b{number:02}" for number in range(1, 10)},
     **{
@@ -48,7 +49,7 @@ def file_of(url: str) -> str:
 
 
 def published() -> dict[str, tuple[str, Any]]:
-    """Return entry -> torchgeo's network and weights that have its file."""
+    """Return entry -> torchgeo's network and weights with the same file."""
     files = {}
     for name in list_models():
         if name.startswith(PLAIN):
@@ -66,7 +67,7 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def test_many_entries_are_torchgeos() -> None:
+def test_most_entries_of_these_families_have_a_file_of_torchgeos() -> None:
     families = {name.partition("_")[0] for name in PUBLISHED}
     assert families == {"gassl", "satlas", "seco", "softcon", "ssl4eo", "ssl4eol"} and len(PUBLISHED) > 70
 
@@ -83,8 +84,8 @@ def test_bands_come_in_torchgeos_order(name: str) -> None:
         assert [NAMES[band] for band in names] == bands
 
 
-def shaken(network: nn.Module) -> nn.Module:
-    """Return a network whose norms, biases and running statistics are not those that a fresh one has."""
+def with_noisy_norms(network: nn.Module) -> nn.Module:
+    """Return the network with noise on norms, biases and running statistics, which are plain at random init."""
     generator = torch.Generator().manual_seed(3)
     for value in (*network.parameters(), *network.buffers()):
         if value.is_floating_point() and value.ndim == 1:
@@ -93,45 +94,45 @@ def shaken(network: nn.Module) -> nn.Module:
 
 
 def features(network: Any, pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the image vector and the grid (B, D, h, w) of torchgeo's network."""
+    """Return the image vector and the grid (B, D, h, w) that torchgeo's network gives."""
     if hasattr(network, "permute"):  # torchvision's Swin
         grid = network.permute(network.norm(network.features(pixels)))
         return grid.mean((-2, -1)), grid
-    found = network.forward_features(pixels)
-    if found.ndim == 4:
-        return found.mean((-2, -1)), found
+    tokens = network.forward_features(pixels)
+    if tokens.ndim == 4:
+        return tokens.mean((-2, -1)), tokens
     size = (
         pixels.shape[-2] // network.patch_embed.patch_size[0],
         pixels.shape[-1] // network.patch_embed.patch_size[1],
     )
-    return found[:, 0], found[:, 1:].transpose(1, 2).unflatten(2, size)
+    return tokens[:, 0], tokens[:, 1:].transpose(1, 2).unflatten(2, size)
 
 
 @pytest.mark.parametrize("head", [True, False], ids=["with_head", "without_head"])
 @pytest.mark.parametrize("name", cases(list(PUBLISHED)))
 def test_a_file_gives_torchgeos_features(name: str, head: bool, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file of each network that torchgeo's asserts let pass, read by both."""
+    """A file that passes torchgeo's assertions is read by both."""
     entry, (model, weights) = ENTRIES[name], PUBLISHED[name]
     settings: dict[str, Any] = {} if model.startswith("swin") else {"in_chans": len(entry.bands)}
     if "dinov2" in model:
         settings["img_size"] = weights.meta["img_size"]
-    made = get_model(model, weights=None, **settings)
+    whole = get_model(model, weights=None, **settings)
     if model.startswith("swin"):
-        made.features[0][0] = nn.Conv2d(len(entry.bands), made.features[0][0].out_channels, 4, 4)
-    state = shaken(made).state_dict()
-    # torchgeo's Swin has to find its head in the file; ours takes what comes.
+        whole.features[0][0] = nn.Conv2d(len(entry.bands), whole.features[0][0].out_channels, 4, 4)
+    state = with_noisy_norms(whole).state_dict()
+    # torchgeo's Swin needs its head in the file; here it is optional.
     heads = ("head.", "fc.")
     kept = {key: value for key, value in state.items() if head or not key.startswith(heads)}
     torch.save(kept, folder / "published.pth")
-    given = state if model.startswith("swin") else kept
-    monkeypatch.setattr(type(weights), "get_state_dict", lambda *_, **__: given)
-    theirs = get_model(model, weights=weights).eval()
+    file = state if model.startswith("swin") else kept
+    monkeypatch.setattr(type(weights), "get_state_dict", lambda *_, **__: file)
+    published = get_model(model, weights=weights).eval()
     side = entry.image_size if not entry.any_size else min(entry.image_size, 4 * entry.patch)
     pixels = torch.randn(2, len(entry.bands), side, side, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        ours = entry.load(entry, folder / "published.pth", 0, entry.bands)
+        backbone = entry.load(entry, folder / "published.pth", 0, entry.bands)
         sensor = entry.bands[0].sensor
-        tap = ours({sensor: pixels[:, None]}, [len(ours.layers) - 1])[0]
-        vector, grid = features(theirs, pixels)
+        tap = backbone({sensor: pixels[:, None]}, [len(backbone.layers) - 1])[0]
+        vector, grid = features(published, pixels)
     torch.testing.assert_close(tap.vector, vector, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(tap.grid, grid, rtol=1e-5, atol=1e-5)
