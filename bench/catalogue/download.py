@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import IO
 from urllib.parse import urlsplit
 
-from filelock import FileLock
+from bench.catalogue.transfer import Limits, Transfer, limits_from_environment, open_transfer
+from bench.core.contents import REFUSALS, head_of, kind_of
+from bench.core.errors import BadSetting, Damaged, MissingData, Unwritable
+from bench.core.owners import owner_is_gone, owner_tag
+from bench.store.files import discard, make_folder, owner_of, writing
+from bench.store.leases import claimed
+from bench.store.seals import read_sealed, write_sealed
 
-from bench.core.errors import BadSetting, MissingData
-
-CHUNK = 1 << 16  # what a broken connection can lose
-TIMEOUT = (8, 60)  # seconds to connect, seconds between bytes
-_unreachable: dict[str, str] = {}
+CHUNK = 1 << 20
+VOUCHED = 64 << 20  # bytes between two notes on what has arrived; what a kill can lose
+PAGES = (".html", ".htm", ".xml", ".kml", ".svg")  # files that may look like a web page
+NEVER = ("empty", "html", "lfs")  # what a server sends in place of a file that nobody has stated a hash of
 
 
 def file_hash(path: Path, algorithm: str = "sha256") -> str:
@@ -26,13 +35,27 @@ def file_hash(path: Path, algorithm: str = "sha256") -> str:
 
 
 def check(path: Path, *, sha256: str = "", md5: str = "") -> None:
-    """Raise MissingData if a file's digest does not begin with the digits stated; empty ones are not checked."""
-    for algorithm, expected in (("sha256", sha256), ("md5", md5)):
-        if expected and not (found := file_hash(path, algorithm)).startswith(expected.lower()):
-            raise MissingData(
-                f"{path} has {algorithm} {found}, expected {expected}: the file is damaged or another one; "
-                "delete it to fetch it again"
-            )
+    """Raise MissingData if a file's digest does not begin with the digits stated; empty ones are not checked.
+
+    A file without stated digits must not be what servers send in place of one: nothing, a web page, a Git LFS pointer.
+    """
+    _check(path, path.name, sha256, md5)
+
+
+def _check(path: Path, name: str, sha256: str, md5: str) -> None:
+    """Check the file at `path`, whose own name is `name`."""
+    try:
+        kind = kind_of(head_of(path))
+        if kind in NEVER and not sha256 and not md5 and not (kind == "html" and name.lower().endswith(PAGES)):
+            raise MissingData(f"{path} {REFUSALS[kind]}; delete it to fetch it again")
+        for algorithm, expected in (("sha256", sha256), ("md5", md5)):
+            if expected and not (digest := file_hash(path, algorithm)).startswith(expected.lower()):
+                is_other = f"it {REFUSALS[kind]}" if kind in NEVER else "the file is damaged or another one"
+                raise MissingData(
+                    f"{path} has {algorithm} {digest}, expected {expected}: {is_other}; delete it to fetch it again"
+                )
+    except OSError as error:
+        raise MissingData(f"{path} cannot be read ({error.strerror})") from error
 
 
 def fetch(
@@ -42,11 +65,12 @@ def fetch(
     sha256: str = "",
     md5: str = "",
     progress: Callable[[int, int], None] | None = None,
+    limits: Limits | None = None,
 ) -> Path:
     """Return `path`, holding what `url` serves.
 
-    A file that is there is checked and kept. What a broken download left in ``<path>.part`` is continued where the
-    server allows ranges and the file has not changed meanwhile. Two processes fetch one file once.
+    A file that is there is checked and kept. A broken download is continued where the server allows ranges and the file
+    has not changed meanwhile. Two processes fetch one file once.
 
     Args:
         url: http or https.
@@ -54,60 +78,157 @@ def fetch(
         sha256: expected hex digest, its first digits where a publisher states no more, or ``""``.
         md5: likewise.
         progress: called with (bytes so far, bytes in all or 0).
+        limits: on size and time; those of the environment where none are given, see `limits_from_environment`.
 
     Raises:
-        MissingData: the server is out of reach, refuses, or serves something else; `path` is left as it was.
+        BadSetting: another scheme than http and https.
+        MissingData: the server is out of reach, refuses, is too slow, or serves something else; `path` is left as it
+            was.
+        Unwritable: the folder cannot be written, or the disk is full.
     """
     if urlsplit(url).scheme not in ("http", "https"):
         raise BadSetting(f"cannot fetch {url!r}: only http and https are known")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_name(f".{path.name}.lock")):
-        if not path.exists():
-            part = path.with_name(f"{path.name}.part")
-            _stream(url, part, progress)
-            try:
-                check(part, sha256=sha256, md5=md5)
-            except MissingData as error:
-                part.unlink()
-                raise MissingData(f"{url} does not serve the file expected: {error}") from None
-            part.replace(path)
-        else:
+    limits = limits or limits_from_environment()
+    if path.exists():
+        check(path, sha256=sha256, md5=md5)
+        return path
+    make_folder(path.parent)
+    with claimed(path.with_name(f".{path.name}.lease")):
+        if path.exists():
             check(path, sha256=sha256, md5=md5)
+            return path
+        part = Part(url, path)
+        try:
+            part.fill(limits, progress)
+            _check(part.path, path.name, sha256, md5)
+        except MissingData as error:
+            if part.complete:
+                part.discard()
+                reason = str(error).replace(str(part.path), "what it sends").partition("; delete it")[0]
+                raise MissingData(f"{url} does not serve the file expected: {reason}") from None
+            raise
+        with writing(path):
+            part.path.replace(path)
+        part.discard()
     return path
 
 
-def _stream(url: str, part: Path, progress: Callable[[int, int], None] | None) -> None:
-    import requests
+class Part:
+    """The beginning of a file that one process is fetching: ``.NAME.OWNER.part``, with a note on what has arrived.
 
-    host = urlsplit(url).netloc
-    if host in _unreachable:  # one failed connection speaks for every file of that host
-        raise MissingData(f"{url}: {_unreachable[host]}")
-    tag = part.with_name(f"{part.name}.etag")
-    done = part.stat().st_size if part.exists() and tag.exists() else 0
-    headers = {"Range": f"bytes={done}-", "If-Range": tag.read_text()} if done else {}
-    try:
-        with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
-            if response.status_code == 416:  # nothing left to send: the part is the whole file
+    The note, ``.NAME.OWNER.note``, says how many bytes have arrived, their SHA-256 and the version of the file (its
+    entity tag); only what it vouches for is gone on from. A process takes over the part of one that has ended.
+
+    Args:
+        url: of the file.
+        path: where it is to be put.
+    """
+
+    def __init__(self, url: str, path: Path) -> None:
+        self._url, self._name = url, path.name
+        self.path = path.with_name(f".{path.name}.{owner_tag()}.part")
+        self.complete = False
+        self._note = self.path.with_suffix(".note")
+        self._hash = hashlib.sha256()
+        self._bytes, self._tag = 0, ""
+        for other in path.parent.glob(f".{path.name}.*.part"):
+            # The claim on the file is ours: whoever else wrote a part on another machine has lost it.
+            if other != self.path and owner_is_gone(owner_of(other.name)) is not False:
+                if not self._bytes:
+                    self._take_over(other)
+                discard(other)
+                discard(other.with_suffix(".note"))
+
+    def _take_over(self, other: Path) -> None:
+        try:
+            note = read_sealed(other.with_suffix(".note"), self._url)
+            if not note:
                 return
-            if response.status_code not in (200, 206):
-                raise MissingData(f"{url}: the server answered {response.status_code} {response.reason}")
-            resumed = response.status_code == 206
-            done = done if resumed else 0
-            total = int(response.headers.get("Content-Length", 0)) + done
-            if etag := response.headers.get("ETag", ""):
-                tag.write_text(etag)
-            with part.open("ab" if resumed else "wb") as stream:
-                for chunk in response.iter_content(CHUNK):
-                    stream.write(chunk)
-                    done += len(chunk)
-                    if progress:
-                        progress(done, total)
-    except requests.ConnectionError as error:
-        if not part.exists():
-            _unreachable[host] = f"{host} cannot be reached from here"
-        raise MissingData(f"{url}: the connection failed ({type(error).__name__}); run again to resume") from error
-    except requests.RequestException as error:
-        raise MissingData(f"{url}: {type(error).__name__}: {error}; run again to resume") from error
-    if total and done != total:
-        raise MissingData(f"{url}: {done} of {total} bytes arrived; run again to resume")
-    tag.unlink(missing_ok=True)
+            other.rename(self.path)
+            with self.path.open("r+b") as stream:
+                left = int(note["bytes"])
+                digest = hashlib.sha256()
+                while left and (chunk := stream.read(min(CHUNK, left))):
+                    digest.update(chunk)
+                    left -= len(chunk)
+                if left or digest.hexdigest() != note["sha256"]:
+                    return
+                stream.truncate(int(note["bytes"]))
+            self._bytes, self._tag, self._hash = int(note["bytes"]), str(note["tag"]), digest
+        except (Damaged, OSError, KeyError, TypeError, ValueError):
+            return
+
+    def _vouch(self) -> None:
+        with suppress(Unwritable):
+            facts = {"bytes": self._bytes, "sha256": self._hash.hexdigest(), "tag": self._tag}
+            write_sealed(self._note, self._url, facts)
+
+    def fill(self, limits: Limits, progress: Callable[[int, int], None] | None) -> None:
+        """Fetch what is missing.
+
+        Raises:
+            MissingData: see `fetch`; what has arrived is kept for the next time where it can be continued.
+            Unwritable: the disk is full.
+        """
+        try:
+            with open_transfer(self._url, limits, start=self._bytes, tag=self._tag) as transfer:
+                if transfer.start != self._bytes:  # the server does not continue, or has another file by now
+                    self._bytes, self._hash = 0, hashlib.sha256()
+                self._tag = transfer.tag
+                self._refuse_page(transfer)
+                self._require_space(transfer.total - self._bytes)
+                with writing(self.path):
+                    stream = self.path.open("r+b" if self._bytes else "wb")
+                with stream:
+                    stream.seek(self._bytes)
+                    self._receive(transfer, stream, progress)
+                    with writing(self.path):
+                        stream.flush()
+                        os.fsync(stream.fileno())
+        except BaseException:
+            self._leave()
+            raise
+        self.complete = True
+
+    def _receive(self, transfer: Transfer, stream: IO[bytes], progress: Callable[[int, int], None] | None) -> None:
+        vouched = self._bytes
+        for chunk in transfer.chunks():
+            with writing(self.path):
+                stream.write(chunk)
+            self._hash.update(chunk)
+            self._bytes += len(chunk)
+            if self._bytes - vouched >= VOUCHED and self._tag:
+                with writing(self.path):
+                    stream.flush()
+                self._vouch()
+                vouched = self._bytes
+            if progress:
+                progress(self._bytes, transfer.total)
+
+    def _refuse_page(self, transfer: Transfer) -> None:
+        pages = (self._name, urlsplit(self._url).path)
+        is_page = transfer.media_type in ("text/html", "application/xhtml+xml")
+        if is_page and not any(name.lower().endswith(PAGES) for name in pages):
+            raise MissingData(f"{self._url}: the server sends a web page, not the file (a login or error page)")
+
+    def _require_space(self, size: int) -> None:
+        with suppress(OSError):
+            free = shutil.disk_usage(self.path.parent).free
+            if size > free:
+                raise Unwritable(f"{self._url} has {size:,} bytes left to send, and {self.path.parent} {free:,} free")
+
+    def _leave(self) -> None:
+        """Keep what has arrived for the next time, if a server can continue it; else remove it."""
+        if not (self._tag and self._bytes):
+            self.discard()
+            return
+        self._vouch()
+        left = self.path.with_name(f".{self._name}.left.part")
+        with suppress(OSError):
+            self.path.rename(left)
+            self._note.rename(left.with_suffix(".note"))
+
+    def discard(self) -> None:
+        """Remove the part and its note."""
+        discard(self.path)
+        discard(self._note)

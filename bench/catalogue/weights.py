@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from bench.catalogue.download import fetch, file_hash
+from bench.catalogue.download import NEVER, fetch, file_hash
 from bench.core import ModelEntry
+from bench.core.contents import REFUSALS, head_of, kind_of
 from bench.core.errors import MissingData, MissingWeights
-from bench.store import write_atomic
+from bench.store import Memos, row_of
+from bench.store.files import discard
+from bench.store.stamps import signature_of
 
 State = Literal["present", "downloadable", "missing", "none"]
 PACKAGED = Path(__file__).parents[1] / "models"
+TO_BE_FETCHED = "to be fetched from "
+"""Stands before the URL where a plan would have the hash of weights that are not here yet."""
+AGAIN = "delete it to fetch it again"
 
 
 def lacks(entry: ModelEntry) -> bool:
@@ -27,6 +32,9 @@ def lacks(entry: ModelEntry) -> bool:
 class WeightSources:
     """The places weights are looked for.
 
+    A file is hashed in full before a network is made of it, once per process, so that what rotted on the disk is found.
+    Plans and listings take the hash from a memo, as long as size and times of the file stay the same.
+
     Attributes:
         folder: the ``weights=`` folder, or None.
         cache: the cache folder; downloads land in ``<cache>/weights``.
@@ -36,6 +44,7 @@ class WeightSources:
     folder: Path | None
     cache: Path
     download: bool = True
+    _hashed: dict[Path, tuple[list[int], str]] = field(default_factory=dict, compare=False, repr=False)
 
     def places(self, entry: ModelEntry) -> list[Path]:
         """Return the paths an entry's file may have, in the order they are looked at."""
@@ -44,15 +53,25 @@ class WeightSources:
         folders = [self.folder] if self.folder else []
         return [folder / file for folder in [*folders, PACKAGED, self.cache / "weights"]]
 
+    def _at_hand(self, entry: ModelEntry) -> Path | None:
+        """Return the file that would be used, None where there is none."""
+        return next((path for path in self.places(entry) if path.is_file()), None)
+
+    def _can_fetch(self, entry: ModelEntry) -> bool:
+        """Return whether a file can be put in the cache, in place of a damaged one there if need be."""
+        assert entry.weights is not None
+        return bool(entry.weights.url) and self.download and self._at_hand(entry) in (None, self.places(entry)[-1])
+
     def state(self, entry: ModelEntry) -> State:
-        """Return whether the weights are at hand, without fetching anything."""
+        """Return whether the weights are at hand, without fetching or hashing anything."""
         if lacks(entry):
             return "missing"
         if entry.weights is None:
             return "none"
-        if any(path.exists() for path in self.places(entry)):
+        path = self._at_hand(entry)
+        if path is not None and not _refusal(path):
             return "present"
-        return "downloadable" if entry.weights.url and self.download else "missing"
+        return "downloadable" if self._can_fetch(entry) else "missing" if path is None else "present"
 
     def remedy(self, entry: ModelEntry) -> str:
         """Return what a person does to get an entry's weights, or the package its network comes from."""
@@ -65,22 +84,36 @@ class WeightSources:
         how = entry.weights.how or (f"fetch {entry.weights.url}" if entry.weights.url else "see its reference")
         return f"{how} and put it at {where / entry.weights.file}, or set weights="
 
-    def find(self, entry: ModelEntry, progress: Callable[[int, int], None] | None = None) -> Path | None:
-        """Return the checked weights file of an entry, None for an entry without weights.
+    def find(
+        self, entry: ModelEntry, progress: Callable[[int, int], None] | None = None, *, expected: str = ""
+    ) -> Path | None:
+        """Return the weights file of an entry, hashed in full by this process; None for an entry without weights.
+
+        A damaged download in the cache is fetched again; what somebody put elsewhere is left alone.
+
+        Args:
+            entry: the model.
+            progress: see `bench.catalogue.download.fetch`.
+            expected: SHA-256 that the run was planned with, if any.
 
         Raises:
-            MissingWeights: not at hand and not to be had, or not the file its publisher names.
+            MissingWeights: not at hand and not to be had, or not the file its publisher or the plan names.
         """
-        if lacks(entry):
-            raise MissingWeights(f"{entry.name}: its network is of another package; {self.remedy(entry)}")
+        self._require_package(entry)
         if entry.weights is None:
             return None
-        for path in self.places(entry):
-            if path.exists():
-                self.digest(entry, path)
+        path = self._at_hand(entry)
+        if path is not None:
+            try:
+                self._require(entry, path, expected, full=True)
+            except MissingWeights:
+                if not self._can_fetch(entry):
+                    raise
+                discard(path)
+            else:
                 return path
-        if not (entry.weights.url and self.download):
-            looked = ", ".join(str(path) for path in self.places(entry))
+        if not self._can_fetch(entry):
+            looked = ", ".join(str(place) for place in self.places(entry))
             raise MissingWeights(f"{entry.name}: no weights; looked at {looked}; {self.remedy(entry)}")
         try:
             path = fetch(
@@ -93,51 +126,122 @@ class WeightSources:
         except MissingData as error:
             reason = str(error).removeprefix(f"{entry.weights.url}: ")  # the remedy names it
             raise MissingWeights(f"{entry.name}: {reason}; {self.remedy(entry)}") from error
-        self.digest(entry, path)
+        self._require(entry, path, expected, full=True)
         return path
 
-    def digest(self, entry: ModelEntry, path: Path | None = None) -> str:
+    def digest(self, entry: ModelEntry) -> str:
         """Return the SHA-256 of an entry's file at hand; ``random`` for a twin, ``none`` for a control.
 
-        A file whose publisher states no hash has its hash recorded the first time and enforced after.
+        Nothing is fetched. Where the publisher states no hash, that of the first file seen is recorded and enforced.
 
         Raises:
             MissingWeights: the file is not the one stated or recorded, or is not at hand.
         """
-        if lacks(entry):
-            raise MissingWeights(f"{entry.name}: its network is of another package; {self.remedy(entry)}")
+        self._require_package(entry)
         if entry.weights is None:
             return "random" if entry.origin == "random" else "none"
-        path = path or next((place for place in self.places(entry) if place.exists()), None)
+        path = self._at_hand(entry)
         if path is None:
             raise MissingWeights(f"{entry.name}: no weights at hand; {self.remedy(entry)}")
-        found = self._hash(path)
-        expected, said = entry.weights.sha256, "what its publisher states"
-        if not expected and Path(entry.weights.file).is_absolute():
-            return found  # a user's own file may change; runs are told apart by this hash
-        if not expected:
-            ledger = self.cache / "weights" / "recorded_hashes.json"
-            recorded = json.loads(ledger.read_text()) if ledger.exists() else {}
-            expected, said = recorded.setdefault(entry.weights.file, found), f"recorded in {ledger} at first sight"
-            if expected == found:
-                write_atomic(ledger, json.dumps(recorded, indent=1, sort_keys=True).encode())
-        if not found.startswith(expected):
-            raise MissingWeights(
-                f"{entry.name}: {path} has sha256 {found}, but {expected} is {said}: a damaged or another file; "
-                "delete it to fetch it again"
-            )
-        return found
+        return self._require(entry, path)
 
-    def _hash(self, path: Path) -> str:
-        """Hash a file once for each size and time of change."""
-        status = path.stat()
-        stamp = f"{path.resolve()}:{status.st_size}:{status.st_mtime_ns}"
-        ledger = self.cache / "weights" / "hashes.json"
+    def planned_digest(self, entry: ModelEntry) -> str:
+        """Return `digest`, or `TO_BE_FETCHED` and the URL where the file is to be fetched first. Fetches nothing.
+
+        Raises:
+            MissingWeights: not at hand and not to be had.
+        """
         try:
-            known = json.loads(ledger.read_text())
-        except (OSError, ValueError):
-            known = {}
-        if stamp not in known:
-            known[stamp] = file_hash(path)
-            write_atomic(ledger, json.dumps(known, indent=1, sort_keys=True).encode())
-        return str(known[stamp])
+            return self.digest(entry)
+        except MissingWeights:
+            if lacks(entry) or not self._can_fetch(entry):
+                raise
+            assert entry.weights is not None
+            return TO_BE_FETCHED + entry.weights.url
+
+    def _require_package(self, entry: ModelEntry) -> None:
+        if lacks(entry):
+            raise MissingWeights(f"{entry.name}: its network is of another package; {self.remedy(entry)}")
+
+    def _require(self, entry: ModelEntry, path: Path, planned: str = "", *, full: bool = False) -> str:
+        """Return the SHA-256 of an entry's file.
+
+        Args:
+            entry: the model.
+            path: the file.
+            planned: the SHA-256 that it must have, if any.
+            full: read the whole file, unless this process has done so.
+
+        Raises:
+            MissingWeights: the file is not the one its publisher states, the one seen first, or the one planned with.
+        """
+        assert entry.weights is not None
+        if refusal := _refusal(path):
+            raise MissingWeights(f"{entry.name}: {path} {refusal}; {AGAIN}")
+        try:
+            digest = self._hash(path, full=full)
+        except OSError as error:
+            raise MissingWeights(f"{entry.name}: {path} cannot be read ({error.strerror})") from error
+        expected, stated = entry.weights.sha256.lower(), "what its publisher states"
+        # A user's own file may change; runs are told apart by its hash.
+        if not expected and not Path(entry.weights.file).is_absolute():
+            memos, key = Memos(self.cache), {"file": entry.weights.file}
+            expected = str(memos.recall("first_hashes", key) or "")
+            stated = f"recorded in {memos.path('first_hashes', key)} at first sight"
+            if not expected:
+                memos.remember("first_hashes", key, digest)
+        if not digest.startswith(expected):
+            raise MissingWeights(
+                f"{entry.name}: {path} has sha256 {digest}, but {expected} is {stated}: a damaged or another file; "
+                f"{AGAIN}"
+            )
+        if planned and digest != planned:
+            raise MissingWeights(
+                f"{entry.name}: {path} has sha256 {digest}, but the plan was made with {planned}: it has changed; "
+                "run again"
+            )
+        return digest
+
+    def _hash(self, path: Path, *, full: bool) -> str:
+        """Return the SHA-256 of a file: from this process's own reading, or unless `full` from the memo."""
+        signature = signature_of(path)
+        if (known := self._hashed.get(path)) and known[0] == signature:
+            return known[1]
+        memos, key = Memos(self.cache), {"path": str(path.resolve()), "signature": signature}
+        if not full and (digest := memos.recall("hashes", key)):
+            return str(digest)
+        digest = file_hash(path)
+        self._hashed[path] = (signature, digest)
+        memos.remember("hashes", key, digest)
+        return digest
+
+
+def _refusal(path: Path) -> str:
+    """Return what a file is that is no weights for certain, ``""`` where its first bytes do not show it."""
+    try:
+        kind = kind_of(head_of(path))
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    return REFUSALS[kind] if kind in NEVER else ""
+
+
+def verify_weights(cache: Path, entries: Iterable[ModelEntry]) -> list[dict[str, Any]]:
+    """Return one row per downloaded weights file of a cache, each hashed in full; see `bench.store.verify`.
+
+    A file is compared with the hash its publisher states, else with the one recorded at first sight.
+    """
+    folder, memos = cache / "weights", Memos(cache)
+    stated = {entry.weights.file: entry.weights.sha256.lower() for entry in entries if entry.weights}
+    rows = []
+    for path in sorted(folder.rglob("*")):
+        if not path.is_file() or path.name.startswith(".") or path.suffix == ".lease":
+            continue
+        file = path.relative_to(folder).as_posix()
+        expected = stated.get(file) or str(memos.recall("first_hashes", {"file": file}) or "")
+        state = "ok" if expected else "no checksum known"
+        if refusal := _refusal(path):
+            state = f"{path} {refusal}"
+        elif expected and not (digest := file_hash(path)).startswith(expected):
+            state = f"{path} has sha256 {digest}, expected {expected}"
+        rows.append({**row_of("weights", path, state), "name": file})
+    return rows

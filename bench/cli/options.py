@@ -80,6 +80,8 @@ class CacheOptions(Settings):
 
     cache: Path | None = Field(None, description="the folder; $GEOBENCH_CACHE or ~/.cache/geobench if not given")
     keep: int | None = Field(None, description="with gc: what may stay, 500MB or 20GB; all sound sets if not given")
+    results: Path = Field(Path("results"), description="with verify and gc: folder with the records")
+    seal: bool = Field(False, description="with verify: add checksums to records that carry none")
 
     @field_validator("keep", mode="before")
     @classmethod
@@ -168,11 +170,11 @@ REPORT = Command(
 
 CACHE = Command(
     name="geobench-cache",
-    summary="the feature store",
+    summary="what is stored: features, statistics, checkpoints, downloaded weights, records",
     examples={
-        "ls": "what is kept",
-        "verify": "every file against its checksum; exit 1 if one is damaged",
-        "gc keep=20GB": "remove partial and damaged sets, then the least recently used beyond keep=",
+        "ls": "the feature sets in the cache",
+        "verify": "read everything that is stored and compare it with its checksum; exit 1 if something is damaged",
+        "gc keep=20GB": "remove what is damaged or left over, then the least recently used feature sets beyond keep=",
     },
     options=CacheOptions,
     actions=("ls", "verify", "gc"),

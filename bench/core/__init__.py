@@ -1,7 +1,16 @@
 """The nouns of the harness: bands, models, suites, samples, runs and records. Data only; nothing here imports torch."""
 
 from bench.core.bands import UNITS, Band, Normalise, Unit
-from bench.core.errors import BadSetting, BenchError, Incompatible, MissingData, MissingWeights, UnknownName
+from bench.core.errors import (
+    BadSetting,
+    BenchError,
+    Damaged,
+    Incompatible,
+    MissingData,
+    MissingWeights,
+    UnknownName,
+    Unwritable,
+)
 from bench.core.models import (
     BLOCK_PARTS,
     Absent,
@@ -28,6 +37,7 @@ __all__ = [
     "BadSetting",
     "Band",
     "BenchError",
+    "Damaged",
     "Fetch",
     "GeoreferencedSplit",
     "Images",
@@ -53,6 +63,7 @@ __all__ = [
     "Task",
     "Unit",
     "UnknownName",
+    "Unwritable",
     "Weights",
     "canonical",
     "label_fraction_text",

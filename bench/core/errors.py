@@ -42,6 +42,14 @@ class MissingData(BenchError):
     """A dataset, or a part of it, is not where it was looked for, or is damaged."""
 
 
+class Damaged(MissingData):
+    """A stored file does not hold what was written: cut short, edited, rotten, or of another format or place."""
+
+
+class Unwritable(BenchError):
+    """A file or folder cannot be written: read-only, full, not a folder, or on a file system without what it needs."""
+
+
 class MissingWeights(BenchError):
     """A model's weights are not at hand and could not be fetched, or are damaged or of another architecture."""
 

@@ -37,13 +37,12 @@ def execute(plan: Plan, session: Session) -> Iterator[tuple[Run, Record, bool]]:
 
 def _claim(run: Run, session: Session, *, wait: bool = False) -> tuple[Record, bool] | None:
     """Return a run's record and whether it was carried out now; None where another process has claimed the run."""
-    lock = session.store.claim(run.key, wait=wait)
-    if lock is None:
+    held = session.store.claim(run.key, wait=wait)
+    if held is None:
         return None
-    with lock:
+    with held:
         stored = _stored(run, session)
         record = stored or carry_out(run, session)
-    session.store.release(run.key)
     return record, stored is None
 
 

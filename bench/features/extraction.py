@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.core import Band, Sample, Split, canonical, sha256_of
-from bench.core.errors import Incompatible, MissingData
+from bench.core import Band, Sample, Split, sha256_of
+from bench.core.errors import Damaged, Incompatible, MissingData
 from bench.input.prepare import Statistics
 from bench.input.recipe import InputRecipe
 from bench.input.windows import window_grid
-from bench.store import FeatureCache, Features, read_json, write_atomic
+from bench.store import FeatureCache, Features
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -80,8 +80,7 @@ def statistics(
         facts: suite, version and split that the result belongs to.
     """
     key = {**facts, "ids": sha256_of(list(split.ids)), "bands": [band.name for band in bands]}
-    path = cache.memo("statistics", key)
-    if known := read_json(path):
+    if known := cache.memos.recall("statistics", key):
         return {name: (pair[0], pair[1]) for name, pair in known.items()}
     # Chan's parallel update: exact for any chunking, and safe where the mean dwarfs the spread.
     count, mean, spread = np.zeros(len(bands)), np.zeros(len(bands)), np.zeros(len(bands))
@@ -100,7 +99,7 @@ def statistics(
         raise MissingData(f"{facts.get('suite')}: no finite value of {bands[int(np.argmin(count))].name} in training")
     deviation = np.sqrt(spread / count)
     result = {band.name: (float(mean[i]), float(deviation[i])) for i, band in enumerate(bands)}
-    write_atomic(path, canonical(result).encode())
+    cache.memos.remember("statistics", key, result)
     return result
 
 
@@ -142,13 +141,16 @@ def extract(
         Incompatible: the backbone gives NaN for a sound image, or values beyond the storage type.
     """
     key = job.key(stats)
+    if ready := cache.open(key):  # a cache that cannot be written, and so takes no claim, serves what it holds
+        return ready, {"passes": 0.0, "seconds": 0.0}
     with cache.lock(key):
         if ready := cache.open(key):
             return ready, {"passes": 0.0, "seconds": 0.0}
         start = time.perf_counter()
         passes = _fill(job, load(), cache, key, stats, device=device, batch=batch, workers=workers, progress=progress)
         ready = cache.open(key)
-    assert ready is not None
+    if ready is None:
+        raise Damaged(f"{cache.folder(key)} differs from its checksums as soon as it is written: check the disk")
     return ready, {"passes": float(passes), "seconds": time.perf_counter() - start}
 
 

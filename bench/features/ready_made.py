@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bench.core import Layer
-from bench.core.errors import Incompatible, MissingWeights
+from bench.core.errors import Damaged, Incompatible, MissingWeights
 from bench.store import FeatureCache, Features
 
 LAYER = "embedding"
@@ -89,6 +89,8 @@ def embedded(
         Incompatible: a sample of the split has no embedding, or a value is beyond the storage type.
         MissingWeights: see `read_embeddings`.
     """
+    if (ready := cache.open(key)) is not None:
+        return ready, {"passes": 0.0, "seconds": 0.0}
     with cache.lock(key):
         ready = cache.open(key)
         if ready is None:
@@ -110,5 +112,6 @@ def embedded(
             finally:
                 writer.close()
             ready = cache.open(key)
-    assert ready is not None
+    if ready is None:
+        raise Damaged(f"{cache.folder(key)} differs from its checksums as soon as it is written: check the disk")
     return ready, {"passes": 0.0, "seconds": 0.0}

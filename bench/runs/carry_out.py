@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from bench.core import Outcome, Record
-from bench.core.errors import BenchError
+from bench.core.errors import BenchError, Unwritable
 from bench.finetuning import distributed
 from bench.runs import provenance
 from bench.runs.context import FeatureReader, open_context
@@ -20,6 +20,9 @@ def carry_out(run: Run, session: Session) -> Record:
 
     Whatever the run draws at random follows its key: the global generators of torch, NumPy and Python are seeded from
     it for the time of the run, and restored afterwards.
+
+    Raises:
+        Unwritable: the cache or the results folder cannot be written.
     """
     from bench.networks.randomness import seeded_draws
 
@@ -31,6 +34,8 @@ def carry_out(run: Run, session: Session) -> Record:
     with PeakMemory(session.device) as memory, seeded_draws(run.key.seed, session.device):
         try:
             outcome = run.protocol.run(open_context(reader))
+        except Unwritable:
+            raise  # the fault of a folder, not of the run: nothing about the run is known, and nothing is stored
         except BenchError as problem:
             error = f"{type(problem).__name__}: {problem}"
         except (Exception, MemoryError) as problem:

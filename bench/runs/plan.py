@@ -15,9 +15,6 @@ from bench.input.recipe import InputRecipe, match
 from bench.input.windows import window_grid
 from bench.protocols.contract.protocol import Protocol
 
-TO_BE_FETCHED = "to be fetched from "
-"""Stands before the URL where a dry plan would have the hash of weights that are not here yet."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
@@ -86,7 +83,8 @@ def make(
         protocols: name -> protocol, in order.
         explicit: the models were named one by one, so one that cannot be had is an error.
         split_hash: task -> hash over the ids of all its splits.
-        weights: entry -> SHA-256 of its weights, ``random`` or ``none``; may fetch them.
+        weights: entry -> SHA-256 of its weights, ``random`` or ``none``, without fetching them; see
+            `bench.catalogue.weights.WeightSources.planned_digest`.
 
     Raises:
         UnknownName: a task, band or layer that does not exist.

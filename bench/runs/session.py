@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from bench.catalogue.weights import WeightSources
 from bench.config import RunConfig
-from bench.core import Backbone, Band, Record, canonical
+from bench.core import Backbone, Band, Record
 from bench.core.errors import BadSetting, Incompatible
 from bench.features.extraction import Pass, extract, statistics
 from bench.features.ready_made import embedded
@@ -18,7 +18,7 @@ from bench.preflight.checks import Finding, examine_input, examine_samples, iden
 from bench.runs.fingerprint import network_fingerprint
 from bench.runs.plan import Run
 from bench.runs.task_splits import TaskSplits
-from bench.store import FeatureCache, Features, Store, read_json, write_atomic
+from bench.store import FeatureCache, Features, Store
 
 
 class Progress(Protocol):
@@ -90,10 +90,9 @@ class Session:
         key = (run.entry.name, run.recipe.bands, run.key.init_seed)
         if self._loaded is None or self._loaded[0] != key:
             self._loaded = None  # free the last model before the next is loaded
-            backbone = self._load(run, self.shelf.find(run.entry), run.key.init_seed)
+            backbone = self._load(run, self._weights(run), run.key.init_seed)
             if run.key.weights == "random":
-                print_of = network_fingerprint(backbone)
-                write_atomic(self._fingerprint_file(run), canonical(print_of).encode())
+                self.cache.memos.remember("networks", self._fingerprint_key(run), network_fingerprint(backbone))
             self._loaded = (key, backbone)
         return self._loaded[1]
 
@@ -104,15 +103,20 @@ class Session:
         """
         if run.key.weights != "random":
             return ""
-        return str(read_json(self._fingerprint_file(run)) or "")
+        return str(self.cache.memos.recall("networks", self._fingerprint_key(run)) or "")
 
-    def _fingerprint_file(self, run: Run) -> Path:
+    def _fingerprint_key(self, run: Run) -> dict[str, Any]:
         facts = {"model": run.entry.name, "version": run.entry.version, "seed": run.key.init_seed}
-        return self.cache.memo("networks", facts | {"recipe": run.recipe.facts(), "suite": run.key.suite})
+        return facts | {"recipe": run.recipe.facts(), "suite": run.key.suite}
+
+    def _weights(self, run: Run) -> Path | None:
+        """Return the run's weights file, which must be the one it was planned with."""
+        planned = run.key.weights if run.entry.weights else ""
+        return self.shelf.find(run.entry, expected="" if planned in ("none", "random") else planned)
 
     def own_backbone(self, run: Run, *, scratch: bool = False) -> Backbone:
         """Return a copy of the run's model that may be changed; with `scratch`, at random init by the run's seed."""
-        path = None if scratch else self.shelf.find(run.entry)
+        path = None if scratch else self._weights(run)
         return self._load(run, path, run.key.seed if scratch else run.key.init_seed)
 
     def _load(self, run: Run, path: Path | None, seed: int) -> Backbone:
@@ -187,7 +191,7 @@ class Session:
             return cached, {"passes": 0.0, "seconds": 0.0}
         job = replace(job, layers=layers)
         if run.entry.vectors:
-            path = self.shelf.find(run.entry)
+            path = self._weights(run)
             assert path is not None
             return embedded(path, list(job.split.ids), self.cache, job.key(stats), self.config.storage)
 

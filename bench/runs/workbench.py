@@ -26,6 +26,7 @@ from bench.runs.plan import Run
 from bench.runs.session import Session
 from bench.store import write_atomic
 from bench.store.geotiff import geotiff
+from bench.store.tensors import with_checksum
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -138,7 +139,8 @@ class RunWorkbench:
         """Put tuned weights in the cache, under the run's digest."""
         from safetensors.torch import save
 
-        write_atomic(self._session.cache.root / "tuned" / f"{self._run.key.digest}.safetensors", save(dict(state)))
+        path = self._session.cache.root / "tuned" / f"{self._run.key.digest}.safetensors"
+        write_atomic(path, with_checksum(save(dict(state))))
 
     def split(self, name: str) -> Split:
         """Return an opened split."""

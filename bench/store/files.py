@@ -1,33 +1,116 @@
-"""Atomic writes and tolerant reads of small files."""
+"""Atomic writes, tolerant reads, and what a system's error on writing means in words."""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import tempfile
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bench.core.errors import Unwritable
+from bench.core.owners import owner_tag
 
-def write_atomic(path: Path, content: bytes) -> None:
-    """Put `content` at `path` so that a reader, or a kill at any moment, sees the old file or the new one whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+REASONS = {
+    errno.ENOSPC: "the disk is full; free some space",
+    errno.EDQUOT: "the disk quota is used up; free some space",
+    errno.EROFS: "it is on a read-only file system; choose another folder",
+    errno.EACCES: "this user may not write there; choose another folder or change its permissions",
+    errno.EPERM: "this user may not write there; choose another folder or change its permissions",
+    errno.ENOTDIR: "a part of the path is a file, not a folder; choose another folder",
+    errno.EISDIR: "there is a folder of that name; move it away",
+    errno.EEXIST: "there is a file where a folder belongs; choose another folder",
+    errno.ENAMETOOLONG: "the name is too long for this file system; choose a shorter one",
+    errno.ENOLCK: "the file system keeps no locks; choose another folder",
+    errno.ENOTSUP: "the file system lacks an operation that is needed; choose another folder",
+    errno.EIO: "the disk reports an error",
+    errno.ESTALE: "the file was removed on another machine; run again",
+}
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn an `OSError` of what runs inside into a sentence about `path`.
+
+    Raises:
+        Unwritable: the system refuses to write.
+    """
     try:
-        with os.fdopen(handle, "wb") as stream:
+        yield
+    except OSError as error:
+        reason = REASONS.get(error.errno or 0, error.strerror or type(error).__name__)
+        raise Unwritable(f"cannot write {path}: {reason}") from error
+
+
+def make_folder(folder: Path) -> Path:
+    """Return `folder`, made with its parents where it is not there.
+
+    Raises:
+        Unwritable: it cannot be made.
+    """
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def temporary_name(path: Path) -> Path:
+    """Return a name in the folder of `path` for what this process alone writes: ``.NAME.OWNER.part``."""
+    return path.with_name(f".{path.name}.{owner_tag()}.part")
+
+
+def owner_of(name: str) -> str:
+    """Return the owner tag in the name of a part, a partial folder or a mark: what stands before its suffix."""
+    return name.rpartition(".")[0].rpartition(".")[2]
+
+
+def write_atomic(path: Path, content: bytes | bytearray | memoryview) -> None:
+    """Put `content` at `path` so that a reader, or a kill at any moment, sees the old file or the new one whole.
+
+    Raises:
+        Unwritable: the system refuses.
+    """
+    make_folder(path.parent)
+    part = temporary_name(path)
+    try:
+        with writing(path), part.open("xb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
+            part.chmod(0o644)
+            part.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        discard(part)
         raise
 
 
 def read_json(path: Path) -> Any:
     """Return the JSON at `path`, or None where there is none that can be read."""
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return None
+
+
+def discard(path: Path) -> bool:
+    """Remove a file, a link or a folder with all it holds; return whether nothing is left of it. Raises nothing."""
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError:
+        return False
+    return not os.path.lexists(path)
+
+
+def set_aside(path: Path) -> Path | None:
+    """Rename a file or folder to a name of this process, ``NAME.OWNER.trash``; None where it is gone or cannot be."""
+    aside = path.with_name(f"{path.name}.{owner_tag()}.trash")
+    try:
+        path.rename(aside)
+    except OSError:
+        return None
+    return aside

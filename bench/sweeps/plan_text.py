@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 
+from bench.catalogue.weights import TO_BE_FETCHED
 from bench.core import label_fraction_text
 from bench.core.wording import shortened
-from bench.runs.plan import TO_BE_FETCHED, Plan, Run
+from bench.runs.plan import Plan, Run
 from bench.sweeps.console import print_line
 from bench.sweeps.listings import print_rows
 

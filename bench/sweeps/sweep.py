@@ -10,15 +10,15 @@ from rich.console import Console
 from bench.catalogue import models as model_catalogue
 from bench.catalogue import suites as suite_catalogue
 from bench.catalogue.suites import select_bands
-from bench.catalogue.weights import WeightSources
+from bench.catalogue.weights import TO_BE_FETCHED, WeightSources
 from bench.config import RunConfig
 from bench.core import ModelEntry, Record, Suite, Task, lookup
-from bench.core.errors import BadSetting, MissingData
+from bench.core.errors import BadSetting, MissingData, MissingWeights
 from bench.core.wording import shortened
 from bench.executors.local import execute
 from bench.input.splits import Splits
 from bench.protocols.contract.protocol import Protocol
-from bench.runs.plan import TO_BE_FETCHED, Plan, Run, make, passes
+from bench.runs.plan import Plan, Run, make, passes
 from bench.runs.session import Session, resolve_device
 from bench.store import FeatureCache, Store, default_cache
 from bench.sweeps.console import print_line
@@ -84,22 +84,32 @@ def _plan(request: Resolved, data: Splits | None, *, fetch_weights: bool) -> tup
                 hashes[task.name] = "no data"
         return hashes[task.name]
 
-    def weights(entry: ModelEntry) -> str:
-        if request.shelf.state(entry) == "downloadable":
-            if not fetch_weights:
-                return TO_BE_FETCHED + (entry.weights.url if entry.weights else "")
-            request.shelf.find(entry)
-        return request.shelf.digest(entry)
+    unfetched: dict[str, MissingWeights] = {}
 
-    plan = make(
-        request.config,
-        request.suite,
-        request.entries,
-        request.protocols,
-        explicit=request.explicit,
-        split_hash=split_hash,
-        weights=weights,
-    )
+    def weights(entry: ModelEntry) -> str:
+        if entry.name in unfetched:
+            raise unfetched[entry.name]
+        return request.shelf.planned_digest(entry)
+
+    def planned() -> Plan:
+        return make(
+            request.config,
+            request.suite,
+            request.entries,
+            request.protocols,
+            explicit=request.explicit,
+            split_hash=split_hash,
+            weights=weights,
+        )
+
+    plan = planned()
+    if fetch_weights and (wanted := [run.entry for run in plan.runs if run.key.weights.startswith(TO_BE_FETCHED)]):
+        for entry in {entry.name: entry for entry in wanted}.values():
+            try:
+                request.shelf.find(entry)
+            except MissingWeights as error:
+                unfetched[entry.name] = error
+        plan = planned()
     images = sum(request.suite.splits.values())
     if data and not missing and plan.runs:
         task = plan.runs[0].task
