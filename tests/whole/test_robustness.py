@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-MACHINE_BOUND = ("cost", "environment")
+MACHINE_BOUND = ("cost", "environment", "checksum")
 
 
 def start(folder: Path) -> subprocess.Popen:
