@@ -13,6 +13,7 @@ from bench.config import read_words, validate
 from bench.core.errors import UnknownName
 from bench.store import Store
 from bench.sweeps.console import console, print_line
+from bench.sweeps.fault_text import show_faults
 from bench.sweeps.listings import listing
 from bench.sweeps.pace import Pace
 
@@ -31,6 +32,7 @@ def _report(words: list[str], flags: set[str]) -> int:
     suites = options.suite or tuple(known)
     if unknown := [name for name in suites if name not in known]:
         raise UnknownName("suite with records", unknown[0], known)
+    show_faults(console(stderr=True), [fault for name in suites for fault in store.faults(name)])
     if options.compare is not None:
         from analysis.report.comparison import write_comparison
 

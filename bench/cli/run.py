@@ -15,6 +15,7 @@ from bench.core import lookup
 from bench.core.errors import BenchError
 from bench.core.wording import os_error_sentence
 from bench.sweeps.console import console, print_line
+from bench.sweeps.fault_text import show_faults
 from bench.sweeps.listings import print_board
 from bench.sweeps.sweep import Sweep, sweep
 
@@ -62,6 +63,7 @@ def _one(config: RunConfig, out: Console, *, dry: bool) -> int:
     if dry:
         return 0
     print_report(done, out)
+    show_faults(out, done.request.store.faults(done.request.suite.name))
     if done.failed:
         print_line(
             out, (f"{len(done.failed)} of {len(done.plan.runs)} runs failed", "red"), "; run again to retry them"

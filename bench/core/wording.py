@@ -76,7 +76,15 @@ def os_error_sentence(error: OSError) -> str:
     """
     paths = [str(name) for name in (error.filename, error.filename2) if name is not None]
     where = printable(" -> ".join(paths)) or "a file that this command reads or writes"
+    return f"{where}: {os_error_remedy(error)} ({_PLACES})"
+
+
+def os_error_remedy(error: OSError) -> str:
+    """Return what is wrong and what to do, without the path.
+
+    Example:
+        >>> os_error_remedy(OSError(errno.EROFS, "Read-only file system"))
+        'the disk is read-only; name another place'
+    """
     remedy = next((text for codes, text in _REMEDIES.items() if error.errno in codes), "")
-    if not remedy:
-        return f"{where}: {printable(str(error.strerror or error)) or type(error).__name__} ({_PLACES})"
-    return f"{where}: {remedy} ({_PLACES})"
+    return remedy or printable(str(error.strerror or error)) or type(error).__name__

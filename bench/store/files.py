@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import shutil
@@ -13,22 +12,7 @@ from typing import Any
 
 from bench.core.errors import Unwritable
 from bench.core.owners import owner_tag
-
-REASONS = {
-    errno.ENOSPC: "the disk is full; free some space",
-    errno.EDQUOT: "the disk quota is used up; free some space",
-    errno.EROFS: "it is on a read-only file system; choose another folder",
-    errno.EACCES: "this user may not write there; choose another folder or change its permissions",
-    errno.EPERM: "this user may not write there; choose another folder or change its permissions",
-    errno.ENOTDIR: "a part of the path is a file, not a folder; choose another folder",
-    errno.EISDIR: "there is a folder of that name; move it away",
-    errno.EEXIST: "there is a file where a folder belongs; choose another folder",
-    errno.ENAMETOOLONG: "the name is too long for this file system; choose a shorter one",
-    errno.ENOLCK: "the file system keeps no locks; choose another folder",
-    errno.ENOTSUP: "the file system lacks an operation that is needed; choose another folder",
-    errno.EIO: "the disk reports an error",
-    errno.ESTALE: "the file was removed on another machine; run again",
-}
+from bench.core.wording import os_error_remedy
 
 
 @contextmanager
@@ -41,8 +25,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = REASONS.get(error.errno or 0, error.strerror or type(error).__name__)
-        raise Unwritable(f"cannot write {path}: {reason}") from error
+        raise Unwritable(f"cannot write {path}: {os_error_remedy(error)}") from error
 
 
 def make_folder(folder: Path) -> Path:

@@ -23,21 +23,21 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
 
 def test_refusals_are_sentences(tmp_path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(Unwritable, match="a part of the path is a file"):
+    with pytest.raises(Unwritable, match="a file lies where a folder is needed"):
         write_atomic(tmp_path / "file" / "below" / "it", b"x")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(Unwritable, match="there is a folder of that name"):
+    with pytest.raises(Unwritable, match="is a folder where a file is needed"):
         write_atomic(tmp_path / "folder", b"x")
     with pytest.raises(Unwritable, match="name is too long"):
         write_atomic(tmp_path / ("x" * 300), b"x")
-    with unwritable(tmp_path / "folder") as folder, pytest.raises(Unwritable, match="may not write there"):
+    with unwritable(tmp_path / "folder") as folder, pytest.raises(Unwritable, match="permission is denied"):
         write_atomic(folder / "x", b"x")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
 
 
 @pytest.mark.parametrize(
     ("code", "words"),
-    [(errno.ENOSPC, "disk is full"), (errno.EROFS, "read-only"), (errno.EDQUOT, "quota"), (errno.ENOLCK, "no locks")],
+    [(errno.ENOSPC, "no space is left"), (errno.EROFS, "read-only"), (errno.EDQUOT, "no space is left"), (errno.ENOLCK, "supports no file locks")],
 )
 def test_errors_of_the_system_say_what_to_do(tmp_path, monkeypatch, code, words):
     def fsync(handle):

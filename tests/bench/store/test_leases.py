@@ -88,10 +88,10 @@ def test_a_claim_that_is_being_written_is_given_time(tmp_path):
 
 
 def test_where_nothing_can_be_written_it_says_so(tmp_path):
-    with unwritable(tmp_path / "folder") as folder, pytest.raises(Unwritable, match="may not write there"):
+    with unwritable(tmp_path / "folder") as folder, pytest.raises(Unwritable, match="permission is denied"):
         claim(folder / "x.lease")
     (tmp_path / "file").write_text("x")
-    with pytest.raises(Unwritable, match="is a file"):
+    with pytest.raises(Unwritable, match="a file lies where a folder is needed"):
         claim(tmp_path / "file" / "x.lease")
 
 
