@@ -26,7 +26,7 @@ RENAMED: dict[str, tuple[str, ...]] = {
         "bench.networks.pyramid",
         "bench.networks.blocks",
     ),
-    "bench.checkpoints": ("bench.networks.checkpoints",),
+    "bench.checkpoints": ("bench.networks.checkpoints", "bench.networks.checkpoint_files"),
     "bench.masked_blocks": ("bench.networks.masked_blocks",),
     "bench.timm_networks": ("bench.networks.from_timm",),
     "bench.terratorch_networks": ("bench.networks.from_terratorch",),

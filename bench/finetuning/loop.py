@@ -5,7 +5,6 @@ It knows no suite and no model: it is given batches by step, a loss and a valida
 
 from __future__ import annotations
 
-import io
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,9 +17,10 @@ from torch import Tensor, nn
 
 from bench.core.errors import BenchError
 from bench.finetuning import distributed
+from bench.finetuning.resumption import keep, resume
 from bench.input.batches import Batch
 from bench.networks.randomness import seeded_draws
-from bench.store import write_atomic
+from bench.store import discard
 
 KEPT_SECONDS = 20.0  # between checkpoints on disk
 STEP_STRIDE = 1_000_003  # between the seeds of the first steps of two runs, more than any run has steps
@@ -140,7 +140,8 @@ def train(
     device = next(module.parameters()).device
     found = Trained(micro=micro)
     # Each of several processes reads the checkpoint that the first one wrote; none starts before all have read it.
-    first = distributed.agreed(_resume(place, module, optimiser, found) if place else 0)
+    steps = resume(place, module, names, optimiser, found, drop=distributed.rank() == 0) if place else 0
+    first = distributed.agreed(steps)
     kept, since, losses = time.monotonic(), time.perf_counter(), list[float]()
     for step in range(first, budget.steps):
         if _stopped(found, budget):
@@ -161,13 +162,13 @@ def train(
             _score(module, names, found, step + 1, losses, distributed.agreed(evaluate()))
             losses, since = [], time.perf_counter()
             if place and distributed.rank() == 0 and time.monotonic() - kept > KEPT_SECONDS:
-                _keep(place, copied(module, names), optimiser, found, step + 1)
+                keep(place, copied(module, names), optimiser, found, step + 1)
                 kept = time.monotonic()
     if not found.state:
         raise Diverged("no validation score is a number")
     restore(module, found.state)
     if place and distributed.rank() == 0:
-        place.unlink(missing_ok=True)
+        discard(place)
     return found
 
 
@@ -242,31 +243,3 @@ def _gradients(
             total += float(value.detach())
     distributed.sum_gradients(parameter for group in optimiser.param_groups for parameter in group["params"])
     return distributed.total(total, device)
-
-
-def _keep(place: Path, state: dict[str, Tensor], optimiser: torch.optim.Optimizer, found: Trained, step: int) -> None:
-    stream = io.BytesIO()
-    content = {
-        "step": step,
-        "module": state,
-        "optimiser": optimiser.state_dict(),
-        "found": {
-            name: getattr(found, name) for name in ("score", "step", "history", "state", "micro", "seconds", "notes")
-        },
-    }
-    torch.save(content, stream)
-    write_atomic(place, stream.getvalue())
-
-
-def _resume(place: Path, module: nn.Module, optimiser: torch.optim.Optimizer, found: Trained) -> int:
-    """Return the step to go on from: 0, or that of a checkpoint whose state is put in place."""
-    try:
-        content = torch.load(place, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError):
-        return 0  # none, or one that was cut short
-    restore(module, content["module"])
-    optimiser.load_state_dict(content["optimiser"])
-    for name, value in content["found"].items():
-        setattr(found, name, value)
-    found.history = [(int(step), float(mean), float(score)) for step, mean, score in found.history]
-    return int(content["step"])

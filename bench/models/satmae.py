@@ -121,10 +121,12 @@ def load_group_channel(entry: ModelEntry, weights: Path | None, seed: int, bands
         MissingWeights: see `bench.networks.backbones.built`.
     """
     from bench.networks.backbones import built
-    from bench.networks.checkpoints import read_state
+    from bench.networks.checkpoint_files import read_state
     from bench.networks.satmae import GroupChannelBackbone, GroupChannelViT
 
-    channel_cls = weights is not None and "channel_cls_embed" in read_state(weights)
+    channel_cls = weights is not None and any(
+        name.rpartition(".")[2] == "channel_cls_embed" for name in read_state(weights)
+    )
     network = built(
         lambda: GroupChannelViT(
             side=entry.image_size,

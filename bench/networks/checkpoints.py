@@ -1,60 +1,48 @@
-"""Weights from files: read safely, loaded completely or not at all."""
+"""Weights into networks: loaded completely or not at all."""
 
 from __future__ import annotations
 
-import argparse
-import pickle
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path, PosixPath
-from typing import Any
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from bench.core.errors import MissingWeights
+from bench.networks.checkpoint_files import AGAIN, read_checkpoint
 
-# Keys under which training programs put the weights beside their optimiser, epoch and settings, in order of preference:
-# of a teacher and a student, the published encoder is the teacher.
-WRAPPERS = ("state_dict", "model_state_dict", "model", "teacher", "module")
-# Classes in which publishers left the settings of a training run beside the weights: names and values, nothing that
-# runs. That of yacs, another library's dictionary, is read into a plain one.
-SETTINGS: tuple[Any, ...] = (
-    argparse.Namespace,
-    PosixPath,
-    type("CfgNode", (), {"__module__": "yacs.config", "__new__": lambda cls: OrderedDict()}),
+# What programs put before every name: DataParallel, torch.compile, Lightning, and the module of a larger model.
+PREFIXES = (
+    "module.",
+    "_orig_mod.",
+    "model.",
+    "backbone.",
+    "encoder.",
+    "network.",
+    "teacher.",
+    "student.",
+    "state_dict.",
 )
 SHOWN = 8
-AGAIN = "Delete it and fetch it again, or put the publisher's file there."
 
 
-def read_state(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a checkpoint by name, on the CPU, in the file's own dtypes.
+class CheckpointNote(UserWarning):
+    """What was chosen or cut off when weights were loaded, for the reader of a record."""
 
-    Reads safetensors and what ``torch.save`` writes (memory-mapped where the format allows). A dictionary found under
-    one of `WRAPPERS` is unwrapped; dictionaries of dictionaries of tensors are flattened, their names joined by dots.
-    No code in the file is ever run.
 
-    Args:
-        path: a ``.safetensors``, ``.pt``, ``.pth`` or ``.bin`` file. What it holds is told from its first bytes.
-
-    Raises:
-        MissingWeights: if it is absent, truncated, a Git LFS pointer, a web page, a pickle of other things than
-            weights, or holds anything but tensors.
-    """
-    if not path.is_file():
-        raise MissingWeights(f"no weights at {path}. Put the file there, or let it be downloaded.")
-    with path.open("rb") as file:
-        head = file.read(512)
-    _refuse_other_files(path, head)
-    if path.suffix == ".safetensors":
-        try:
-            return dict(load_file(path))
-        except (SafetensorError, OSError, ValueError) as error:
-            raise MissingWeights(f"{path} is damaged or no safetensors file ({error}). {AGAIN}") from error
-    return _flat(_unwrapped(_unpickled(path, head)), path)
+@contextmanager
+def collected_notes(notes: list[str]) -> Iterator[None]:
+    """Add the `CheckpointNote` texts of what runs inside to a list; other warnings are passed on."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", CheckpointNote)
+        yield
+    for warning in caught:
+        if issubclass(warning.category, CheckpointNote):
+            notes.append(str(warning.message))
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
 def load_state(
@@ -68,11 +56,13 @@ def load_state(
 ) -> None:
     """Fill every parameter and persistent buffer of a module from a checkpoint, or raise and change nothing.
 
-    Values keep the module's dtypes: a float16 file loaded into a float32 module becomes float32.
+    Values keep the module's dtypes: a float16 file loaded into a float32 module becomes float32. Where every name of
+    the file begins with one of `PREFIXES` (or several), and cutting that off makes all of them fit, it is cut off and a
+    `CheckpointNote` is issued, as it is for a choice among several sets of weights in the file.
 
     Args:
         module: the network, on the CPU or the meta device; changed in place.
-        path: see `read_state`.
+        path: see `bench.networks.checkpoint_files.read_checkpoint`.
         entry: the model's name, for the message.
         rename: the module's name of a key of the file; None drops the key on purpose (a decoder, a head).
         prefix: take only the keys of the file that start with it, and cut it off (before `rename`).
@@ -80,10 +70,46 @@ def load_state(
             anew for each task): if neither of its tensors is there, weight is 1 and bias 0, as before training.
 
     Raises:
-        MissingWeights: as `read_state`; or if any key is missing, extra, given twice, or of another shape.
+        MissingWeights: as `read_checkpoint`; or if any key is missing, extra, given twice, or of another shape.
     """
-    state = _renamed(read_state(path), path, entry, rename, prefix)
+    checkpoint = read_checkpoint(path)
     wanted = module.state_dict()
+    first = ""
+    for cut in _common_prefixes(checkpoint.state):
+        given = {key.removeprefix(cut): value for key, value in checkpoint.state.items()}
+        state, faults = _matched(given, wanted, rename, prefix, plain_norm)
+        if not faults:
+            break
+        first = first or faults
+    else:
+        raise MissingWeights(f"{path} does not hold the weights of {entry}: {first}. {AGAIN}")
+    notes = [f"the prefix {cut!r} of every name cut off"] if cut else []
+    for note in (*checkpoint.notes, *notes):
+        warnings.warn(f"weights of {entry}: {note}", CheckpointNote, stacklevel=2)
+    module.load_state_dict({key: state[key].to(value.dtype) for key, value in wanted.items()}, assign=True)
+
+
+def _common_prefixes(state: Mapping[str, Tensor]) -> list[str]:
+    """Return what may be cut off every name: nothing, then one prefix after the other as long as all names share it."""
+    cuts = [""]
+    while True:
+        shared = (name for name in PREFIXES if all(key.startswith(cuts[-1] + name) for key in state))
+        if not (name := next(shared, "")):
+            return cuts
+        cuts.append(cuts[-1] + name)
+
+
+def _matched(
+    given: Mapping[str, Tensor],
+    wanted: Mapping[str, Tensor],
+    rename: Callable[[str], str | None] | None,
+    prefix: str,
+    plain_norm: str,
+) -> tuple[dict[str, Tensor], str]:
+    """Return the tensors under the module's names, and what does not fit in words, ``""`` where all does."""
+    state, twice = _renamed(given, rename, prefix)
+    if twice:
+        return state, f"two of its keys become {twice!r}"
     affine = [key for key in (f"{plain_norm}.weight", f"{plain_norm}.bias") if plain_norm and key in wanted]
     if not any(key in state for key in affine):
         state |= {key: torch.full(wanted[key].shape, float(key.endswith("weight"))) for key in affine}
@@ -97,77 +123,13 @@ def load_state(
         _some("unknown to the network", [key for key in state if key not in wanted]),
         _some("of another shape or type", clash),
     ]
-    if any(faults):
-        found = "; ".join(fault for fault in faults if fault)
-        raise MissingWeights(f"{path} does not hold the weights of {entry}: {found}. {AGAIN}")
-    module.load_state_dict({key: state[key].to(value.dtype) for key, value in wanted.items()}, assign=True)
-
-
-def _refuse_other_files(path: Path, head: bytes) -> None:
-    """Raise `MissingWeights` for the things that lie where weights should after a failed download."""
-    start = head.lstrip().lower()
-    if not head:
-        what = "is empty"
-    elif start.startswith(b"version https://git-lfs"):
-        what = "is a Git LFS pointer, not the file it points to (git lfs pull brings that)"
-    elif start.startswith((b"<!doctype", b"<html", b"<?xml")):
-        what = "is a web page, not weights (a login or error page saved in their place)"
-    else:
-        return
-    raise MissingWeights(f"{path} {what}. {AGAIN}")
-
-
-def _unpickled(path: Path, head: bytes) -> Any:
-    """Return the object in a ``torch.save`` file, refusing every pickled global but tensors and `SETTINGS`."""
-    try:
-        with torch.serialization.safe_globals(list(SETTINGS)):
-            # Only the zip format (torch 1.6 and later) can be mapped into memory.
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=head.startswith(b"PK"))
-    except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0]
-        raise MissingWeights(
-            f"{path} is not plain weights: it is damaged, or a pickle of other Python objects, which are never run "
-            f"({reason}). {AGAIN} A file of your own: save module.state_dict() alone, or safetensors."
-        ) from error
-    except Exception as error:  # a damaged pickle leads the unpickler into errors of any kind
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise MissingWeights(f"{path} is truncated, damaged or no checkpoint ({reason}). {AGAIN}") from error
-
-
-def _unwrapped(found: Any) -> Any:
-    """Return the innermost dictionary under the names of `WRAPPERS`."""
-    while isinstance(found, Mapping):
-        inner = next((found[name] for name in WRAPPERS if isinstance(found.get(name), Mapping)), None)
-        if inner is None:
-            return found
-        found = inner
-    return found
-
-
-def _flat(found: Any, path: Path) -> dict[str, Tensor]:
-    """Return nested dictionaries of tensors as one, names joined by dots."""
-    state: dict[str, Tensor] = {}
-
-    def walk(value: Any, name: str) -> None:
-        if isinstance(value, Tensor):
-            state[name] = value.detach()
-        elif isinstance(value, Mapping):
-            for key, inner in value.items():
-                walk(inner, f"{name}.{key}" if name else str(key))
-        else:
-            where = f"under {name!r}" if name else "at its top"
-            raise MissingWeights(f"{path} is not plain weights: it holds a {type(value).__name__} {where}. {AGAIN}")
-
-    walk(found, "")
-    if not state or "" in state:
-        raise MissingWeights(f"{path} is not plain weights: it holds no tensors by name. {AGAIN}")
-    return state
+    return state, "; ".join(fault for fault in faults if fault)
 
 
 def _renamed(
-    state: Mapping[str, Tensor], path: Path, entry: str, rename: Callable[[str], str | None] | None, prefix: str
-) -> dict[str, Tensor]:
-    """Return the state under the module's names; two keys that become one are an error."""
+    state: Mapping[str, Tensor], rename: Callable[[str], str | None] | None, prefix: str
+) -> tuple[dict[str, Tensor], str]:
+    """Return the state under the module's names, and the name that two keys become, if any."""
     result: dict[str, Tensor] = {}
     for key, value in state.items():
         if not key.startswith(prefix):
@@ -177,9 +139,9 @@ def _renamed(
         if name is None:
             continue
         if name in result:
-            raise MissingWeights(f"{path} does not hold the weights of {entry}: two of its keys become {name!r}.")
+            return result, name
         result[name] = value
-    return result
+    return result, ""
 
 
 def _fits(given: Tensor, wanted: Tensor) -> bool:

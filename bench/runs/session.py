@@ -109,6 +109,13 @@ class Session:
         facts = {"model": run.entry.name, "version": run.entry.version, "seed": run.key.init_seed}
         return facts | {"recipe": run.recipe.facts(), "suite": run.key.suite}
 
+    def weight_notes(self, run: Run) -> tuple[str, ...]:
+        """Return what was chosen or cut off when the run's weights were loaded, by this process or an earlier one."""
+        return tuple(self.cache.memos.recall("weight_notes", self._weight_key(run)) or ())
+
+    def _weight_key(self, run: Run) -> dict[str, Any]:
+        return {"model": run.entry.name, "version": run.entry.version, "weights": run.key.weights}
+
     def _weights(self, run: Run) -> Path | None:
         """Return the run's weights file, which must be the one it was planned with."""
         planned = run.key.weights if run.entry.weights else ""
@@ -123,10 +130,14 @@ class Session:
         """Return a new copy of the run's model, laid out and compiled as configured."""
         import torch
 
+        from bench.networks.checkpoints import collected_notes
         from bench.networks.randomness import seeded_draws
 
-        with seeded_draws(seed):  # whatever a loader draws follows the seed it is given
+        notes: list[str] = []
+        with seeded_draws(seed), collected_notes(notes):  # whatever a loader draws follows the seed it is given
             backbone = run.entry.load(run.entry, path, seed, run.recipe.bands)
+        if notes:
+            self.cache.memos.remember("weight_notes", self._weight_key(run), notes)
         if not hasattr(backbone, "modules_map"):  # networks in users' files need not name their sub-modules
             vars(backbone)["modules_map"] = {}
         if isinstance(backbone, torch.nn.Module):

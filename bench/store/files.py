@@ -49,8 +49,12 @@ def owner_of(name: str) -> str:
     return name.rpartition(".")[0].rpartition(".")[2]
 
 
-def write_atomic(path: Path, content: bytes | bytearray | memoryview) -> None:
-    """Put `content` at `path` so that a reader, or a kill at any moment, sees the old file or the new one whole.
+def write_atomic(path: Path, *content: bytes | memoryview) -> None:
+    """Put bytes at `path` so that a reader, or a kill at any moment, sees the old file or the new one whole.
+
+    Args:
+        path: the file; its folder is made.
+        content: one or more pieces, in order.
 
     Raises:
         Unwritable: the system refuses.
@@ -59,7 +63,8 @@ def write_atomic(path: Path, content: bytes | bytearray | memoryview) -> None:
     part = temporary_name(path)
     try:
         with writing(path), part.open("xb") as stream:
-            stream.write(content)
+            for piece in content:
+                stream.write(piece)
             stream.flush()
             os.fsync(stream.fileno())
             part.chmod(0o644)

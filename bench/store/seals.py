@@ -91,7 +91,7 @@ def write_sealed_bytes(path: Path, about: str, content: bytes | memoryview) -> N
         Unwritable: the system refuses.
     """
     facts = {"about": about, "bytes": len(content), "checksum": hashlib.sha256(content).hexdigest()}
-    write_atomic(path, b"".join([json.dumps(facts, sort_keys=True).encode(), b"\n", content]))
+    write_atomic(path, json.dumps(facts, sort_keys=True).encode() + b"\n", content)
 
 
 def read_sealed_bytes(path: Path, about: str) -> bytes | None:

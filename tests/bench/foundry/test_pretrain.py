@@ -15,7 +15,7 @@ from bench.core.errors import BadSetting, UnknownName
 from bench.foundry import pretrain
 from bench.foundry.pretraining import croma, dino, mae, views
 from bench.models import tiny
-from bench.networks.checkpoints import read_state
+from bench.networks.checkpoint_files import read_state
 
 ENTRIES = {entry.name: entry for entry in tiny.ENTRIES}
 METHODS = sorted(ENTRIES)

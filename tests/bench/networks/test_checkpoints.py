@@ -1,128 +1,18 @@
-"""Weights from files: everything arrives, or nothing does and the message says why."""
+"""Weights into networks: everything arrives, or nothing does and the message says why."""
 
 from __future__ import annotations
 
-import os
-import pickle
+import warnings
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import nn
 
 from bench.core.errors import MissingWeights
-from bench.networks.checkpoints import WRAPPERS, load_state, read_state
-
-
-def network(seed: int = 0, width: int = 4) -> nn.Sequential:
-    torch.manual_seed(seed)
-    return nn.Sequential(nn.Linear(3, width), nn.BatchNorm1d(width), nn.Linear(width, 2))
-
-
-def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    return one.keys() == other.keys() and all(
-        one[key].dtype == other[key].dtype and torch.equal(one[key], other[key]) for key in one
-    )
-
-
-@pytest.mark.parametrize("name", ["a.safetensors", "a.pt", "a.pth", "legacy.bin"])
-def test_every_format_gives_the_tensors_that_were_saved(tmp_path: Path, name: str) -> None:
-    state = network().state_dict()
-    path = tmp_path / name
-    if path.suffix == ".safetensors":
-        save_file(state, path)
-    else:
-        torch.save(state, path, _use_new_zipfile_serialization=name != "legacy.bin")
-    assert equal(read_state(path), dict(state))
-
-
-@pytest.mark.parametrize("wrapper", WRAPPERS)
-def test_the_dictionary_of_a_training_program_is_unwrapped(tmp_path: Path, wrapper: str) -> None:
-    state = network().state_dict()
-    torch.save({"epoch": 3, "optimizer": {"lr": 0.1}, wrapper: state}, tmp_path / "a.pt")
-    assert equal(read_state(tmp_path / "a.pt"), dict(state))
-
-
-def test_dictionaries_of_dictionaries_are_flattened(tmp_path: Path) -> None:
-    state = network().state_dict()
-    torch.save({"s1": state, "joint": {"inner": dict(state)}}, tmp_path / "a.pt")
-    read = read_state(tmp_path / "a.pt")
-    assert len(read) == 2 * len(state)
-    assert torch.equal(read["joint.inner.0.weight"], state["0.weight"])
-
-
-def test_a_pickle_of_code_is_refused_and_not_run(tmp_path: Path) -> None:
-    class Trap:
-        def __reduce__(self) -> tuple[object, tuple[str]]:
-            return os.system, (f"touch {tmp_path / 'ran'}",)
-
-    torch.save({"state_dict": Trap()}, tmp_path / "zip.pt")
-    (tmp_path / "plain.pt").write_bytes(pickle.dumps(Trap()))
-    (tmp_path / "module.pt").write_bytes(pickle.dumps({"a": 1.5, "b": Path("x")}))
-    for name in ("zip.pt", "plain.pt", "module.pt"):
-        with pytest.raises(MissingWeights, match=name):
-            read_state(tmp_path / name)
-    assert not (tmp_path / "ran").exists()
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("a.pt", b"", "is empty"),
-        ("a.safetensors", b"", "is empty"),
-        ("a.pt", b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 4\n", "Git LFS pointer"),
-        ("a.safetensors", b"\n <!DOCTYPE html><html>login</html>", "web page"),
-        ("a.pt", b"not a checkpoint at all", "a.pt"),
-        ("a.safetensors", b"\x08\x00\x00\x00\x00\x00\x00\x00garbage!", "no safetensors file"),
-    ],
-)
-def test_other_files_are_told_apart(tmp_path: Path, name: str, content: bytes, message: str) -> None:
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(MissingWeights, match=message):
-        read_state(tmp_path / name)
-
-
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(MissingWeights, match=r"no weights at .*gone\.pt"):
-        read_state(tmp_path / "gone.pt")
-
-
-@pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.95, 0.999])
-@pytest.mark.parametrize("name", ["a.safetensors", "a.pt", "legacy.bin"])
-def test_a_truncated_file_is_found_at_any_length(tmp_path: Path, name: str, share: float) -> None:
-    state = network(width=64).state_dict()
-    path = tmp_path / name
-    if path.suffix == ".safetensors":
-        save_file(state, path)
-    else:
-        torch.save(state, path, _use_new_zipfile_serialization=name != "legacy.bin")
-    whole = path.read_bytes()
-    path.write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(MissingWeights, match=name):
-        read_state(path)
-
-
-def test_damaged_bytes_are_an_error_of_ours_or_other_values_never_a_crash(tmp_path: Path) -> None:
-    path = tmp_path / "a.bin"
-    torch.save(network(width=64).state_dict(), path, _use_new_zipfile_serialization=False)
-    whole = path.read_bytes()
-    generator = torch.Generator().manual_seed(0)
-    refused = 0
-    for place in torch.randint(0, 600, (200,), generator=generator).tolist():
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
-        try:
-            read_state(path)
-        except MissingWeights:
-            refused += 1
-    assert refused > 50
-
-
-@pytest.mark.parametrize("content", [{"weight": 3}, {}, [1, 2], torch.ones(2), {"a": torch.ones(2), "epoch": 4}])
-def test_what_is_not_only_tensors_by_name_is_refused(tmp_path: Path, content: object) -> None:
-    torch.save(content, tmp_path / "a.pt")
-    with pytest.raises(MissingWeights, match="not plain weights"):
-        read_state(tmp_path / "a.pt")
+from bench.networks.checkpoint_files import read_state
+from bench.networks.checkpoints import PREFIXES, CheckpointNote, collected_notes, load_state
+from tests.builders.weights import equal, network
 
 
 def test_loading_fills_every_value(tmp_path: Path) -> None:
@@ -206,3 +96,47 @@ def test_a_prefix_takes_one_part_of_a_file(tmp_path: Path) -> None:
     assert equal(dict(target.state_dict()), dict(encoder.state_dict()))
     with pytest.raises(MissingWeights, match="missing from the file"):
         load_state(target, tmp_path / "a.pt", entry="x", prefix="teacher.")
+
+
+@pytest.mark.parametrize("prefix", [*PREFIXES, "module._orig_mod.", "state_dict.model.backbone."])
+@pytest.mark.parametrize("form", ["pt", "safetensors"])
+def test_one_prefix_of_all_names_is_cut_off_and_noted(tmp_path: Path, prefix: str, form: str) -> None:
+    state = {f"{prefix}{key}": value for key, value in network(0).state_dict().items()}
+    path = tmp_path / f"a.{form}"
+    torch.save(state, path) if form == "pt" else save_file(state, path)
+    target = network(1)
+    notes: list[str] = []
+    with collected_notes(notes):
+        load_state(target, path, entry="x")
+    assert equal(dict(target.state_dict()), dict(network(0).state_dict()))
+    assert notes == [f"weights of x: the prefix {prefix!r} of every name cut off"]
+
+
+def test_a_prefix_is_cut_off_only_if_that_alone_makes_all_names_fit(tmp_path: Path) -> None:
+    state = {f"module.{key}": value for key, value in network(0).state_dict().items()}
+    for wrong in (
+        {**state, "head.weight": torch.zeros(1)},
+        {**state, "module.head.weight": torch.zeros(1)},
+        {key: value for key, value in state.items() if "0.bias" not in key},
+    ):
+        torch.save(wrong, tmp_path / "a.pt")
+        with pytest.raises(MissingWeights, match="does not hold the weights of x"):
+            load_state(network(1), tmp_path / "a.pt", entry="x")
+
+
+def test_names_that_fit_as_they_are_keep_their_prefix(tmp_path: Path) -> None:
+    module = torch.nn.ModuleDict({"encoder": network(0)})
+    torch.save(module.state_dict(), tmp_path / "a.pt")
+    target = torch.nn.ModuleDict({"encoder": network(1)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_state(target, tmp_path / "a.pt", entry="x")
+    assert equal(dict(target.state_dict()), dict(module.state_dict()))
+
+
+def test_notes_are_collected_and_other_warnings_passed_on(tmp_path: Path) -> None:
+    notes: list[str] = []
+    with pytest.warns(UserWarning, match="something else"), collected_notes(notes):
+        warnings.warn("weights of x: chosen", CheckpointNote, stacklevel=1)
+        warnings.warn("something else", UserWarning, stacklevel=1)
+    assert notes == ["weights of x: chosen"]
