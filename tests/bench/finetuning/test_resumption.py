@@ -136,6 +136,6 @@ def test_a_checkpoint_that_is_not_what_was_written_is_removed_and_training_begin
 def test_without_a_place_to_write_training_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "KEPT_SECONDS", -1.0)
     (tmp_path / "file").write_text("x")
-    with pytest.warns(UserWarning, match="a file where a folder belongs"):
+    with pytest.warns(UserWarning, match="a file lies where a folder is needed"):
         trained, _ = run(tmp_path / "file" / "0a_0.pt")
     assert len(trained.history) == 6

@@ -37,7 +37,12 @@ def test_refusals_are_sentences(tmp_path):
 
 @pytest.mark.parametrize(
     ("code", "words"),
-    [(errno.ENOSPC, "no space is left"), (errno.EROFS, "read-only"), (errno.EDQUOT, "no space is left"), (errno.ENOLCK, "supports no file locks")],
+    [
+        (errno.ENOSPC, "no space is left"),
+        (errno.EROFS, "read-only"),
+        (errno.EDQUOT, "no space is left"),
+        (errno.ENOLCK, "supports no file locks"),
+    ],
 )
 def test_errors_of_the_system_say_what_to_do(tmp_path, monkeypatch, code, words):
     def fsync(handle):
