@@ -1,4 +1,4 @@
-"""Every decoder there is: right shapes at odd sizes and every stride, alive, seeded, and able to learn a few images."""
+"""Every decoder has right shapes for odd sizes and every stride, trains all its parameters, and learns a few images."""
 
 from __future__ import annotations
 
@@ -35,31 +35,31 @@ OF_KIND = {"pooled": ("classification", "multilabel", "regression"), "dense": ("
 
 def test_facts_are_read_without_torch():
     code = (
-        "import sys; from bench import lookup; names = lookup.names('bench.decoders');"
-        "found = [lookup.module('bench.decoders', n, kind='decoder').DECODER.kinds for n in names];"
-        "assert len(found) > 10; sys.exit('torch' in sys.modules)"
+        "import sys; from bench.core import lookup; names = lookup.names('bench.decoders');"
+        "kinds = [lookup.module('bench.decoders', n, kind='decoder').DECODER.kinds for n in names];"
+        "assert len(kinds) > 10; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_facts(name):
-    module = DECODERS[name]
-    assert module.kinds and module.layers_read in (0, 1, 4) and "rXiv" in module.reference
+def test_facts_are_sound_and_other_tasks_or_layers_are_refused(name):
+    decoder = DECODERS[name]
+    assert decoder.kinds and decoder.layers_read >= 0 and "rXiv" in decoder.reference
     geometry = GEOMETRIES["patch_8"]
-    layers = geometry.layers[-module.layers_read :]
-    other = "detection" if "detection" not in module.kinds else "regression"
+    layers = geometry.layers[-decoder.layers_read :]
+    other = "detection" if "detection" not in decoder.kinds else "regression"
     with pytest.raises(Incompatible, match=name):
-        module.build(layers, task_of(other), outputs=3, image=geometry.image)
+        decoder.build(layers, task_of(other), outputs=3, image=geometry.image)
     with pytest.raises(Incompatible, match="layers"):
-        few = layers[1:] if module.layers_read else []
-        module.build(few, task_of(module.kinds[0]), outputs=3, image=geometry.image)
+        few = layers[1:] if decoder.layers_read else []
+        decoder.build(few, task_of(decoder.kinds[0]), outputs=3, image=geometry.image)
 
 
 @pytest.mark.parametrize("where", GEOMETRIES)
 @pytest.mark.parametrize(("name", "kind"), PAIRS)
 def test_shape_at_every_stride(name, kind, where):
-    """One image in training mode, two in evaluation, at a size that is nobody's multiple."""
+    """One image in training mode, two in evaluation, at a size that is no multiple of any stride."""
     geometry = GEOMETRIES[where]
     outputs = 1 if kind == "dense_regression" else CLASSES
     module = build(name, kind, geometry, outputs=outputs)
@@ -71,10 +71,10 @@ def test_shape_at_every_stride(name, kind, where):
         assert {"boxes", "scores", "labels"} == set(module(taps, size)[0])
         assert all(loss.dim() == 0 and loss.isfinite() for loss in trained.values())
         return
-    wanted = (outputs, *size) if task_of(kind).dense else (outputs,)
-    found = module(taps, size)
-    assert trained.shape == (1, *wanted) and found.shape == (2, *wanted)
-    assert found.dtype == torch.float32 and found.isfinite().all() and trained.isfinite().all()
+    shape = (outputs, *size) if task_of(kind).dense else (outputs,)
+    evaluated = module(taps, size)
+    assert trained.shape == (1, *shape) and evaluated.shape == (2, *shape)
+    assert evaluated.dtype == torch.float32 and evaluated.isfinite().all() and trained.isfinite().all()
 
 
 @pytest.mark.parametrize(("name", "kind"), PAIRS)
@@ -98,7 +98,7 @@ def test_gradient_reaches_every_parameter_and_tap(name, kind, where):
     reads = getattr(module, "reads", tuple(range(len(taps))))
     assert [i for i, tap in enumerate(taps) if tap.grid.grad is not None] == list(reads)
     for index in reads:
-        assert (taps[index].grid.grad.abs().sum((1, 2, 3)) > 0).all(), "each image's own features count"
+        assert (taps[index].grid.grad.abs().sum((1, 2, 3)) > 0).all(), "the features of each image must count"
 
 
 @pytest.mark.parametrize(("name", "kind"), PAIRS)
@@ -109,14 +109,13 @@ def test_evaluation_is_deterministic_and_depends_on_the_image(name, kind):
     module.eval()
     taps, other = taps_of(name, geometry, 2, seed=1), taps_of(name, geometry, 2, seed=2)
     with torch.inference_mode():
-        first, again, third = (module(one, geometry.image) for one in (taps, taps, other))
+        first, again, third = (module(inputs, geometry.image) for inputs in (taps, taps, other))
         alone = module([Tap(tap.grid[:1], tap.vector[:1]) for tap in taps], geometry.image)
-    key = "scores" if kind == "detection" else slice(None)
     first, again, third, alone = (
-        torch.cat([one[key] for one in found]) if kind == "detection" else found
-        for found in (first, again, third, alone)
+        torch.cat([detected["scores"] for detected in output]) if kind == "detection" else output
+        for output in (first, again, third, alone)
     )
-    assert torch.equal(first, again)
+    torch.testing.assert_close(first, again)
     assert len(first) and (first.shape != third.shape or (first - third).abs().max() > 1e-5)
     torch.testing.assert_close(first[: len(alone)], alone, rtol=1e-4, atol=1e-4)
 
@@ -143,7 +142,7 @@ def test_learns_a_handful_of_images(name, kind):
 
 @pytest.mark.parametrize(("name", "kind"), [pair for pair in PAIRS if pair[1] in OF_KIND["dense"]])
 def test_learns_a_handful_of_maps(name, kind):
-    """Six images with patches of 8 in bands of three classes, or with values that vary from patch to patch."""
+    """Six images with patches of 8, in stripes of three classes or with values that vary from patch to patch."""
     geometry = Geometry((8,) * 4, (40, 56))
     generator = torch.Generator().manual_seed(7)
     cells = torch.rand(6, 1, 5, 7, generator=generator)
@@ -158,8 +157,8 @@ def test_learns_a_handful_of_maps(name, kind):
     module = build(name, kind, geometry, outputs=CLASSES if kind == "segmentation" else 1)
     if kind == "segmentation":
         fit(module, lambda: functional.cross_entropy(module(taps, (40, 56)), mask), steps=80)
-        said = module(taps, (40, 56)).argmax(1)
-        counts = np.bincount((mask * CLASSES + said).flatten().numpy(), minlength=CLASSES**2)
+        predicted = module(taps, (40, 56)).argmax(1)
+        counts = np.bincount((mask * CLASSES + predicted).flatten().numpy(), minlength=CLASSES**2)
         assert segmentation(counts.reshape(CLASSES, CLASSES))["miou"] > 0.97
     else:
         fit(module, lambda: functional.mse_loss(module(taps, (40, 56))[:, 0], values), steps=150)
@@ -167,7 +166,7 @@ def test_learns_a_handful_of_maps(name, kind):
         assert 1 - error / values.var() > 0.9
 
 
-def test_standardise_is_the_probes_z_score_on_frozen_features():
+def test_standardise_equals_the_standardisation_of_the_probes_on_frozen_features():
     from bench.decoders.parts.norms import Standardise
     from bench.probes.dense import channel_statistics
 
@@ -186,7 +185,7 @@ def test_standardise_is_the_probes_z_score_on_frozen_features():
     assert all(torch.equal(value, norm.state_dict()[key]) for key, value in state.items())
 
 
-def test_standardise_does_one_thing_in_training_and_evaluation_and_takes_one_value():
+def test_standardise_computes_the_same_in_training_and_evaluation_and_takes_a_single_value():
     from bench.decoders.parts.norms import Standardise
 
     norm = Standardise(4)
@@ -204,13 +203,13 @@ def test_bfloat16_autocast(name, kind):
     geometry = GEOMETRIES["patch_8"]
     module = build(name, kind, geometry)
     with torch.autocast("cpu", torch.bfloat16):
-        found = run(module, name, kind, taps_of(name, geometry, 2), geometry.image)
-    assert total(found).dtype == torch.float32 and total(found).isfinite()
+        output = run(module, name, kind, taps_of(name, geometry, 2), geometry.image)
+    assert total(output).dtype == torch.float32 and total(output).isfinite()
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "segmentation" in DECODERS[name].kinds])
-def test_one_image_is_decoded_alike_in_any_batch(name):
-    """Also in training mode, once the running statistics stand: no decoder mixes the images of a batch."""
+def test_the_output_for_an_image_does_not_depend_on_its_batch(name):
+    """With fixed running statistics this holds in training mode too: no decoder mixes the images of a batch."""
     geometry = GEOMETRIES["cnn"]
     module = build(name, "segmentation", geometry).eval()
     taps = taps_of(name, geometry, 3)
@@ -225,16 +224,16 @@ def test_one_image_is_decoded_alike_in_any_batch(name):
 def test_the_pyramid_has_the_strides_of_the_papers():
     from bench.decoders.parts.pyramid import Pyramid, finest_stride
 
-    wanted = {"patch_4": 4, "patch_8": 4, "patch_14": 3.5, "patch_16": 4, "patch_32": 4, "patch_10": 5, "pixels": 1}
-    wanted |= {"cnn": 4, "cnn_fine": 2, "repeated": 4, "swin_quarters": 4, "one_cell": 4}
-    for where, finest in wanted.items():
+    expected = {"patch_4": 4, "patch_8": 4, "patch_14": 3.5, "patch_16": 4, "patch_32": 4, "patch_10": 5, "pixels": 1}
+    expected |= {"cnn": 4, "cnn_fine": 2, "repeated": 4, "swin_quarters": 4, "one_cell": 4}
+    for where, finest in expected.items():
         geometry = GEOMETRIES[where]
         assert finest_stride(geometry.layers) == finest, where
         pyramid = Pyramid(geometry.layers)
         grids = [torch.randn(1, c, *grid) for c, grid in zip(geometry.channels, geometry.grids, strict=True)]
         for place, (grid, channels) in enumerate(zip(pyramid(grids), pyramid.channels, strict=True)):
             assert grid.shape[1] == channels
-            # A side is what the strides say, but where odd ones were rounded up on the way.
+            # A side follows from the strides, except where odd sides were rounded up.
             for side, pixels in zip(grid.shape[-2:], geometry.image, strict=True):
                 assert abs(side - pixels / (finest * 2**place)) < geometry.strides[place] / (finest * 2**place) + 1, (
                     where

@@ -1,4 +1,4 @@
-"""Detectors find boxes where they are: at every stride, in any number, in the pixels asked for."""
+"""Detectors find boxes at every stride, in any number, and in the pixels of the labels."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ STEPS = {"faster_rcnn": (80, 3e-3), "retinanet": (100, 1e-3), "fcos": (120, 1e-3
 
 
 def scenes():
-    """Three images of 64 x 64 with rectangles of two classes; the last has none."""
+    """Return three images of 64 x 64 pixels with rectangles of two classes; the last image has none."""
     images, targets = torch.zeros(3, 2, 64, 64), []
-    spots = [
+    rectangles = [
         [(5, 9, 21, 30, 0), (33, 30, 60, 52, 1)],
         [(3, 40, 19, 62, 1), (40, 4, 56, 18, 0)],
         [],
     ]
-    for image, boxes in zip(images, spots, strict=True):
+    for image, boxes in zip(images, rectangles, strict=True):
         for x1, y1, x2, y2, label in boxes:
             image[label, y1:y2, x1:x2] = 1
         targets.append(
@@ -44,26 +44,30 @@ def scenes():
     return images, targets
 
 
+def as_arrays(boxes):
+    """Return boxes of images with numpy arrays instead of tensors."""
+    return [{key: value.numpy() for key, value in of_image.items()} for of_image in boxes]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", DETECTORS)
 @pytest.mark.parametrize("where", ["plain", "pyramid"])
 def test_learns_boxes(name, where):
-    """Boxes are given and wanted in pixels of an image half as wide as the network's input, and as high."""
+    """Boxes are given and returned in pixels of an image that is half as wide as the input of the network."""
     strides, channels = ((16,) * 4, (256,) * 4) if where == "plain" else ((4, 8, 16, 32), (16, 32, 64, 64))
     geometry = Geometry(strides, (64, 64), channels)
     images, targets = scenes()
     taps = embedded(name, images, geometry)
-    half = [{**one, "boxes": one["boxes"] * torch.tensor([0.5, 1, 0.5, 1])} for one in targets]
+    half = [{**target, "boxes": target["boxes"] * torch.tensor([0.5, 1, 0.5, 1])} for target in targets]
     module = build(name, "detection", geometry, outputs=2)
     torch.manual_seed(0)
     steps, rate = STEPS[name]
     fit(module, lambda: sum(module(taps, (64, 32), half).values()), steps=steps, rate=rate)
     with torch.inference_mode():
-        found = [{key: value.numpy() for key, value in one.items()} for one in module(taps, (64, 32))]
-    wanted = [{key: value.numpy() for key, value in one.items()} for one in half]
-    scores = average_precision(*matched(found, wanted, 2))
+        detections = as_arrays(module(taps, (64, 32)))
+    scores = average_precision(*matched(detections, as_arrays(half), 2))
     assert scores["box_map50"] > 0.95
-    assert not (found[-1]["scores"] > 0.5).any()
+    assert not (detections[-1]["scores"] > 0.5).any()
 
 
 @pytest.mark.parametrize("name", DETECTORS)
@@ -83,7 +87,7 @@ def test_any_number_of_boxes(name, counts):
 
 
 @pytest.mark.parametrize("name", DETECTORS)
-def test_detectors_say_what_they_cannot_train_on(name):
+def test_targets_that_cannot_be_trained_on_are_refused(name):
     geometry = GEOMETRIES["patch_16"]
     module = build(name, "detection", geometry)
     taps = taps_of(name, geometry, 1)
@@ -100,17 +104,16 @@ def test_boxes_stay_inside_the_image(name):
     geometry = GEOMETRIES["patch_14"]
     module = build(name, "detection", geometry)
     module(*warm(name, "detection", geometry))
-    for one in module.eval()(taps_of(name, geometry, 3), (50, 21)):
-        boxes = one["boxes"]
-        assert (
-            len(boxes) and (boxes >= 0).all() and (boxes[:, 0::2] <= 21.001).all() and (boxes[:, 1::2] <= 50.001).all()
-        )
-        assert one["labels"].min() >= 0 and one["labels"].max() < CLASSES
-        assert (one["scores"].diff() <= 0).all()
+    for detected in module.eval()(taps_of(name, geometry, 3), (50, 21)):
+        boxes = detected["boxes"]
+        assert len(boxes) and (boxes >= 0).all()
+        assert (boxes[:, 0::2] <= 21.001).all() and (boxes[:, 1::2] <= 50.001).all()
+        assert detected["labels"].min() >= 0 and detected["labels"].max() < CLASSES
+        assert (detected["scores"].diff() <= 0).all()
 
 
 @pytest.mark.parametrize(("where", "pixels"), SIDES)
-def test_anchors_sit_on_the_cells_of_their_map(where, pixels):
+def test_anchors_are_centred_on_the_cells_of_their_map(where, pixels):
     from bench.decoders.parts.anchors import Anchors, anchor_scales
     from bench.decoders.parts.boxes import finest_map, frame_of
 
@@ -129,7 +132,7 @@ def test_anchors_sit_on_the_cells_of_their_map(where, pixels):
     torch.testing.assert_close(extent[:, 1] / extent[:, 0], torch.tensor([0.5, 2.0]).repeat(24))
 
 
-def test_fine_patches_make_no_huge_maps():
+def test_small_patches_make_no_huge_maps():
     from bench.decoders.parts.boxes import finest_map
 
     layers = GEOMETRIES["patch_4"].layers
