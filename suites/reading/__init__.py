@@ -15,7 +15,7 @@ What it has:
   `read_boxes`
 * errors: `reading`, which adds the file's name to every error of a decoder; `check_shape`, `check_type`
 * layouts and downloads: `ClassFolders`, `open_class_folders`, `download_class_folders`, `one_hot_codes`, `cut_boxes`,
-  `fetch_archive`, `unpack_tar`
+  `fetch_archive`, `unpack_zip`, `unpack_tar`, `ArchiveLimits`
 
 Examples:
     A suite of PNG tiles with a list per split, complete:
@@ -69,7 +69,7 @@ Examples:
     (1, 2, 8, 8) [30.0, 10.0]
 """
 
-from suites.reading.archives import CHUNK, fetch_archive, unpack_tar
+from suites.reading.archives import CHUNK, ArchiveLimits, fetch_archive, unpack_tar, unpack_zip
 from suites.reading.arrays import read_array, read_arrays, read_zarr
 from suites.reading.boxes import cut_boxes
 from suites.reading.documents import (
@@ -101,6 +101,7 @@ from suites.reading.shapes import check_shape, check_type
 
 __all__ = [
     "CHUNK",
+    "ArchiveLimits",
     "ClassFolders",
     "Samples",
     "by_sensor",
@@ -147,4 +148,5 @@ __all__ = [
     "task_of",
     "to_degrees",
     "unpack_tar",
+    "unpack_zip",
 ]

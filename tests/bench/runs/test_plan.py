@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from rich.console import Console
 
 from bench.config import RunConfig
 from bench.core import Band
 from bench.core.errors import BadSetting, MissingWeights, UnknownName
 from bench.protocols import knn, probe
 from bench.runs import plan as planning
-from bench.runs.plan import Plan, Refusal
-from bench.sweeps.console import show_plan
 from tests.builders.suite_and_model import toy_entry, toy_suite
 
 SUITE = toy_suite()
@@ -110,17 +107,3 @@ def test_passes_are_counted_once_for_all_protocols_and_fractions():
     costs = planning.passes(SUITE, made.runs, images=270)
     assert set(costs) == {("toy_small", 0, False), ("toy_small", 0, True)}
     assert costs["toy_small", 0, False] == 270 * 16 * 10
-
-
-@pytest.mark.parametrize("whole", [True, False])
-def test_a_long_list_of_refused_models_is_shortened_in_a_run_and_whole_in_a_dry_one(whole):
-    names = [f"net_{i}{twin}" for i in range(9) for twin in ("", ".random")]
-    refused = tuple(Refusal(model=name, task="kind", protocol="probe", reason=f"{name} needs s2.b10") for name in names)
-    out = Console(record=True, width=400)
-    show_plan(
-        out, Plan(runs=(), refused=refused, unavailable={}, bands=()), {}, costs={}, rate=1, images=0, whole=whole
-    )
-    text = out.export_text()
-    assert "18 refused" in text and "net_3 (+ .random)" in text
-    assert ("net_8 (+ .random): needs" in text) is whole
-    assert ("net_3 (+ .random) and 5 more (--dry names them): needs" in text) is not whole
