@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from bench.catalogue.cards import made_entries
-from bench.catalogue.user_models import OWN, local_entry, own_entries
+from bench.catalogue.user_models import OWN, file_hash, local_entry, own_entries
 from bench.core import ModelEntry, lookup
 from bench.core.errors import BadSetting, UnknownName
 
@@ -37,11 +37,19 @@ def entries() -> dict[str, ModelEntry]:
     Raises:
         BadSetting: two files claim one name, or `OWN` is no such file.
     """
-    return _entries(Path.cwd())
+    return _entries(Path.cwd(), file_hash(Path.cwd() / OWN))
+
+
+def user_file(entry: ModelEntry) -> str:
+    """Return the SHA-256 of the user's file that an entry, its twin or its architecture comes from, ``""`` for none."""
+    lineage = {entry.name, entry.name.removesuffix(".random"), entry.parent}
+    own = {member.name for member in own_entries(Path.cwd())}
+    return file_hash(Path.cwd() / OWN) if lineage & own else ""
 
 
 @lru_cache(maxsize=2)
-def _entries(folder: Path) -> dict[str, ModelEntry]:
+def _entries(folder: Path, content: str) -> dict[str, ModelEntry]:
+    """Return the entries there are while `OWN` in a folder has some content; once it changes, it is run again."""
     families = {
         f"bench/models/{family}.py": lookup.module("bench.models", family, kind="model family").ENTRIES
         for family in lookup.names("bench.models")

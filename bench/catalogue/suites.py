@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from bench.catalogue.user_models import run_file
+from bench.catalogue.user_models import file_hash, run_file
 from bench.core import Band, Suite, Task, lookup
 from bench.core.errors import BadSetting, UnknownName
 from bench.core.lookup import match as match_names
@@ -17,7 +17,6 @@ from bench.metrics import METRICS
 OWN = "geobench_suites.py"
 
 
-@lru_cache(maxsize=2)
 def own_suites(folder: Path) -> dict[str, Suite]:
     """Return the suites of `OWN` in a folder by name: its ``SUITES``, or its one ``SUITE``; none without the file.
 
@@ -25,7 +24,18 @@ def own_suites(folder: Path) -> dict[str, Suite]:
         BadSetting: the file cannot be run, or has neither.
     """
     path = folder / OWN
-    if not path.is_file():
+    return _own_suites(path, file_hash(path))
+
+
+def user_file(suite: Suite) -> str:
+    """Return the SHA-256 of the user's file that a suite comes from, ``""`` for none."""
+    return file_hash(Path.cwd() / OWN) if suite.name in own_suites(Path.cwd()) else ""
+
+
+@lru_cache(maxsize=2)
+def _own_suites(path: Path, content: str) -> dict[str, Suite]:
+    """Return the suites of a file while it has some content; once it changes, it is run again."""
+    if not content:
         return {}
     module = run_file(path)
     suites = getattr(module, "SUITES", None) or [getattr(module, "SUITE", None)]

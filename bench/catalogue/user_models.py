@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import importlib.util
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,6 +17,11 @@ from bench.core.errors import BadSetting, MissingWeights, UnknownName
 from bench.core.soundness import check_entry
 
 OWN = "geobench_models.py"
+
+
+def file_hash(path: Path) -> str:
+    """Return the SHA-256 of a file of a user's, ``""`` where there is none."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
 def run_file(path: Path) -> ModuleType:
@@ -42,7 +49,13 @@ def own_entries(folder: Path) -> tuple[ModelEntry, ...]:
         BadSetting: the file cannot be run, or has no ``ENTRIES`` of `ModelEntry`.
     """
     path = folder / OWN
-    if not path.is_file():
+    return _own_entries(path, file_hash(path))
+
+
+@lru_cache(maxsize=2)
+def _own_entries(path: Path, content: str) -> tuple[ModelEntry, ...]:
+    """Return the entries of a file while it has some content; once it changes, it is run again."""
+    if not content:
         return ()
     entries = getattr(run_file(path), "ENTRIES", None)
     if not isinstance(entries, tuple | list) or not all(isinstance(one, ModelEntry) for one in entries):

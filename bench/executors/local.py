@@ -8,6 +8,7 @@ from bench.core import Record
 from bench.core.errors import MissingData
 from bench.finetuning import distributed
 from bench.runs.carry_out import carry_out
+from bench.runs.identity import changed_since
 from bench.runs.plan import Plan, Run
 from bench.runs.session import Session
 
@@ -66,4 +67,4 @@ def _stored(run: Run, session: Session) -> Record | None:
         return None  # a damaged record is replaced
     if record is not None and record.status == "failed" and session.config.retry:
         return None
-    return record
+    return None if record is not None and changed_since(record, run, session.contents) else record

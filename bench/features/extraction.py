@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.core import Band, Sample, Split, sha256_of
-from bench.core.errors import Damaged, Incompatible, MissingData
+from bench.core import Sample, Split, sha256_of
+from bench.core.errors import Damaged, Incompatible
+from bench.input.fills import check_fill
 from bench.input.prepare import Statistics
 from bench.input.recipe import InputRecipe
+from bench.input.usable import blank_sample, first_usable, usable
 from bench.input.windows import window_grid
 from bench.store import FeatureCache, Features
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from bench.core import Backbone, Tap
 
 FLUSH_SECONDS = 30.0
+HALF = 65504.0  # the largest number of float16
 PRECISION = 0.1  # relative error of features that bf16 rounding may make, over tens of blocks
 Progress = Callable[[int], None]
 
@@ -40,6 +43,7 @@ class Pass:
         grids: keep token grids beside pooled vectors.
         layers: names of the layers kept; empty for all.
         storage: numpy dtype features are kept in.
+        mask: numpy dtype class codes of masks are kept in.
     """
 
     facts: Mapping[str, Any]
@@ -50,6 +54,7 @@ class Pass:
     storage: str = "float16"
     grids: bool = False
     layers: tuple[str, ...] = ()
+    mask: str = "int16"
 
     def key(self, statistics: Statistics) -> dict[str, Any]:
         """Return the content key of the feature set."""
@@ -66,48 +71,6 @@ class Pass:
             **({"grids": True} if self.grids else {}),
             **({"layers": list(self.layers)} if self.layers else {}),
         }
-
-
-def statistics(
-    split: Split, bands: tuple[Band, ...], cache: FeatureCache, facts: Mapping[str, Any]
-) -> dict[str, tuple[float, float]]:
-    """Return mean and standard deviation of each band over every finite pixel of a split, streamed in float64.
-
-    Args:
-        split: opened with `bands`.
-        bands: in the order read.
-        cache: keeps the result by content.
-        facts: suite, version and split that the result belongs to.
-    """
-    key = {**facts, "ids": sha256_of(list(split.ids)), "bands": [band.name for band in bands]}
-    if known := cache.memos.recall("statistics", key):
-        return {name: (pair[0], pair[1]) for name, pair in known.items()}
-    # Chan's parallel update: exact for any chunking, and safe where the mean dwarfs the spread.
-    count, mean, spread = np.zeros(len(bands)), np.zeros(len(bands)), np.zeros(len(bands))
-    for index in range(len(split)):
-        sample = split[index].images
-        for column, values in enumerate(_by_band(sample, bands)):
-            finite = values[np.isfinite(values)].astype(np.float64)
-            if not finite.size:
-                continue
-            total = count[column] + finite.size
-            delta = finite.mean() - mean[column]
-            spread[column] += finite.var() * finite.size + delta**2 * count[column] * finite.size / total
-            mean[column] += delta * finite.size / total
-            count[column] = total
-    if not count.all():
-        raise MissingData(f"{facts.get('suite')}: no finite value of {bands[int(np.argmin(count))].name} in training")
-    deviation = np.sqrt(spread / count)
-    result = {band.name: (float(mean[i]), float(deviation[i])) for i, band in enumerate(bands)}
-    cache.memos.remember("statistics", key, result)
-    return result
-
-
-def _by_band(images: Mapping[str, np.ndarray], bands: tuple[Band, ...]) -> Iterator[np.ndarray]:
-    seen: dict[str, int] = {}
-    for band in bands:
-        yield images[band.sensor][:, seen.setdefault(band.sensor, 0)]
-        seen[band.sensor] += 1
 
 
 def extract(
@@ -182,9 +145,8 @@ def _fill(
         # Resume only at a batch boundary, so that a killed and a whole pass see the same batches.
         first = writer.rows
         for start, samples in _read(job.split, first, batch, workers):
-            rows = _rows(job, backbone, samples, stats, device, set(shapes))
-            _check_finite(rows, job, start)
-            writer.append(rows)
+            ids = job.split.ids[start : start + len(samples)]
+            writer.append(_rows(job, backbone, samples, ids, stats, device, set(shapes)))
             if time.monotonic() - flushed > FLUSH_SECONDS:
                 writer.flush()
                 flushed = time.monotonic()
@@ -214,12 +176,9 @@ def _read(split: Split, first: int, batch: int, workers: int) -> Iterator[tuple[
 
 def _shapes(job: Pass, backbone: Backbone, stats: Statistics, device: str) -> dict[str, tuple[tuple[int, ...], str]]:
     """Return name -> (row shape, dtype) of the arrays to keep, from one usable sample."""
-    for index in range(min(len(job.split), 64)):
-        sample = job.split[index]
-        if usable(sample, job.recipe.reads):
-            rows = _rows(job, backbone, [sample], stats, device)
-            return {name: (array.shape[1:], array.dtype.str) for name, array in rows.items()}
-    raise MissingData(f"{job.facts.get('suite')} {job.split_name}: no usable image among the first 64")
+    index, sample = first_usable(job.split, job.recipe.reads, f"{job.facts.get('suite')} {job.split_name}")
+    rows = _rows(job, backbone, [sample], [job.split.ids[index]], stats, device)
+    return {name: (array.shape[1:], array.dtype.str) for name, array in rows.items()}
 
 
 def _check_precision(job: Pass, backbone: Backbone, stats: Statistics, device: str) -> None:
@@ -231,7 +190,7 @@ def _check_precision(job: Pass, backbone: Backbone, stats: Statistics, device: s
 
     from bench.features.forward import run_backbone
 
-    sample = next(s for s in (job.split[i] for i in range(len(job.split))) if usable(s, job.recipe.reads))
+    _, sample = first_usable(job.split, job.recipe.reads, f"{job.facts.get('suite')} {job.split_name}")
     with torch.inference_mode():
         given = run_backbone(job.recipe, backbone, [sample], stats, device)
         exact = run_backbone(replace(job.recipe, precision="fp32"), backbone, [sample], stats, device)
@@ -245,16 +204,30 @@ def _check_precision(job: Pass, backbone: Backbone, stats: Statistics, device: s
 
 
 def _rows(
-    job: Pass, backbone: Backbone, samples: list[Sample], stats: Statistics, device: str, keep: set[str] | None = None
+    job: Pass,
+    backbone: Backbone,
+    samples: list[Sample],
+    ids: Sequence[str],
+    stats: Statistics,
+    device: str,
+    keep: set[str] | None = None,
 ) -> dict[str, np.ndarray]:
-    """Return the arrays of one batch; rows of unusable samples are NaN."""
+    """Return the arrays of one batch; rows of unusable samples are NaN.
+
+    Raises:
+        Incompatible: the backbone gives NaN or infinity for a usable sample, which is named.
+        MissingData: a sample holds a value that its unit cannot hold and that looks like a fill value.
+    """
     import torch
 
     from bench.features.forward import run_backbone
 
-    fine = np.array([usable(sample, job.recipe.reads) for sample in samples])
+    bands = job.recipe.reads
+    for sample, name in zip(samples, ids, strict=True):
+        check_fill(sample, bands, f"{job.facts.get('suite')} {job.split_name} {name}")
+    fine = np.array([usable(sample, bands) for sample in samples])
     # A batch without one usable sample still has to give rows of the right shape.
-    good = [sample for sample, one in zip(samples, fine, strict=True) if one] or [_zeros(samples[0])]
+    good = [sample for sample, one in zip(samples, fine, strict=True) if one] or [blank_sample(samples[0])]
     arrays: dict[str, np.ndarray] = {}
     with torch.inference_mode():
         wanted = [i for i, layer in enumerate(backbone.layers) if not job.layers or layer.name in job.layers]
@@ -269,17 +242,29 @@ def _rows(
                 full = np.full((len(samples), *part.shape[1:]), np.nan, np.float32)
                 if fine.any():
                     full[fine] = part
-                arrays[full_name] = _store(full, job.storage, layer.name)
+                _check_finite(full[fine], np.asarray(ids)[fine], f"{job.facts.get('model')}: layer {full_name}", job)
+                arrays[full_name] = full.astype(job.storage)
     if job.dense and not isinstance(samples[0].target, Mapping):  # boxes are read from the suite
         masks = np.stack([np.asarray(sample.target) for sample in samples])
-        arrays["mask"] = masks.astype(np.float32 if masks.dtype.kind == "f" else np.int16)
+        arrays["mask"] = masks.astype(np.float32 if masks.dtype.kind == "f" else job.mask)
     return arrays
 
 
-def _store(values: np.ndarray, storage: str, layer: str) -> np.ndarray:
-    if storage == "float16" and float(np.nanmax(np.abs(values), initial=0.0)) > 65504:
-        raise Incompatible(f"layer {layer}: activations beyond float16 (65504); set storage=float32")
-    return values.astype(storage)
+def _check_finite(rows: np.ndarray, ids: np.ndarray, what: str, job: Pass) -> None:
+    """Check that features of usable samples are numbers that can be stored.
+
+    Raises:
+        Incompatible: they are not; names the first sample.
+    """
+    flat = rows.reshape(len(rows), -1)
+    if (broken := np.isnan(flat).any(1)).any():
+        raise Incompatible(f"{what} gives NaN for the sound image {ids[int(np.argmax(broken))]}")
+    largest = float(np.abs(flat).max(initial=0.0))
+    if job.storage == "float16" and largest > HALF:
+        raise Incompatible(f"{what}: activations beyond float16 ({HALF:.0f}); set storage=float32")
+    if not np.isfinite(largest):
+        broken = np.isinf(flat).any(1)
+        raise Incompatible(f"{what} gives infinity for the sound image {ids[int(np.argmax(broken))]}")
 
 
 def _views(tap: Tap, dense: bool, grids: bool = False) -> dict[str, Tensor]:
@@ -302,26 +287,6 @@ def _views(tap: Tap, dense: bool, grids: bool = False) -> dict[str, Tensor]:
     ):
         views["own"] = tap.vector
     return views
-
-
-def usable(sample: Sample, bands: tuple[Band, ...]) -> bool:
-    """Return whether every band of a sample has one finite pixel."""
-    return all(bool(np.isfinite(values).any()) for values in _by_band(sample.images, bands))
-
-
-def _zeros(sample: Sample) -> Sample:
-    return sample._replace(images={sensor: np.zeros_like(values) for sensor, values in sample.images.items()})
-
-
-def _check_finite(rows: Mapping[str, np.ndarray], job: Pass, start: int) -> None:
-    for name, array in rows.items():
-        if name == "mask":
-            continue
-        flat = np.isnan(array.reshape(len(array), -1))
-        broken = flat.any(1) & ~flat.all(1)
-        if broken.any():
-            where = job.split.ids[start + int(np.argmax(broken))]
-            raise Incompatible(f"{job.facts.get('model')}: layer {name} gives NaN for the sound image {where}")
 
 
 def health(features: Features) -> list[str]:

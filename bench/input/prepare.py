@@ -32,13 +32,26 @@ def _convert(values: Tensor, source: Band, target: Band) -> Tensor:
 
 
 def fill_no_data(values: Tensor) -> Tensor:
-    """Return (..., T, C, H, W) with NaN replaced by the mean of its image's band over dates and valid pixels."""
+    """Return (..., T, C, H, W) with what is not finite replaced by the mean of its image's band over dates and pixels.
+
+    >>> import torch
+    >>> fill_no_data(torch.tensor([1.0, 3.0, torch.nan, -torch.inf]).reshape(1, 1, 1, 4)).flatten().tolist()
+    [1.0, 3.0, 2.0, 2.0]
+    """
     import torch
 
-    if not bool(torch.isnan(values).any()):
+    finite = torch.isfinite(values)
+    if bool(finite.all()):
         return values
-    means = torch.nanmean(values, dim=(-4, -2, -1), keepdim=True)
-    return torch.where(torch.isnan(values), means, values)
+    means = torch.where(finite, values, torch.nan).nanmean(dim=(-4, -2, -1), keepdim=True)
+    return torch.where(finite, values, means)
+
+
+def _missing(values: Tensor) -> Tensor:
+    """Return values with NaN for all that is not finite."""
+    import torch
+
+    return torch.where(torch.isfinite(values), values, torch.nan)
 
 
 def prepare(images: Mapping[str, Tensor], recipe: InputRecipe, statistics: Statistics) -> dict[str, Tensor]:
@@ -59,7 +72,7 @@ def prepare(images: Mapping[str, Tensor], recipe: InputRecipe, statistics: Stati
         place[band.name] = sum(other.sensor == band.sensor for other in list(recipe.reads)[: recipe.reads.index(band)])
     # A class code has no mean: what is missing stays missing, and the network masks it.
     coded = {band.sensor for band in recipe.reads if band.unit == "class"}
-    filled = {s: values.float() if s in coded else fill_no_data(values.float()) for s, values in images.items()}
+    filled = {s: _missing(v.float()) if s in coded else fill_no_data(v.float()) for s, v in images.items()}
     groups: dict[str, list[Tensor]] = {}
     for channel in recipe.channels:
         parts = [filled[band.sensor][:, :, place[band.name]] for band in channel.source]

@@ -1,9 +1,11 @@
-"""A suite's splits, opened once each; their identity, their label subsets, and features joined with their labels."""
+"""A suite's splits, opened once each: their identity, their samples and their label subsets."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -12,8 +14,9 @@ from bench.core import Band, Sample, Split, Suite, Task, sha256_of
 from bench.core.errors import MissingData
 from bench.core.soundness import open_split
 from bench.input.subsets import SCHEME, Subset, draw
+from bench.input.targets import SoundSplit
 
-SAMPLES = 8  # looked at before a long run
+SAMPLES = 8  # of a split, examined before a long run
 LEARNING = ("train", "val")
 MEMORY = 2 << 30  # bytes of decoded samples kept
 
@@ -33,9 +36,10 @@ class Splits:
     _drawn: dict[tuple[str, str, float, int], Subset] = field(default_factory=dict)
     _kept: dict[tuple[Any, int], Sample] = field(default_factory=dict)
     _bytes: int = 0
+    _lock: Lock = field(default_factory=Lock, repr=False)
 
     def split(self, task: Task, name: str, bands: tuple[Band, ...]) -> Split:
-        """Return an opened split.
+        """Return a split as the suite opens it.
 
         Raises:
             MissingData: its files are not there.
@@ -45,31 +49,41 @@ class Splits:
             self._open[key] = open_split(self.suite, self.root, task.name, name, bands)
         return self._open[key]
 
+    def sound(self, task: Task, name: str, bands: tuple[Band, ...]) -> SoundSplit:
+        """Return an opened split whose targets are sound, see `bench.input.targets`."""
+        return SoundSplit(self.split(task, name, bands), task, f"{self.suite.name} {task.name} {name}")
+
     def sample(self, task: Task, name: str, bands: tuple[Band, ...], row: int) -> Sample:
-        """Return a raw sample; the first `MEMORY` bytes are kept, so that later epochs and runs read nothing."""
+        """Return a sample with a sound target; the first `MEMORY` bytes are kept, so later epochs read nothing."""
         key = ((task.name, name, bands), row)
         if key in self._kept:
             return self._kept[key]
-        found = self.split(task, name, bands)[row]
-        size = sum(values.nbytes for values in found.images.values())
-        if self._bytes + size <= MEMORY:
-            self._kept[key] = found
-            self._bytes += size
-        return found
+        sample = self.sound(task, name, bands)[row]
+        size = sum(values.nbytes for values in sample.images.values())
+        with self._lock:  # several threads read
+            if key not in self._kept and self._bytes + size <= MEMORY:
+                self._kept[key] = sample
+                self._bytes += size
+        return sample
 
     def test_names(self, task: Task, bands: tuple[Band, ...]) -> tuple[str, ...]:
-        """Return the test splits that are there: ``test``, and out-of-region ones whose files are at hand."""
-        names = [name for name in self.suite.splits if name not in LEARNING]
-        there = []
-        for name in names:
+        """Return the test splits at hand: ``test``, and those out-of-region ones whose files are there.
+
+        Raises:
+            MissingData: the files of ``test`` are not there.
+        """
+        present = []
+        for name in self.suite.splits:
+            if name in LEARNING:
+                continue
             try:
                 self.split(task, name, bands)
             except MissingData:
                 if name == "test":
                     raise
                 continue
-            there.append(name)
-        return tuple(there)
+            present.append(name)
+        return tuple(present)
 
     def split_hash(self, task: Task, bands: tuple[Band, ...]) -> str:
         """Return the hash over the ids of every split, and of the subset scheme.
@@ -81,24 +95,29 @@ class Splits:
         ids = {name: list(self.split(task, name, bands).ids) for name in names}
         seen: dict[str, str] = {}
         for name, members in ids.items():
-            for one in members:
-                if one in seen:
-                    raise MissingData(
-                        f"{self.suite.name}: sample {one} is in {seen[one]} and in {name}; splits must be disjoint"
-                    )
-                seen[one] = name
+            for member in members:
+                if member in seen:
+                    where = f"is in {seen[member]} and in {name}"
+                    raise MissingData(f"{self.suite.name}: sample {member} {where}; splits must be disjoint")
+                seen[member] = name
         return sha256_of({"ids": ids, "subsets": SCHEME})
 
     def subset(self, task: Task, name: str, bands: tuple[Band, ...], fraction: float, number: int) -> Subset:
         """Return the label subset of a split, drawn once."""
         key = (task.name, name, fraction, number)
         if key not in self._drawn:
-            split = self.split(task, name, bands)
+            split = self.sound(task, name, bands)
             self._drawn[key] = draw(task, list(split.ids), split.targets(), fraction, number)
         return self._drawn[key]
 
 
-def some_samples(split: Split) -> list[Any]:
-    """Return a few samples spread over a split."""
+def some_samples(split: Split | SoundSplit) -> Sequence[Sample]:
+    """Return `SAMPLES` samples spread over a split.
+
+    Raises:
+        MissingData: the split is empty.
+    """
+    if not len(split):
+        raise MissingData("the split holds no sample")
     places = sorted({int(i) for i in np.linspace(0, len(split) - 1, min(SAMPLES, len(split)))})
     return [split[i] for i in places]

@@ -11,7 +11,7 @@ from bench.config import RunConfig
 from bench.core import ModelEntry, Split, Suite, Task
 from bench.core.errors import BenchError, Incompatible, MissingWeights
 from bench.core.soundness import open_split
-from bench.features.extraction import statistics
+from bench.features.statistics import statistics
 from bench.input.recipe import match
 from bench.input.splits import some_samples
 from bench.preflight.checks import Finding, examine_contract, examine_features, examine_input, examine_samples

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from bench.core import Task, sha256_of
-from bench.core.errors import Incompatible, MissingData
+from bench.core.errors import Incompatible
 from bench.features.extraction import health
 from bench.features.labelled import LabelledFeatures, usable_rows
 from bench.input.splits import LEARNING
 from bench.input.subsets import Subset
+from bench.input.targets import without_target
+from bench.input.usable import why_unusable
+from bench.preflight.targets import USELESS
 from bench.runs.plan import Run
 from bench.runs.task_splits import TaskSplits
 from bench.store import Features, Store, write_atomic
@@ -32,33 +35,37 @@ def label(run: Run, splits: TaskSplits, store: Store, features: Features, name: 
 
     Raises:
         Incompatible: the rows of the features are not those of the split, or none is usable.
-        MissingData: a label that is none of the task's classes.
+        MissingData: a target is not sound.
     """
     split = splits.open(name)
     if list(split.ids) != features.ids:
         raise Incompatible(f"{run.key.suite} {name}: the features' rows are not the split's samples")
     subset = subset_of(run, splits, store, name)
     usable = usable_rows(features)
+    reasons = _reasons(splits, name, [int(i) for i in subset.rows if not usable[i]])
+    target = None if run.task.dense else split.targets()
+    if target is not None:
+        blank = without_target(run.task, target)
+        reasons |= {split.ids[i]: "no target" for i in subset.rows[blank[subset.rows]]}
+        usable &= ~blank
     rows = subset.rows[usable[subset.rows]]
-    notes = [f"{name}: {note}" for note in subset.notes]
-    notes += left_out(name, [split.ids[i] for i in subset.rows if not usable[i]], len(subset.rows))
+    notes = [f"{name}: {note}" for note in subset.notes] + left_out(name, reasons, len(subset.rows))
     if name == "train":
         notes += [f"unhealthy features: {fault}" for fault in health(features)]
-    if run.task.dense and "mask" in features.names:
-        notes += _blank_masks(run.task, features["mask"], rows.tolist(), split.ids, name)
-    if not len(rows):
-        raise Incompatible(f"{run.key.suite} {name}: no usable sample; {'; '.join(notes)}")
-    target = None if run.task.dense else np.asarray(split.targets())[rows]
-    if run.task.kind == "classification" and target is not None:
-        first = np.unique(target, return_index=True)[1]  # it is enough to check one sample of each label
-        for place in first:
-            _codes(run.task, target[place], split.ids[rows[place]])
+    unlabelled_ids = [split.ids[i] for i in rows if not _labelled(run.task, features, int(i))]
+    if unlabelled_ids:
+        lack = "no value" if run.task.kind == "dense_regression" else "every label ignored"
+        notes.append(f"{name}: {len(unlabelled_ids)} of {len(rows)} have {lack}: {some_of(unlabelled_ids)}")
+    if len(rows) == len(unlabelled_ids):
+        raise Incompatible(
+            f"{run.key.suite} {name}: {USELESS.get(name, 'no sample can be scored')}: {'; '.join(notes)}"
+        )
     return LabelledFeatures(
         features=features,
         rows=rows,
         ids=[split.ids[i] for i in rows],
         blocks=[split.blocks[i] for i in rows],
-        target=target,
+        target=None if target is None else target[rows],
         extent=run.recipe.extent(features["mask"].shape[1:]) if "mask" in features.names else None,
         notes=tuple(notes),
     )
@@ -75,7 +82,7 @@ def unlabelled(run: Run, splits: TaskSplits, features: Features, name: str) -> L
         raise Incompatible(f"{run.key.suite} {name}: the features' rows are not the split's samples")
     usable = usable_rows(features)
     rows = np.flatnonzero(usable)
-    notes = left_out(name, [split.ids[int(i)] for i in np.flatnonzero(~usable)], len(usable))
+    notes = left_out(name, _reasons(splits, name, np.flatnonzero(~usable).tolist()), len(usable))
     if not len(rows):
         raise Incompatible(f"{run.key.suite} {name}: no usable sample; {'; '.join(notes)}")
     return LabelledFeatures(
@@ -89,36 +96,35 @@ def unlabelled(run: Run, splits: TaskSplits, features: Features, name: str) -> L
     )
 
 
-def _blank_masks(task: Task, masks: np.ndarray, rows: Sequence[int], ids: Sequence[str], name: str) -> list[str]:
-    """Return the note on samples without one labelled pixel, none where every sample has some."""
-    if task.kind == "dense_regression":
-        blank = [ids[i] for i in rows if not np.isfinite(masks[i]).any()]
-        return [f"{name}: {len(blank)} of {len(rows)} have no value: {some_of(blank)}"] if blank else []
-    blank = [ids[i] for i in rows if not _codes(task, masks[i], ids[i])]
-    return [f"{name}: {len(blank)} of {len(rows)} have every label ignored: {some_of(blank)}"] if blank else []
+def _labelled(task: Task, features: Features, row: int) -> bool:
+    """Return whether one pixel of a stored mask counts; True for all other kinds of target."""
+    if "mask" not in features.names:
+        return True
+    mask = features["mask"][row]
+    return bool((np.isfinite(mask) if task.kind == "dense_regression" else mask != task.ignore).any())
 
 
-def _codes(task: Task, label: np.ndarray, where: str) -> set[int]:
-    """Return the class codes in a label, without the ignored one.
+def _reasons(splits: TaskSplits, name: str, rows: Sequence[int]) -> dict[str, str]:
+    """Return sample id -> why it has no features."""
+    ids = splits.open(name).ids
+    return {ids[row]: why_unusable(splits.sample(name, row), splits.bands) for row in rows}
 
-    Raises:
-        MissingData: one of them is not a class of the task.
+
+def left_out(name: str, reasons: Mapping[str, str], count: int) -> list[str]:
+    """Return one note per reason for which samples of a split are not used, none where all are.
+
+    Args:
+        name: of the split.
+        reasons: sample id -> why it is not used.
+        count: number of samples asked for.
+
+    >>> left_out("test", {"a": "no date", "b": "no valid pixel of s1.vv", "c": "no date"}, 9)
+    ['test: left out 2 of 9, no date: a, c', 'test: left out 1 of 9, no valid pixel of s1.vv: b']
     """
-    codes = {int(code) for code in np.unique(label)} - {task.ignore}
-    if strange := sorted(code for code in codes if not 0 <= code < len(task.classes)):
-        ignored = "" if task.ignore is None else f" and {task.ignore} (ignored)"
-        raise MissingData(
-            f"{where}: label {strange[0]} is none of the {len(task.classes)} classes of {task.name}; "
-            f"known are 0..{len(task.classes) - 1}{ignored}"
-        )
-    return codes
-
-
-def left_out(name: str, dropped: Sequence[str], count: int) -> list[str]:
-    """Return the note on samples of a split that cannot be used, none where all can."""
-    if not dropped:
-        return []
-    return [f"{name}: left out {len(dropped)} of {count}, a band without one valid pixel: {some_of(dropped)}"]
+    grouped: dict[str, list[str]] = {}
+    for sample, reason in reasons.items():
+        grouped.setdefault(reason, []).append(sample)
+    return [f"{name}: left out {len(ids)} of {count}, {reason}: {some_of(ids)}" for reason, ids in grouped.items()]
 
 
 def some_of(names: Sequence[str]) -> str:

@@ -11,11 +11,16 @@ from bench.catalogue.weights import WeightSources
 from bench.config import RunConfig
 from bench.core import Backbone, Band, Record
 from bench.core.errors import BadSetting, Incompatible
-from bench.features.extraction import Pass, extract, statistics
+from bench.features.extraction import Pass, extract
 from bench.features.ready_made import embedded
+from bench.features.statistics import statistics
+from bench.input.content import Contents
 from bench.input.splits import Splits, some_samples
+from bench.input.targets import mask_type
 from bench.preflight.checks import Finding, examine_input, examine_samples, identical_models
+from bench.preflight.targets import check_targets
 from bench.runs.fingerprint import network_fingerprint
+from bench.runs.identity import user_files
 from bench.runs.plan import Run
 from bench.runs.task_splits import TaskSplits
 from bench.store import FeatureCache, Features, Store
@@ -64,6 +69,7 @@ class Session:
         store, cache, shelf: where records, features and weights are.
         device: torch device, resolved.
         watcher: is told of progress.
+        contents: fingerprints of the suite's splits.
     """
 
     config: RunConfig
@@ -73,10 +79,15 @@ class Session:
     shelf: WeightSources
     device: str
     watcher: Progress = field(default_factory=NoProgress)
+    contents: Contents = field(init=False)
     _loaded: tuple[Any, Backbone] | None = None
     _examined: set[Any] = field(default_factory=set)
     _opened: dict[tuple[str, tuple[Band, ...]], TaskSplits] = field(default_factory=dict)
     _prints: dict[tuple[str, bool], dict[str, str]] = field(default_factory=dict)
+    _labels: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.contents = Contents(data=self.data, cache=self.cache)
 
     def splits(self, run: Run) -> TaskSplits:
         """Return the splits of a run, opened once for all runs of its task that read the same bands."""
@@ -107,7 +118,8 @@ class Session:
 
     def _fingerprint_key(self, run: Run) -> dict[str, Any]:
         facts = {"model": run.entry.name, "version": run.entry.version, "seed": run.key.init_seed}
-        return facts | {"recipe": run.recipe.facts(), "suite": run.key.suite}
+        facts |= {"recipe": run.recipe.facts(), "suite": run.key.suite}
+        return facts | {"user_files": user_files(run, self.data.suite)}
 
     def weight_notes(self, run: Run) -> tuple[str, ...]:
         """Return what was chosen or cut off when the run's weights were loaded, by this process or an earlier one."""
@@ -148,14 +160,35 @@ class Session:
         return backbone
 
     def ready(self, run: Run) -> dict[str, tuple[float, float]]:
-        """Return the train statistics that a run needs, after checking that its input fits its model.
+        """Return the train statistics that a run needs, after checking its targets, and that its input fits its model.
 
         Raises:
+            MissingData: targets that are not sound, see `bench.preflight.targets`.
             Incompatible: the input is not on the scale that the model was trained on.
         """
+        if run.protocol.reads_labels:
+            self.labels(run)
         stats = self._statistics(run)
         self._examine(run, stats)
         return stats
+
+    def labels(self, run: Run) -> dict[str, str]:
+        """Return the hash of all targets of each split of a run's task, checked once.
+
+        Raises:
+            MissingData: see `bench.preflight.targets.check_targets`.
+        """
+        task = run.task
+        if task.name not in self._labels:
+            self._labels[task.name] = check_targets(
+                self.contents,
+                task,
+                self.splits(run).names,
+                run.recipe.reads[0],
+                started=lambda split, count: self.watcher.extracting(f"labels of {task.name}", split, count),
+                workers=self.config.workers,
+            )
+        return self._labels[task.name]
 
     def feature_pass(self, run: Run, name: str, layers: tuple[str, ...] = (), grids: bool = False) -> Pass:
         """Return the pass that gives a run's features of one split, which decides their key in the cache."""
@@ -168,6 +201,9 @@ class Session:
             "suite": run.key.suite,
             "suite_version": run.key.suite_version,
             "task": run.task.name if dense else "",
+            "images": self.contents.images(run.task, name, run.recipe.reads),
+            **({"labels": self.labels(run)[name]} if dense and run.task.kind != "detection" else {}),
+            **({"user_files": files} if (files := user_files(run, self.data.suite)) else {}),
         }
         return Pass(
             facts=facts,
@@ -178,6 +214,7 @@ class Session:
             storage=self.config.storage,
             grids=grids and not dense,
             layers=layers,
+            mask=mask_type(run.task),
         )
 
     def features(
@@ -240,8 +277,10 @@ class Session:
     def _statistics(self, run: Run) -> dict[str, tuple[float, float]]:
         if run.recipe.normalise != "dataset":
             return {}
-        facts = {"suite": run.key.suite, "version": run.key.suite_version, "split": "train"}
-        return statistics(self.splits(run).open("train"), run.recipe.reads, self.cache, facts)
+        bands = run.recipe.reads
+        images = self.contents.images(run.task, "train", bands)
+        facts = {"suite": run.key.suite, "version": run.key.suite_version, "split": "train", "images": images}
+        return statistics(self.splits(run).open("train"), bands, self.cache, facts)
 
     def _examine(self, run: Run, stats: Mapping[str, tuple[float, float]]) -> None:
         """Stop a run whose input is not what the model was trained on, before it costs anything."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from bench.core import Band, Sample, Split, Task
-from bench.input.splits import Splits
+from bench.core import Band, Sample, Task
+from bench.input.splits import LEARNING, Splits
 from bench.input.subsets import Subset
+from bench.input.targets import SoundSplit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,16 +25,16 @@ class TaskSplits:
     task: Task
     bands: tuple[Band, ...]
 
-    def open(self, name: str) -> Split:
-        """Return an opened split.
+    def open(self, name: str) -> SoundSplit:
+        """Return an opened split whose targets are sound.
 
         Raises:
             MissingData: its files are not there.
         """
-        return self.data.split(self.task, name, self.bands)
+        return self.data.sound(self.task, name, self.bands)
 
     def sample(self, name: str, row: int) -> Sample:
-        """Return a raw sample of a split; those read before are kept as far as memory is set aside for them."""
+        """Return a sample with a sound target; those read before are kept as far as memory is set aside for them."""
         return self.data.sample(self.task, name, self.bands, row)
 
     def subset(self, name: str, fraction: float, number: int) -> Subset:
@@ -44,3 +45,8 @@ class TaskSplits:
     def tests(self) -> tuple[str, ...]:
         """The test splits that are there: ``test``, and out-of-region ones whose files are at hand."""
         return self.data.test_names(self.task, self.bands)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The splits that a run reads: those it learns from, then the test splits that are there."""
+        return (*LEARNING, *self.tests)

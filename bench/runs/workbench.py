@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.core import Backbone, GeoreferencedSplit, Layer, ModelEntry, Split, canonical, lookup
+from bench.core import Backbone, Layer, ModelEntry, canonical, lookup, sha256_of
 from bench.core.errors import Incompatible, MissingData
-from bench.features.extraction import usable
 from bench.features.labelled import LabelledFeatures
 from bench.finetuning.taps import usual_layers
 from bench.input.batches import Batch, ImageExamples, StoredExamples
 from bench.input.recipe import InputRecipe
 from bench.input.splits import LEARNING
 from bench.input.subsets import first_by_hash
+from bench.input.targets import SoundSplit, without_target
+from bench.input.usable import usable, why_unusable
 from bench.metrics import METRICS
 from bench.protocols.contract.protocol import Protocol
+from bench.runs.identity import changed_since, data_facts, fingerprints
 from bench.runs.labels import left_out, some_of, subset_of
 from bench.runs.plan import Run
 from bench.runs.session import Session
@@ -123,6 +125,8 @@ class RunWorkbench:
                 continue
             if other.protocol_version != version:  # earlier versions ranked the layers by other scores
                 continue
+            if changed_since(record, run, self._session.contents):
+                continue
             same = all(getattr(other, name) == value for name, value in wanted.items())
             if same and canonical(other.recipe) == canonical(key.recipe):
                 return {row["layer"]: METRICS[run.task.metric].sign * row["val"] for row in record.curves}
@@ -133,7 +137,9 @@ class RunWorkbench:
 
     def checkpoint(self, number: int) -> Path:
         """Return the file of the checkpoint of a training, by its number within the run."""
-        return self._session.cache.root / "training" / f"{self._run.key.digest}_{number}.pt"
+        # A checkpoint of other data, or of another file of the user's, is not continued from.
+        content = sha256_of(fingerprints(data_facts(self._run, self._session.contents, {})))[:8]
+        return self._session.cache.root / "training" / f"{self._run.key.digest}_{content}_{number}.pt"
 
     def keep_weights(self, state: Mapping[str, Tensor]) -> None:
         """Put tuned weights in the cache, under the run's digest."""
@@ -142,8 +148,8 @@ class RunWorkbench:
         path = self._session.cache.root / "tuned" / f"{self._run.key.digest}.safetensors"
         write_atomic(path, with_checksum(save(dict(state))))
 
-    def split(self, name: str) -> Split:
-        """Return an opened split."""
+    def split(self, name: str) -> SoundSplit:
+        """Return an opened split whose targets are sound."""
         return self._splits.open(name)
 
     def write_map(self, split: str, row: int, values: np.ndarray) -> str:
@@ -153,7 +159,7 @@ class RunWorkbench:
             The reason why nothing was written, or ``""``.
         """
         key, opened = self._run.key, self._splits.open(split)
-        source = opened.source if isinstance(opened, GeoreferencedSplit) else None
+        source = opened.source
         if source is None:
             return f"{key.suite} has no georeferenced image per sample: no map is written"
         try:
@@ -188,11 +194,17 @@ class RunWorkbench:
         subset = subset_of(run, self._splits, self._session.store, name)
         if most:
             subset = replace(subset, rows=first_by_hash(opened.ids, subset.rows, most))
-        reads = self.recipe.reads
+        blank = set[int]()
+        if run.protocol.reads_labels and not run.task.dense:
+            blank = set(np.flatnonzero(without_target(run.task, opened.targets())).tolist())
+
+        def reason(row: int) -> str:
+            return "no target" if row in blank else why_unusable(self._splits.sample(name, row), self.recipe.reads)
+
         with ThreadPoolExecutor(self._session.config.workers) as pool:
-            fine = list(pool.map(lambda row: usable(self._splits.sample(name, int(row)), reads), subset.rows))
-        rows = [int(row) for row, good in zip(subset.rows, fine, strict=True) if good]
-        dropped = [opened.ids[row] for row, good in zip(subset.rows, fine, strict=True) if not good]
+            reasons = list(pool.map(reason, subset.rows.tolist()))
+        rows = [int(row) for row, lack in zip(subset.rows, reasons, strict=True) if not lack]
+        dropped = {opened.ids[row]: lack for row, lack in zip(subset.rows, reasons, strict=True) if lack}
         notes = [f"{name}: {note}" for note in subset.notes] + left_out(name, dropped, len(subset.rows))
         if not rows:
             raise Incompatible(f"{run.key.suite} {name}: no usable sample; {'; '.join(notes)}")

@@ -1,4 +1,4 @@
-"""Small results kept by what they were computed from: train statistics, file hashes, notes on weights."""
+"""Small results kept by what they were computed from: fingerprints of data, train statistics, file hashes, notes on weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.core.errors import Damaged, Unwritable
 from bench.store.files import discard
 from bench.store.seals import read_sealed, write_sealed
 
-KINDS = ("statistics", "hashes", "first_hashes", "weight_notes", "networks")
+KINDS = ("contents", "statistics", "hashes", "first_hashes", "weight_notes", "networks")
 
 
 class Memos:

@@ -16,8 +16,10 @@ from bench.core import ModelEntry, Record, Suite, Task, lookup
 from bench.core.errors import BadSetting, MissingData, MissingWeights
 from bench.core.wording import shortened
 from bench.executors.local import execute
+from bench.input.content import Contents
 from bench.input.splits import Splits
 from bench.protocols.contract.protocol import Protocol
+from bench.runs.identity import still_true
 from bench.runs.plan import Plan, Run, make, passes
 from bench.runs.session import Session, resolve_device
 from bench.store import FeatureCache, Store, default_cache
@@ -188,6 +190,9 @@ def sweep(config: RunConfig, out: Console, *, dry: bool = False) -> Sweep:
         notes.append(str(error))
     plan, images, missing = _plan(request, data, fetch_weights=not dry)
     stored = _stored(request, plan)
+    if data is not None and not missing:
+        stored, changes = still_true(stored, plan.runs, Contents(data=data, cache=request.cache))
+        notes += changes
     todo = _todo(request, plan, stored)
     if data is not None and not missing and todo:
         notes += check_data(data, config, _tasks(todo))

@@ -8,8 +8,9 @@ import torch
 
 from bench.core import Layer, Normalise, Tap
 from bench.core.errors import Incompatible, MissingData
-from bench.features.extraction import Pass, extract, health, statistics
+from bench.features.extraction import Pass, extract, health
 from bench.features.forward import run_backbone
+from bench.features.statistics import statistics
 from bench.input.recipe import match
 from bench.store import FeatureCache
 from tests.builders.suite_and_model import BANDS, DEPTH, ToySplit, load_toy, toy_entry, toy_suite

@@ -69,9 +69,9 @@ def test_poisoned_test_labels_move_no_choice(tmp_path, protocol):
 def test_test_splits_stay_closed_until_the_choice_is_made(session, monkeypatch):
     opened, before_choice = [], []
 
-    def spied_label(run, data, store, features, name):
+    def spied_label(run, splits, store, features, name):
         opened.append(name)
-        return label(run, data, store, features, name)
+        return label(run, splits, store, features, name)
 
     def spied_choose(candidates, layers):
         before_choice.extend(opened)
