@@ -246,7 +246,7 @@ def dense_regression(errors: np.ndarray) -> dict[str, float]:
     """Return R2, RMSE and MAE over all pixels that have a value.
 
     Args:
-        errors: (n, 5) sums of each image, see `bench.probes.dense.dense_errors`.
+        errors: (n, 5) sums of each image, see `bench.metrics.pixel_sums.error_sums`.
     """
     import numpy as np
 

@@ -10,7 +10,6 @@ from bench.core.errors import BenchError, Unwritable
 from bench.finetuning import distributed
 from bench.runs import provenance
 from bench.runs.context import FeatureReader, open_context
-from bench.runs.identity import data_facts
 from bench.runs.memory import PeakMemory
 from bench.runs.plan import Run
 from bench.runs.session import Session
@@ -35,9 +34,7 @@ def carry_out(run: Run, session: Session) -> Record:
     with PeakMemory(session.device) as memory, seeded_draws(run.key.seed, session.device):
         try:
             session.ready(run)
-            reader.facts.update(
-                data_facts(run, session.contents, session.labels(run) if run.protocol.reads_labels else {})
-            )
+            reader.facts.update(session.data_facts(run))
             outcome = run.protocol.run(open_context(reader))
         except Unwritable:
             raise  # the fault of a folder, not of the run: nothing about the run is known, and nothing is stored

@@ -48,11 +48,6 @@ def data_facts(run: Run, contents: Contents, labels: Mapping[str, str]) -> dict[
     return facts
 
 
-def fingerprints(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fingerprints among the facts of a record."""
-    return {name: facts[name] for name in ("data", "labels", "user_files") if name in facts}
-
-
 def fingerprinted(record: Record) -> bool:
     """Return whether a record says what its data were; those of version 0.1 do not."""
     return bool(record.facts.get("data"))

@@ -20,7 +20,7 @@ from bench.input.targets import mask_type
 from bench.preflight.checks import Finding, examine_input, examine_samples, identical_models
 from bench.preflight.targets import check_targets
 from bench.runs.fingerprint import network_fingerprint
-from bench.runs.identity import user_files
+from bench.runs.identity import data_facts, user_files
 from bench.runs.plan import Run
 from bench.runs.task_splits import TaskSplits
 from bench.store import FeatureCache, Features, Store
@@ -189,6 +189,10 @@ class Session:
                 workers=self.config.workers,
             )
         return self._labels[task.name]
+
+    def data_facts(self, run: Run) -> dict[str, Any]:
+        """Return the fingerprints of a run's data, which its record holds; see `bench.runs.identity`."""
+        return data_facts(run, self.contents, self.labels(run) if run.protocol.reads_labels else {})
 
     def feature_pass(self, run: Run, name: str, layers: tuple[str, ...] = (), grids: bool = False) -> Pass:
         """Return the pass that gives a run's features of one split, which decides their key in the cache."""

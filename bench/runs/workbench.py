@@ -22,7 +22,7 @@ from bench.input.targets import SoundSplit, without_target
 from bench.input.usable import usable, why_unusable
 from bench.metrics import METRICS
 from bench.protocols.contract.protocol import Protocol
-from bench.runs.identity import changed_since, data_facts, fingerprints
+from bench.runs.identity import changed_since
 from bench.runs.labels import left_out, some_of, subset_of
 from bench.runs.plan import Run
 from bench.runs.session import Session
@@ -138,7 +138,7 @@ class RunWorkbench:
     def checkpoint(self, number: int) -> Path:
         """Return the file of the checkpoint of a training, by its number within the run."""
         # A checkpoint of other data, or of another file of the user's, is not continued from.
-        content = sha256_of(fingerprints(data_facts(self._run, self._session.contents, {})))[:8]
+        content = sha256_of(self._session.data_facts(self._run))[:8]
         return self._session.cache.root / "training" / f"{self._run.key.digest}_{content}_{number}.pt"
 
     def keep_weights(self, state: Mapping[str, Tensor]) -> None:

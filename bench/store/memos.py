@@ -1,4 +1,4 @@
-"""Small results kept by what they were computed from: fingerprints of data, train statistics, file hashes, notes on weights."""
+"""Small results kept by what they were computed from: hashes of data and files, train statistics, notes on weights."""
 
 from __future__ import annotations
 
