@@ -14,10 +14,12 @@ from bench.catalogue.suites import load as load_suite
 from bench.catalogue.suites import select_bands, select_tasks
 from bench.core import Backbone, Band, Layer, ModelEntry, Sample, Split, Suite, Task
 from bench.core.errors import BadSetting, Incompatible
-from bench.features.extraction import statistics, usable
+from bench.features.statistics import statistics
 from bench.input.batches import Batch, ImageExamples, StoredExamples
+from bench.input.content import Contents
 from bench.input.recipe import InputRecipe, match
 from bench.input.splits import LEARNING, Splits
+from bench.input.usable import usable
 from bench.store import FeatureCache
 
 if TYPE_CHECKING:
@@ -113,8 +115,10 @@ class RecipeWorkbench:
         """Mean and standard deviation of each band over the training split, where the model is fed z-scores."""
         if self.recipe.normalise != "dataset":
             return {}
-        facts = {"suite": self.data.suite.name, "version": self.data.suite.version, "split": "train"}
-        return statistics(self.split("train"), self.recipe.reads, self.cache, facts)
+        data, reads = self.data, self.recipe.reads
+        images = Contents(data=data.splits, cache=self.cache).images(data.task, "train", reads)
+        facts = {"suite": data.suite.name, "version": data.suite.version, "split": "train", "images": images}
+        return statistics(self.split("train"), reads, self.cache, facts)
 
     def own_backbone(self, *, scratch: bool = False) -> Backbone:
         """Return a copy of the network that may be changed; with `scratch`, at random init."""
