@@ -252,12 +252,13 @@ def load_made(
     """
     from bench.networks.checkpoints import load_state
     from bench.networks.reshaped import initialise, reshape
+    from bench.networks.tapped import tapped
 
-    network = reshape(base.load(base, None, seed, bands), structure)
+    network = reshape(tapped(base.load(base, None, seed, bands)), structure)
     if weights is None:
         initialise(network, structure, seed)
     else:
-        load_state(network, weights, entry=entry.name)  # type: ignore[arg-type]
+        load_state(network, weights, entry=entry.name)
     return network
 
 

@@ -13,9 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.core import Backbone, Images, Layer, Structure, Tap
+from bench.core import Images, Layer, Structure, Tap
 from bench.core.errors import Incompatible
 from bench.networks.backbones import frozen
+from bench.networks.tapped import TappedNetwork
 
 
 class Skip(nn.Module):
@@ -26,7 +27,7 @@ class Skip(nn.Module):
         return tokens
 
 
-class ShortenedBackbone(nn.Module):
+class ShortenedBackbone(TappedNetwork):
     """A backbone that keeps some of its blocks, in their order; the final norm, if there is one, stays.
 
     Args:
@@ -43,15 +44,16 @@ class ShortenedBackbone(nn.Module):
             changes the number of channels or the stride.
     """
 
-    inner: Any
+    inner: TappedNetwork
     kept: tuple[int, ...]
 
-    def __init__(self, inner: Any, kept: Sequence[int]) -> None:
+    def __init__(self, inner: TappedNetwork, kept: Sequence[int]) -> None:
         super().__init__()
         if isinstance(inner, ShortenedBackbone):
-            if not set(kept) <= set(range(1, len(inner.kept) + 1)):
-                raise Incompatible(f"blocks {list(kept)} cannot be kept: there are 1 to {len(inner.kept)}")
-            inner, kept = inner.inner, [inner.kept[number - 1] for number in kept]
+            before = inner.kept
+            if not set(kept) <= set(range(1, len(before) + 1)):
+                raise Incompatible(f"blocks {list(kept)} cannot be kept: there are 1 to {len(before)}")
+            inner, kept = inner.inner, [before[number - 1] for number in kept]
         blocks = [index for index, layer in enumerate(inner.layers) if layer.name.startswith("block_")]
         if not kept or list(kept) != sorted(set(kept)) or kept[0] < 1 or kept[-1] > len(blocks):
             raise Incompatible(f"blocks {list(kept)} cannot be kept: give ascending numbers from 1 to {len(blocks)}")
@@ -77,7 +79,7 @@ class ShortenedBackbone(nn.Module):
         return taps
 
 
-def _remove(inner: Any, blocks: Sequence[int], number: int) -> None:
+def _remove(inner: TappedNetwork, blocks: Sequence[int], number: int) -> None:
     """Replace the block of a number, counted from 1, by `Skip`."""
     path = inner.modules_map.get(f"block_{number}", {}).get("out", "")
     if not path:
@@ -90,7 +92,10 @@ def _remove(inner: Any, blocks: Sequence[int], number: int) -> None:
         )
     parent, _, name = path.rpartition(".")
     holder = inner.get_submodule(parent)
-    setattr(holder, name, Skip()) if not name.isdigit() else holder.__setitem__(int(name), Skip())
+    if isinstance(holder, nn.ModuleList | nn.Sequential):
+        holder[int(name)] = Skip()
+    else:
+        setattr(holder, name, Skip())
 
 
 def _renumbered(layers: Sequence[Layer]) -> tuple[Layer, ...]:
@@ -104,7 +109,7 @@ def _renumbered(layers: Sequence[Layer]) -> tuple[Layer, ...]:
     return tuple(named)
 
 
-def reshape(backbone: Any, structure: Structure) -> Backbone:
+def reshape(backbone: TappedNetwork, structure: Structure) -> TappedNetwork:
     """Return a backbone brought to a structure, its changed parameters not initialised, frozen.
 
     Args:
@@ -127,8 +132,7 @@ def reshape(backbone: Any, structure: Structure) -> Backbone:
             replace(layer, channels=channels)
             for layer, channels in zip(backbone.layers, structure.channels, strict=True)
         )
-    made: Backbone = frozen(backbone)
-    return made
+    return frozen(backbone)
 
 
 def resize(backbone: nn.Module, name: str, shape: Sequence[int]) -> None:
@@ -176,7 +180,7 @@ def _module(backbone: nn.Module, path: str) -> nn.Module:
         raise Incompatible(f"the network has no module {path}: {error}") from None
 
 
-def structure_of(backbone: Any, parent: Any, *, blocks: Sequence[int] = ()) -> Structure:
+def structure_of(backbone: TappedNetwork, parent: TappedNetwork, *, blocks: Sequence[int] = ()) -> Structure:
     """Return the structure that turns a parent backbone, shortened to `blocks`, into `backbone`.
 
     Args:
@@ -204,14 +208,14 @@ def structure_of(backbone: Any, parent: Any, *, blocks: Sequence[int] = ()) -> S
     )
 
 
-def measured_channels(backbone: Any, images: Mapping[str, Tensor]) -> tuple[int, ...]:
+def measured_channels(backbone: TappedNetwork, images: Mapping[str, Tensor]) -> tuple[int, ...]:
     """Return the channels of every layer, from the taps of a forward pass."""
     with torch.inference_mode():
         taps = backbone(images, list(range(len(backbone.layers))))
     return tuple(int(tap.grid.shape[1]) for tap in taps)
 
 
-def initialise(backbone: Any, structure: Structure, seed: int) -> None:
+def initialise(backbone: TappedNetwork, structure: Structure, seed: int) -> None:
     """Draw anew, in place, what `reshape` left without values: as each module's own rule does, else from N(0, 0.02).
 
     Args:

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.core import Band, ModelEntry
 from bench.core.errors import BadSetting, Incompatible
+from bench.networks.tapped import TappedNetwork
 
 Quantity = Literal["flops", "params", "latency"]
 TOLERANCE = 0.02  # of the budget: a unit is a whole channel or head, so a budget is met from below
@@ -79,12 +80,12 @@ def example_images(
     return {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
 
 
-def parameters(network: Any) -> int:
+def parameters(network: TappedNetwork) -> int:
     """Return the number of parameters."""
     return sum(int(value.numel()) for value in network.parameters())
 
 
-def multiply_adds(network: Any, images: Mapping[str, Tensor]) -> float:
+def multiply_adds(network: TappedNetwork, images: Mapping[str, Tensor]) -> float:
     """Return the multiply-adds of one image, as `torch.utils.flop_counter` counts them (half of its figure).
 
     Args:
@@ -96,7 +97,7 @@ def multiply_adds(network: Any, images: Mapping[str, Tensor]) -> float:
     return float(counter.get_total_flops()) / 2 / len(next(iter(images.values())))
 
 
-def latency(network: Any, images: Mapping[str, Tensor], *, repeats: int = 10) -> tuple[float, float]:
+def latency(network: TappedNetwork, images: Mapping[str, Tensor], *, repeats: int = 10) -> tuple[float, float]:
     """Return the median and the 95th percentile of the seconds of a forward pass, after two that warm up."""
     seconds = []
     device = next(iter(images.values())).device
@@ -112,14 +113,16 @@ def latency(network: Any, images: Mapping[str, Tensor], *, repeats: int = 10) ->
     return ordered[len(ordered) // 2], ordered[min(len(ordered) - 1, round(0.95 * (len(ordered) - 1)))]
 
 
-def amount(network: Any, quantity: Quantity, images: Mapping[str, Tensor]) -> float:
+def amount(network: TappedNetwork, quantity: Quantity, images: Mapping[str, Tensor]) -> float:
     """Return a network's multiply-adds per image, parameters, or median seconds of one forward pass."""
     if quantity == "params":
         return float(parameters(network))
     return multiply_adds(network, images) if quantity == "flops" else latency(network, images)[0]
 
 
-def ratio_for(budget: Budget, prune: Callable[[float], Any], whole: Any, images: Mapping[str, Tensor]) -> float:
+def ratio_for(
+    budget: Budget, prune: Callable[[float], TappedNetwork], whole: TappedNetwork, images: Mapping[str, Tensor]
+) -> float:
     """Return the smallest pruning ratio that meets a budget, by bisection.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from bench.foundry.pruning.budgets import Budget, example_images, multiply_adds,
 from bench.foundry.pruning.settings import DATA_METHODS, PruneSettings
 from bench.foundry.pruning.width import slice_width
 from bench.networks.reshaped import ShortenedBackbone, structure_of
+from bench.networks.tapped import TappedNetwork, tapped
 from bench.store import FeatureCache, default_cache
 
 Report = Callable[[str], None]
@@ -56,7 +57,7 @@ def prune_entry(settings: PruneSettings, *, data: Path, out: Path, device: str, 
         open_task(settings.suite, settings.task, settings.bands, data, settings.labels) if settings.suite else None
     )
     bands = _bands(parent, task_data, settings)
-    network = parent.network(bands)
+    network = tapped(parent.network(bands))
     images = example_images(parent.entry, bands, dates=_dates(task_data))
     before = {"flops": multiply_adds(network, images), "parameters": float(parameters(network))}
     report(f"{settings.model}: {before['parameters']:,.0f} parameters, {before['flops']:,.3g} multiply-adds per image")
@@ -139,12 +140,12 @@ def _facts(data: TaskData | None) -> dict[str, Any]:
     }
 
 
-def _shape(parent: Parent, bands: tuple[Band, ...], pruned: Any, blocks: tuple[int, ...]) -> Shape:
+def _shape(parent: Parent, bands: tuple[Band, ...], pruned: TappedNetwork, blocks: tuple[int, ...]) -> Shape:
     """Return what differs between a pruned network and that of the base entry."""
     from bench.catalogue import models as model_catalogue
 
     base = model_catalogue.entries()[parent.base]
-    whole: Any = base.load(base, None, 0, bands)
+    whole = tapped(base.load(base, None, 0, bands))
     kept = tuple(parent.shape.blocks[number - 1] for number in blocks) if parent.shape.blocks and blocks else blocks
     kept = kept or parent.shape.blocks
     if kept:
@@ -184,7 +185,9 @@ class Pruner:
         self.settings, self.parent, self.data, self.bands = settings, parent, data, bands
         self.images, self.device, self.report = images, device, report
 
-    def carry_out(self, network: Any, budget: Budget | None) -> tuple[Any, tuple[int, ...], dict[str, float]]:
+    def carry_out(
+        self, network: TappedNetwork, budget: Budget | None
+    ) -> tuple[TappedNetwork, tuple[int, ...], dict[str, float]]:
         """Return the pruned network, the blocks kept (none where all are), and validation scores."""
         settings, scores, blocks = self.settings, dict[str, float](), tuple[int, ...]()
         if settings.method in DATA_METHODS or (settings.recover and self.data):
@@ -198,7 +201,9 @@ class Pruner:
                 network, scores["after"] = self._trained(network, masks, f"round {number + 1}")
         return network, blocks, scores
 
-    def _ratio(self, network: Any, budget: Budget | None, values: Any, number: int) -> float:
+    def _ratio(
+        self, network: TappedNetwork, budget: Budget | None, values: Mapping[str, Tensor] | None, number: int
+    ) -> float:
         """Return the share to remove in a round; after all rounds the share of the settings is gone."""
         if budget is None:
             kept = float((1 - self.settings.ratio) ** (1 / self.settings.rounds))
@@ -211,7 +216,9 @@ class Pruner:
         self.report(f"ratio {found:.3f} meets the budget")
         return found
 
-    def _removed(self, network: Any, ratio: float, values: Any) -> tuple[Any, tuple[int, ...], dict[str, Tensor]]:
+    def _removed(
+        self, network: TappedNetwork, ratio: float, values: Mapping[str, Tensor] | None
+    ) -> tuple[TappedNetwork, tuple[int, ...], dict[str, Tensor]]:
         """Return a network with a share removed, the blocks kept, and masks of single weights."""
         settings = self.settings
         if settings.method in ("magnitude", "dropout"):
@@ -233,7 +240,7 @@ class Pruner:
             structured.prune_convolutions(network, ratio, self.images, scope=settings.scope, values=values)
         return network, (), {}
 
-    def _arm(self, network: Any, folder: Path) -> Arm:
+    def _arm(self, network: TappedNetwork, folder: Path) -> Arm:
         assert self.data is not None
         settings = self.settings
         (training, *others) = arms(settings.recovery, self.data.task)
@@ -249,7 +256,7 @@ class Pruner:
         )
         return Arm(self.data.task, workbench, settings=training, seed=settings.seed, device=self.device)
 
-    def _trained(self, network: Any, masks: dict[str, Tensor], when: str) -> tuple[Any, float]:
+    def _trained(self, network: TappedNetwork, masks: dict[str, Tensor], when: str) -> tuple[TappedNetwork, float]:
         """Return the network trained on the task, pruned weights held at zero, and its validation score."""
         for name, keep in masks.items():
             path, _, leaf = name.rpartition(".")
@@ -257,7 +264,7 @@ class Pruner:
         with tempfile.TemporaryDirectory() as folder:
             arm = self._arm(network, Path(folder))
             best = self._best(arm)
-        backbone: Any = best.task_model.backbone
+        backbone = tapped(best.task_model.backbone)
         restore(best.task_model, best.trained.state)
         for name in masks:
             path, _, leaf = name.rpartition(".")
@@ -287,7 +294,7 @@ class Pruner:
             raise Incompatible("training diverges at every learning rate; lower recovery.learning_rates")
         return best
 
-    def _importance(self, network: Any) -> dict[str, Tensor]:
+    def _importance(self, network: TappedNetwork) -> dict[str, Tensor]:
         """Return the Taylor importance of every value of the network, on training batches."""
         with tempfile.TemporaryDirectory() as folder:
             arm = self._arm(network, Path(folder))
@@ -300,12 +307,12 @@ class Pruner:
                 for batch in batches(step):
                     yield loss(model, batch)
 
-        backbone: Any = model.backbone
+        backbone = tapped(model.backbone)
         found = structured.taylor_values(backbone, losses())
         network.load_state_dict(backbone.cpu().state_dict())
         return {name: value.cpu() for name, value in found.items()}
 
-    def _noise_ratios(self, network: Any) -> dict[str, Tensor]:
+    def _noise_ratios(self, network: TappedNetwork) -> dict[str, Tensor]:
         """Return the signal-to-noise importance of every weight, learned by variational dropout."""
         from bench.foundry.pruning.variational import learned_importance
 

@@ -8,7 +8,7 @@ relative position table where there is one. The sub-modules of blocks are found 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.core.errors import Incompatible
+from bench.networks.tapped import TappedNetwork
 
 HEAD_COUNTS = ("num_heads", "heads")
 """Attributes under which attention modules keep their number of heads."""
@@ -55,7 +56,7 @@ class Group:
     products: tuple[tuple[str, str], ...] = ()
 
 
-def transformer_groups(backbone: Any) -> list[Group]:
+def transformer_groups(backbone: TappedNetwork) -> list[Group]:
     """Return the groups of every block of a transformer, feed-forward networks and attention heads.
 
     Raises:
@@ -69,18 +70,18 @@ def transformer_groups(backbone: Any) -> list[Group]:
     return groups
 
 
-def _linear(backbone: Any, path: str) -> nn.Linear | None:
+def _linear(backbone: TappedNetwork, path: str) -> nn.Linear | None:
     module = backbone.get_submodule(path) if path else None
     return module if isinstance(module, nn.Linear) else None
 
 
-def _rows(backbone: Any, path: str, places: Tensor) -> list[Slice]:
+def _rows(backbone: TappedNetwork, path: str, places: Tensor) -> list[Slice]:
     """Return the slices of a linear map whose outputs are the units."""
     bias = [Slice(f"{path}.bias", 0, places)] if backbone.get_submodule(path).bias is not None else []
     return [Slice(f"{path}.weight", 0, places), *bias]
 
 
-def _mlp(backbone: Any, block: str, parts: dict[str, str]) -> list[Group]:
+def _mlp(backbone: TappedNetwork, block: str, parts: Mapping[str, str]) -> list[Group]:
     first, last = _linear(backbone, parts.get("fc1", "")), _linear(backbone, parts.get("fc2", ""))
     if first is None or last is None:
         return []
@@ -98,7 +99,7 @@ def _mlp(backbone: Any, block: str, parts: dict[str, str]) -> list[Group]:
     return [Group(f"{block}.mlp", hidden, tuple(slices))]
 
 
-def _heads(backbone: Any, block: str, parts: dict[str, str]) -> list[Group]:
+def _heads(backbone: TappedNetwork, block: str, parts: Mapping[str, str]) -> list[Group]:
     proj = _linear(backbone, parts.get("proj", ""))
     joint = _linear(backbone, parts.get("qkv", ""))
     apart = [parts[name] for name in ("q", "k", "v") if _linear(backbone, parts.get(name, ""))]
@@ -136,7 +137,7 @@ def _heads(backbone: Any, block: str, parts: dict[str, str]) -> list[Group]:
     return [Group(f"{block}.heads", heads, (*slices, *tables), ((path, counter),), products)]
 
 
-def _position_mlp(backbone: Any, path: str, heads: int) -> list[Slice]:
+def _position_mlp(backbone: TappedNetwork, path: str, heads: int) -> list[Slice]:
     """Return the slices of a network that computes position biases per head (Swin v2's ``cpb_mlp``)."""
     attention: Any = backbone.get_submodule(path)
     for name, module in attention.named_modules():
@@ -145,7 +146,7 @@ def _position_mlp(backbone: Any, path: str, heads: int) -> list[Slice]:
     return []
 
 
-def keep_units(backbone: Any, group: Group, kept: Sequence[int]) -> None:
+def keep_units(backbone: TappedNetwork, group: Group, kept: Sequence[int]) -> None:
     """Remove all but some units of a group, in place.
 
     Args:
@@ -179,7 +180,7 @@ def keep_units(backbone: Any, group: Group, kept: Sequence[int]) -> None:
         setattr(attention, name, len(kept) * (getattr(attention, name) // group.units))
 
 
-def unit_scores(backbone: Any, group: Group, values: dict[str, Tensor] | None = None) -> Tensor:
+def unit_scores(backbone: TappedNetwork, group: Group, values: dict[str, Tensor] | None = None) -> Tensor:
     """Return the importance of each unit of a group (units,): the root of its summed squared values.
 
     Args:

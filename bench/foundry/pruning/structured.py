@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from bench.core.errors import Incompatible
 from bench.foundry.pruning.groups import Group, keep_units, transformer_groups, unit_scores
 from bench.networks.reshaped import measured_channels
+from bench.networks.tapped import TappedNetwork
 
 Scope = Literal["global", "layerwise"]
 
 
 def prune_transformer(
-    backbone: Any,
+    backbone: TappedNetwork,
     ratio: float,
     images: Mapping[str, Tensor],
     *,
@@ -52,7 +53,7 @@ def prune_transformer(
     return notes
 
 
-def removable(backbone: Any, groups: list[Group], images: Mapping[str, Tensor]) -> bool:
+def removable(backbone: TappedNetwork, groups: list[Group], images: Mapping[str, Tensor]) -> bool:
     """Return whether a network without a unit computes what it computes with the unit silenced.
 
     The first unit of each group is tried, on copies: its outgoing weights are set to zero in one, it is removed in the
@@ -95,7 +96,7 @@ def _kept(
 
 
 def prune_convolutions(
-    backbone: Any,
+    backbone: TappedNetwork,
     ratio: float,
     images: Mapping[str, Tensor],
     *,
@@ -157,12 +158,12 @@ def prune_convolutions(
     )
 
 
-def is_transformer(backbone: Any) -> bool:
+def is_transformer(backbone: TappedNetwork) -> bool:
     """Return whether a backbone names feed-forward or attention modules in its blocks."""
     return any("fc1" in parts or "proj" in parts for parts in backbone.modules_map.values())
 
 
-def taylor_values(backbone: nn.Module, losses: Any) -> dict[str, Tensor]:
+def taylor_values(backbone: nn.Module, losses: Iterable[Tensor]) -> dict[str, Tensor]:
     """Return the first-order Taylor importance of every value: |w dL/dw|, summed over batches.
 
     Molchanov et al. 2019 ("Importance estimation for neural network pruning", arXiv 1906.10771), equation 8, per value.
@@ -178,7 +179,7 @@ def taylor_values(backbone: nn.Module, losses: Any) -> dict[str, Tensor]:
     totals = {name: torch.zeros_like(value) for name, value in backbone.named_parameters()}
     for loss in losses:
         backbone.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         for name, value in backbone.named_parameters():
             if value.grad is not None:
                 totals[name] += (value.detach() * value.grad).abs()

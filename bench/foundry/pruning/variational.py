@@ -18,6 +18,7 @@ from bench.finetuning.arm import Arm
 from bench.finetuning.fit import batches_of, loss_function
 from bench.foundry.pruning.masks import prunable
 from bench.networks.randomness import seeded_draws
+from bench.networks.tapped import TappedNetwork, tapped
 
 K1, K2, K3 = 0.63576, 1.87320, 1.48695  # of equation 14
 START = -10.0  # log variance at the beginning: next to no noise
@@ -48,7 +49,7 @@ def divergence(log_alpha: Tensor) -> Tensor:
     return -negative.sum()
 
 
-def learned_importance(arm: Arm, network: Any) -> dict[str, Tensor]:
+def learned_importance(arm: Arm, network: TappedNetwork) -> dict[str, Tensor]:
     """Return ``-log alpha`` of every prunable weight, learned on the arm's task; `network` gets the trained weights.
 
     Args:
@@ -59,11 +60,11 @@ def learned_importance(arm: Arm, network: Any) -> dict[str, Tensor]:
         Incompatible: the loss is not finite.
     """
     model = arm.build().train()
-    backbone: Any = model.backbone
+    backbone = tapped(model.backbone)
     names = list(prunable(backbone))
     noises: dict[str, tuple[Any, Noisy]] = {}
     for name in names:
-        module = backbone.get_submodule(name.removesuffix(".weight"))
+        module: Any = backbone.get_submodule(name.removesuffix(".weight"))
         noise = Noisy(module.weight.detach())
         parametrize.register_parametrization(module, "weight", noise)
         noises[name] = (module, noise)

@@ -6,6 +6,7 @@ width is sliced after training. It costs nothing, which makes it a baseline for 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,10 +16,11 @@ from torch import Tensor, nn
 from bench.core.errors import Incompatible
 from bench.foundry.pruning.structured import is_transformer, prune_convolutions
 from bench.networks.reshaped import set_sizes
+from bench.networks.tapped import TappedNetwork
 from bench.networks.vit import ViTBackbone
 
 
-def slice_width(backbone: Any, share: float, images: dict[str, Tensor]) -> Any:
+def slice_width(backbone: TappedNetwork, share: float, images: Mapping[str, Tensor]) -> TappedNetwork:
     """Return a backbone whose layers keep a share of their channels, changed in place.
 
     In a vision transformer of timm the residual stream keeps its first channels; heads and hidden values stay. In a
