@@ -6,10 +6,9 @@ variables enter by their names in words, is not supported.
 
 Bands, wavelengths, bandwidths and moments are those of pretraining (``Copernicus-FM/src/engine_pretrain.py`` and
 ``main_pretrain.py`` of zhu-xlab/Copernicus-FM): Sentinel-2 level 1C as reflectance x 10000 and Sentinel-1 in dB, each
-standardised. Bands on which it was not trained are reflectance too, and enter with the moments of the nearest
-Sentinel-2
-band: true-colour previews and harmonised Landsat-Sentinel as the corresponding Sentinel-2 bands, Landsat with the
-centres and widths of its Operational Land Imager as published by USGS.
+standardised. Bands on which it was not trained are reflectance too, and enter with the moments of the nearest band of
+Sentinel-2. True-colour previews and harmonised Landsat-Sentinel enter as the corresponding bands of Sentinel-2, Landsat
+with the centres and widths of its Operational Land Imager as published by USGS.
 
 Images are resized to 224 pixels and cut into patches of 16, as the authors do for Sentinel-1 and Sentinel-2. The image
 vector is the mean over patch tokens. The file has no final norm (the authors fit one per task), so the layers end at

@@ -9,7 +9,7 @@ The input is that of the publishers' evaluation of frozen features (nasaharvest/
   from the raw values and not normalised.
 * A channel group is visible if its first band is given; other bands of the group that are absent enter as raw zeros.
   Otherwise the group is masked. This is the rule of the publishers' CropHarvest evaluation, which feeds temperature
-  without precipitation. (The NDVI of Sentinel-2 is visible there too; their evaluations on images mask it.)
+  without precipitation. (The NDVI of Sentinel-2 is visible in it too; their evaluations on images mask it.)
 * An unknown month counts as July. The location token is visible where longitude and latitude are known.
 * Positions are in metres; a pixel counts as 10 m.
 

@@ -9,8 +9,8 @@ Each band of each image is mapped from its own minimum and maximum to 0..1, as i
 segmentation and change detection. The authors map BigEarthNet from mean -/+ 2 standard deviations of fMoW-Sentinel and
 standardise EuroSAT with its own statistics.
 
-Positions are those of pretraining: one code per place plus one per group of bands. (The authors' classification
-replaces them by zeros, because its network has one code per token.) The image vector is the authors': the mean over all
+Positions are those of pretraining: one code per place plus one per group of bands. (The authors' classification starts
+from zeros instead, because its network has one code per token.) The image vector is the authors': the mean over all
 tokens, and at ``norm`` the norm of that mean. They leave out the first token, where a class token would be if the
 network had one; here it is included. A grid cell is the mean over the four groups of bands at its place. The authors'
 segmentation learns the weights of that mean; concatenating the groups along the channels is the alternative.

@@ -1,12 +1,11 @@
 """TerraMind 1.0 (IBM and ESA; Jakubik et al. 2025, arXiv:2504.11171): any-to-any generative pretraining on TerraMesh.
 
-Two of its raw inputs are used, whichever a suite has: Sentinel-2 level 2A in 12 bands (without cirrus, b10; reflectance
-x 10000 in "range 0-10000", hence without the offset of 2022, according to the examples in IBM/terramind) and Sentinel-1
-ground range detected, VV and VH in dB. Each is standardised with the moments of pretraining (``v1_pretraining_mean``
-and ``_std`` in terratorch 1.2.11, ``terramind_register.py``). The network has further patch embeddings, which are not
-used
-here: level 1C in 13 bands, terrain-corrected radar, an 8-bit RGB product, elevation, and tokens of coordinates, land
-cover and vegetation index.
+Two of its raw inputs are used, whichever a suite has: Sentinel-2 level 2A in 12 bands (without cirrus, b10;
+reflectance x 10000 in "range 0-10000", hence without the offset of 2022, according to the examples in IBM/terramind)
+and Sentinel-1 ground range detected, VV and VH in dB. Each is standardised with the moments of pretraining
+(``v1_pretraining_mean`` and ``_std`` in terratorch 1.2.11, ``terramind_register.py``). The network has further patch
+embeddings that are not used here, for level 1C in 13 bands, terrain-corrected radar, an 8-bit RGB product, elevation,
+and tokens of coordinates, land cover and vegetation index.
 
 The network is terratorch's, built for the modalities of the given bands; install it with ``pip install
 'geobench-run[terratorch]'``. With both sensors, the patches of both form one sequence, and each layer is the mean over

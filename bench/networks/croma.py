@@ -40,8 +40,8 @@ class CROMABackbone(nn.Module):
 
     Attributes:
         layers: see `bench.core.Layer`.
-        modules_map: see `bench.core.ModulesMap`. No module returns the output of a block, so there is no
-            ``out``. Joint blocks also have ``cross_norm``, ``cross_q``, ``cross_k``, ``cross_v`` and ``cross_proj``.
+        modules_map: see `bench.core.ModulesMap`. No module returns the output of a block, so there is no ``out``.
+            Joint blocks also have ``cross_norm``, ``cross_q``, ``cross_k``, ``cross_v`` and ``cross_proj``.
     """
 
     def __init__(self, network: Any, bands: Sequence[Band]) -> None:

@@ -26,8 +26,8 @@ class PyramidBackbone(nn.Module):
         strides: input pixels per cell of each layer.
         norm: path of a norm after the last block, which becomes the layer ``norm``.
         channels_last: whether the network's maps are (B, h, w, D); taps are (B, D, h, w) in either case.
-        modules_map: see `bench.core.ModulesMap`; empty for a convolutional network, whose blocks have no
-            such sub-modules.
+        modules_map: see `bench.core.ModulesMap`; empty for a convolutional network, whose blocks have no such
+            sub-modules.
 
     Attributes:
         layers: see `bench.core.Layer`.
