@@ -8,12 +8,12 @@ from functools import lru_cache
 from pathlib import Path
 
 from bench.catalogue.cards import made_entries
-from bench.catalogue.user_models import OWN, file_hash, local_entry, own_entries
+from bench.catalogue.local_entries import LOCAL, local_entries
+from bench.catalogue.user_models import OWN, file_hash, own_entries
 from bench.core import ModelEntry, lookup
 from bench.core.errors import BadSetting, UnknownName
 
 CATEGORIES = ("origin", "objective")
-LOCAL = ("path", "embeddings")
 
 
 def twin(entry: ModelEntry) -> ModelEntry:
@@ -69,25 +69,24 @@ def select(words: Iterable[str], folders: Sequence[Path] = ()) -> tuple[list[Mod
 
     Args:
         words: names, globs, ``all``, ``origin:NAME``, ``objective:NAME``, and a user's own models (see
-            `bench.catalogue.user_models.local_entry`). A glob does not reach random twins unless it
+            `bench.catalogue.local_entries.local_entries`). A glob does not reach random twins unless it
             names them (``tiny_*`` is the three models, ``tiny_*.random`` their twins).
         folders: ``entries=``: folders with entries that recipes left, see `bench.catalogue.cards`.
 
     Raises:
         UnknownName: a word that names nothing.
+        BadSetting, MissingWeights: a file that cannot be used, see `local_entries`.
     """
     known = dict(entries())
     for entry in made_entries(folders, known):
         known |= {entry.name: entry, f"{entry.name}.random": twin(entry)}
-    wanted: set[str] = set()
-    explicit: set[str] = set()
+    words = list(words)
+    local = local_entries([word for word in words if word.partition(":")[0] in LOCAL and ":" in word], known)
+    wanted = {entry.name for entry in local.values()}
+    explicit = set(wanted)
     for word in words:
         category, colon, value = word.partition(":")
-        if category in LOCAL and colon:
-            mine = local_entry(word, known)
-            known[mine.name] = mine
-            wanted.add(mine.name)
-            explicit.add(mine.name)
+        if word in local:
             continue
         if word == "all":
             wanted.update(known)
@@ -104,4 +103,5 @@ def select(words: Iterable[str], folders: Sequence[Path] = ()) -> tuple[list[Mod
             hits = lookup.match([word], reach if "*" in word or "?" in word else list(known), kind="model")
             wanted.update(hits)
             explicit.update(hits)
+    known |= {entry.name: entry for entry in local.values()}
     return [entry for name, entry in known.items() if name in wanted], bool(wanted) and wanted <= explicit

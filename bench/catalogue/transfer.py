@@ -233,7 +233,7 @@ def _ask(url: str, limits: Limits, start: int, tag: str) -> requests.Response:
                 if target is None:
                     return response
                 response.close()
-                place = _followed(url, place, target)
+                place = followed(url, place, target)
     except requests.ConnectionError as error:
         if not start and not isinstance(error, requests.exceptions.ChunkedEncodingError):
             unreachable[urlsplit(url).netloc] = f"{urlsplit(url).netloc} cannot be reached from here"
@@ -280,7 +280,7 @@ def _within(seconds: float, call: Callable[[], requests.Response]) -> requests.R
     return answers[0]
 
 
-def _followed(url: str, place: str, target: str) -> str:
+def followed(url: str, place: str, target: str) -> str:
     """Return where a redirect leads.
 
     Raises:

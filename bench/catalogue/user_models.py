@@ -1,20 +1,23 @@
-"""A user's own models: a checkpoint for a known architecture, a file of entries, ready-made embeddings. No torch."""
+"""A user's own Python files, and the entries of the one that defines models. Imports no torch."""
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import importlib.util
+import signal
 import sys
-from collections.abc import Mapping
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from types import FrameType, ModuleType
 
-from bench.core import ModelEntry, Weights
-from bench.core.errors import BadSetting, MissingWeights, UnknownName
+from bench.core import ModelEntry
+from bench.core.errors import BadSetting
 from bench.core.soundness import check_entry
+from bench.core.wording import os_error_remedy
 
 OWN = "geobench_models.py"
 
@@ -28,18 +31,64 @@ def run_file(path: Path) -> ModuleType:
     """Return what a user's Python file defines.
 
     Raises:
-        BadSetting: it cannot be run.
+        BadSetting: it cannot be read or run, or it ends the program.
     """
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None and spec.loader is not None
+    try:
+        importlib.util.decode_source(path.read_bytes())
+    except OSError as error:
+        raise BadSetting(f"{path} cannot be read: {os_error_remedy(error)}") from error
+    except (UnicodeDecodeError, SyntaxError) as error:
+        raise BadSetting(f"{path} is not UTF-8 text: {error}; save it in that encoding") from error
     module = importlib.util.module_from_spec(spec)
+    before = sys.modules.get(path.stem)
     # Dataclasses and pickles of the file look their module up by name.
     sys.modules[path.stem] = module
     try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        raise BadSetting(f"{path} cannot be run: {type(error).__name__}: {error}") from error
+        with _interrupts_noted() as interrupts:
+            spec.loader.exec_module(module)
+    except BaseException as error:
+        if before is None:
+            sys.modules.pop(path.stem, None)
+        else:
+            sys.modules[path.stem] = before
+        if interrupts:
+            raise
+        raise BadSetting(f"{path} cannot be run: {_fault(error, path)}") from error
     return module
+
+
+@contextmanager
+def _interrupts_noted() -> Iterator[list[int]]:
+    """Give a list of the interrupts from the keyboard that come while a file is run, which may raise the same error."""
+    interrupts: list[int] = []
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield interrupts
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        interrupts.append(number)
+        handler(number, frame)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield interrupts
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
+def _fault(error: BaseException, path: Path) -> str:
+    """Return what ended a file, with the last of its lines that ran."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    where = f" (line {lines[-1]})" if lines else ""
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if isinstance(error, SystemExit):
+        text = f"it ends the program ({text}); a file of entries only defines them"
+    elif isinstance(error, RecursionError):
+        text = f"it calls or imports itself without end ({text})"
+    return text + where
 
 
 def own_entries(folder: Path) -> tuple[ModelEntry, ...]:
@@ -63,63 +112,3 @@ def _own_entries(path: Path, content: str) -> tuple[ModelEntry, ...]:
     for entry in entries:
         check_entry(entry, source=str(path))
     return tuple(entries)
-
-
-def local_entry(word: str, known: Mapping[str, ModelEntry]) -> ModelEntry:
-    """Return the entry that ``path:FILE:ARCHITECTURE`` or ``embeddings:FILE`` spells.
-
-    Args:
-        word: e.g. ``path:mine.safetensors:dofa_base``: the weights of FILE in the network, and under the input
-            contract, of an entry; its name is ``dofa_base.mine``. Or ``embeddings:mine.parquet``: image vectors matched
-            by sample id (see `bench.features.ready_made.read_embeddings`); its name is ``embeddings.mine``.
-        known: every entry there is.
-
-    Raises:
-        BadSetting: no architecture is named.
-        MissingWeights: there is no such file.
-        UnknownName: no such architecture.
-    """
-    kind, _, rest = word.partition(":")
-    name, colon, architecture = rest.rpartition(":") if kind == "path" else (rest, ":", "")
-    if not colon or (kind == "path" and not architecture):
-        raise BadSetting(f"{word} names no architecture: write path:FILE:ENTRY, e.g. path:mine.safetensors:dofa_base")
-    path = Path(name).expanduser().resolve()
-    if not path.is_file():
-        raise MissingWeights(f"{word}: there is no file {path}")
-    weights = Weights(file=str(path), licence="the user's own", source="a local file")
-    if kind == "embeddings":
-        return _embeddings(path, weights)
-    if architecture not in known:
-        raise UnknownName("architecture", architecture, [one.name for one in known.values() if one.weights])
-    parent = known[architecture]
-    return dataclasses.replace(
-        parent,
-        name=f"{architecture.removesuffix('.random')}.{path.stem}",
-        origin="pretrained",
-        parent=architecture,
-        weights=weights,
-        trained_on=(),
-    )
-
-
-def _embeddings(path: Path, weights: Weights) -> ModelEntry:
-    def load(*_: Any) -> Any:
-        raise BadSetting(f"{path} holds embeddings, not a network")
-
-    return ModelEntry(
-        name=f"embeddings.{path.stem}",
-        origin="pretrained",
-        objective="none",
-        any_bands=True,
-        sensors=("*",),
-        vectors=True,
-        image_size=1 << 16,
-        any_size=True,
-        patch=1,
-        depth=1,
-        width=0,
-        parameters=0,
-        weights=weights,
-        reference="the user's own",
-        load=load,
-    )

@@ -40,7 +40,7 @@ def carry_out(run: Run, session: Session) -> Record:
             raise  # the fault of a folder, not of the run: nothing about the run is known, and nothing is stored
         except BenchError as problem:
             error = f"{type(problem).__name__}: {problem}"
-        except (Exception, MemoryError) as problem:
+        except (Exception, SystemExit) as problem:  # a user's loader may try to end the program
             error = f"{type(problem).__name__}: {problem} ({_place(problem)})"
     costs = reader.costs | {
         "seconds": time.perf_counter() - start,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from rich.console import Console
 
@@ -13,6 +14,7 @@ from bench.core import Suite, Task
 from bench.core.errors import BadSetting, MissingData
 from bench.core.soundness import check_sample, count_notes
 from bench.input.splits import LEARNING, Splits
+from bench.runs.plan import Run
 from bench.sweeps.console import print_line
 
 
@@ -69,3 +71,29 @@ def check_data(data: Splits, config: RunConfig, tasks: Iterable[Task]) -> list[s
             check_sample(suite, bands, sample, f"{where}, sample {split.ids[0]}")
         notes += count_notes(suite, counts)
     return list(dict.fromkeys(notes))
+
+
+def check_embeddings(runs: Sequence[Run], data: Splits | None) -> None:
+    """Check the files of ready-made embeddings of a plan: each can be read, and has every sample of the splits used.
+
+    Args:
+        runs: of the plan.
+        data: the suite's splits; None where they are not there, and the files alone are checked.
+
+    Raises:
+        Incompatible: a sample has no embedding.
+        MissingWeights: a file is damaged, names a sample twice, or holds values that are not finite.
+    """
+    wanted: dict[Path, dict[str, Sequence[str]]] = {}
+    for run in runs:
+        if not run.entry.vectors or run.entry.weights is None:
+            continue
+        splits = wanted.setdefault(Path(run.entry.weights.file), {})
+        for name in (*LEARNING, *data.test_names(run.task, run.recipe.reads)) if data else ():
+            splits[f"{run.task.name} {name}"] = data.split(run.task, name, run.recipe.reads).ids if data else ()
+    if not wanted:
+        return
+    from bench.features.ready_made import check_ids
+
+    for path, splits in wanted.items():
+        check_ids(path, splits)

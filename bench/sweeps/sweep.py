@@ -24,7 +24,7 @@ from bench.runs.plan import Plan, Run, make, passes
 from bench.runs.session import Session, resolve_device
 from bench.store import FeatureCache, Store, default_cache
 from bench.sweeps.console import print_line
-from bench.sweeps.opening import check_data, open_data
+from bench.sweeps.opening import check_data, check_embeddings, open_data
 from bench.sweeps.pace import Pace, duration
 from bench.sweeps.plan_text import show_plan
 from bench.sweeps.watchers import run_text, watcher
@@ -189,6 +189,7 @@ def sweep(config: RunConfig, out: Console, *, dry: bool = False) -> Sweep:
             raise
         notes.append(str(error))
     plan, images, missing = _plan(request, data, fetch_weights=not dry)
+    check_embeddings(plan.runs, None if missing else data)
     stored = _stored(request, plan)
     if data is not None and not missing:
         stored, changes = still_true(stored, plan.runs, Contents(data=data, cache=request.cache))

@@ -1,57 +1,25 @@
-"""Downloads resume, are checked and appear whole; weights are found, verified, remembered. A local server plays hub."""
+"""Downloads resume, are checked and appear whole, or not at all. A local server plays hub."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from bench.catalogue import transfer
-from bench.catalogue.download import fetch
-from bench.catalogue.weights import WeightSources
-from bench.core.errors import BadSetting, MissingData, MissingWeights
-from tests.builders.suite_and_model import toy_entry, toy_weights
-
-CONTENT = bytes(range(256)) * 4000
-SHA = hashlib.sha256(CONTENT).hexdigest()
-
-
-class Hub(BaseHTTPRequestHandler):
-    content, etag, cut, ranges = CONTENT, '"one"', None, []
-
-    def do_GET(self):
-        if self.path == "/absent":
-            self.send_error(404, "Not Found")
-            return
-        start = 0
-        wanted = self.headers.get("Range")
-        type(self).ranges.append(wanted)
-        if wanted and self.headers.get("If-Range") == self.etag:
-            start = int(wanted.removeprefix("bytes=").rstrip("-"))
-            self.send_response(206)
-            self.send_header("Content-Range", f"bytes {start}-{len(self.content) - 1}/{len(self.content)}")
-        else:
-            self.send_response(200)
-        body = self.content[start:]
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("ETag", self.etag)
-        self.end_headers()
-        self.wfile.write(body if self.cut is None else body[: self.cut])
-        self.close_connection = True
-
-    def log_message(self, *_):
-        pass
+from bench.catalogue.download import check, fetch
+from bench.core.errors import BadSetting, MissingData, Unwritable
+from bench.core.owners import owner_tag
+from tests.builders.servers import CONTENT, SHA, hub_server, raw_server, reply
+from tests.builders.stored import unwritable
 
 
 @pytest.fixture
 def hub():
-    handler = type("OneHub", (Hub,), {"ranges": []})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield handler, f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
+    with hub_server() as server:
+        yield server
 
 
 def test_fetches_once_and_checks(hub, tmp_path):
@@ -96,29 +64,6 @@ def test_wrong_content_never_appears(hub, tmp_path):
         fetch("file:///etc/passwd", tmp_path / "file")
 
 
-def test_the_first_digits_of_a_hash_and_an_md5_are_enforced(hub, tmp_path):
-    """Publishers put eight digits of the hash into a file's name, and Zenodo states an md5."""
-    _, url = hub
-    entry = toy_entry(weights=toy_weights(url=f"{url}/model", sha256=SHA[:8]))
-    shelf = WeightSources(folder=None, cache=tmp_path / "cache")
-    path = shelf.find(entry)
-    assert path is not None and shelf.digest(entry) == SHA
-    path.write_bytes(b"another file")
-    with pytest.raises(MissingWeights, match=f"but {SHA[:8]} is what its publisher states"):
-        shelf.digest(entry)
-    assert shelf.find(entry).read_bytes() == CONTENT  # a damaged download is made again
-    wrong = toy_entry(weights=toy_weights(url=f"{url}/model", file="toy/wrong.bin", sha256="0" * 8))
-    with pytest.raises(MissingWeights, match="does not serve the file expected"):
-        shelf.find(wrong)
-    for md5, right in ((hashlib.md5(CONTENT).hexdigest(), True), ("0" * 32, False)):
-        other = toy_entry(weights=toy_weights(url=f"{url}/model", file=f"toy/{md5}.bin", md5=md5))
-        if right:
-            assert shelf.find(other).read_bytes() == CONTENT
-            continue
-        with pytest.raises(MissingWeights, match="does not serve the file expected"):
-            shelf.find(other)
-
-
 def test_an_unreachable_host_is_asked_once(tmp_path, monkeypatch):
     monkeypatch.setattr(transfer, "unreachable", {})
     with pytest.raises(MissingData, match="connection failed"):
@@ -127,50 +72,117 @@ def test_an_unreachable_host_is_asked_once(tmp_path, monkeypatch):
         fetch("http://127.0.0.1:9/two", tmp_path / "two")
 
 
-def test_weights_come_from_the_folder_then_the_cache_then_the_hub(hub, tmp_path):
+PART_DAMAGE = {
+    "a flipped byte": lambda part, note: part.write_bytes(b"\xff" + part.read_bytes()[1:]),
+    "shorter than noted": lambda part, note: part.write_bytes(part.read_bytes()[:100]),
+    "longer than noted": lambda part, note: part.write_bytes(part.read_bytes() + b"more"),
+    "empty": lambda part, note: part.write_bytes(b""),
+    "no note": lambda part, note: note.unlink(),
+    "a list for a note": lambda part, note: note.write_text("[1]"),
+    "an empty note": lambda part, note: note.write_text(""),
+}
+
+
+@pytest.mark.parametrize("damage", PART_DAMAGE)
+def test_a_beginning_that_is_not_what_arrived_is_never_gone_on_from(hub, tmp_path, damage):
+    """No hash of the file is stated: what was damaged on this disk would be taken for it."""
     handler, url = hub
-    entry = toy_entry(weights=toy_weights(url=f"{url}/model", sha256=SHA))
-    shelf = WeightSources(folder=tmp_path / "weights", cache=tmp_path / "cache")
-    assert shelf.state(entry) == "downloadable"
-    path = shelf.find(entry)
-    assert path == tmp_path / "cache" / "weights" / "toy" / "model.bin" and shelf.state(entry) == "present"
-    own = tmp_path / "weights" / "toy" / "model.bin"
-    own.parent.mkdir(parents=True)
-    own.write_bytes(CONTENT)
-    assert shelf.find(entry) == own and shelf.digest(entry) == SHA
-    assert len(handler.ranges) == 1
+    handler.cut = 300_000
+    with pytest.raises(MissingData):
+        fetch(f"{url}/file", tmp_path / "file")
+    (part,), (note,) = tmp_path.glob(".file.*.part"), tmp_path.glob(".file.*.note")
+    PART_DAMAGE[damage](part, note)
+    handler.cut = None
+    assert fetch(f"{url}/file", tmp_path / "file").read_bytes() == CONTENT
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_missing_weights_say_where_and_how(tmp_path):
-    entry = toy_entry(weights=toy_weights(how="ask its authors"))
-    shelf = WeightSources(folder=None, cache=tmp_path)
-    assert shelf.state(entry) == "missing"
-    with pytest.raises(MissingWeights, match=r"looked at .*toy/model\.bin.*ask its authors"):
-        shelf.find(entry)
-    offline = WeightSources(folder=None, cache=tmp_path, download=False)
-    assert offline.state(toy_entry(weights=toy_weights(url="http://127.0.0.1:9/x"))) == "missing"
+def test_the_beginning_of_another_address_is_not_gone_on_from(hub, tmp_path):
+    handler, url = hub
+    handler.cut = 300_000
+    with pytest.raises(MissingData):
+        fetch(f"{url}/file", tmp_path / "file")
+    handler.cut = None
+    fetch(f"{url}/other", tmp_path / "file")
+    assert handler.ranges == [None, None]
 
 
-def test_wrong_checksum_is_refused(tmp_path):
-    path = tmp_path / "toy" / "model.bin"
-    path.parent.mkdir()
-    path.write_bytes(b"something else")
-    with pytest.raises(MissingWeights, match="its publisher states"):
-        WeightSources(folder=tmp_path, cache=tmp_path / "c").find(toy_entry(weights=toy_weights(sha256=SHA)))
+def test_the_part_of_a_running_process_is_left_alone(hub, tmp_path):
+    _, url = hub
+    other = tmp_path / f".file.{owner_tag()}.part"
+    other.write_bytes(b"being written")
+    assert fetch(f"{url}/file", tmp_path / "file").read_bytes() == CONTENT
+    assert other.read_bytes() == b"being written"
 
 
-def test_an_unpublished_hash_is_recorded_then_enforced(tmp_path):
-    path = tmp_path / "toy" / "model.bin"
-    path.parent.mkdir()
-    path.write_bytes(b"first")
-    shelf, entry = WeightSources(folder=tmp_path, cache=tmp_path / "c"), toy_entry(weights=toy_weights())
-    assert shelf.digest(entry) == hashlib.sha256(b"first").hexdigest()
-    path.write_bytes(b"second")
-    with pytest.raises(MissingWeights, match="at first sight"):
-        shelf.find(entry)
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"<!doctype html><html>log in</html>", "web page"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
+        (b"", "is empty"),
+    ],
+)
+@pytest.mark.parametrize("media", ["application/octet-stream", "text/html; charset=utf-8"])
+def test_a_page_in_place_of_a_file_is_never_remembered(tmp_path, body, message, media):
+    with raw_server(reply("200 OK", body, content_length=len(body), content_type=media)) as (url, _):
+        with pytest.raises(MissingData, match=message if media != "text/html; charset=utf-8" else "web page"):
+            fetch(f"{url}/weights.pt", tmp_path / "weights.pt")
+        assert list(tmp_path.iterdir()) == []
 
 
-def test_controls_have_words_for_hashes(tmp_path):
-    shelf = WeightSources(folder=None, cache=tmp_path)
-    assert shelf.digest(toy_entry(origin="random")) == "random"
-    assert shelf.digest(toy_entry(origin="baseline")) == "none"
+def test_a_page_that_is_asked_for_is_one(tmp_path):
+    body = b"<?xml version='1.0'?><boxes/>"
+    with raw_server(reply("200 OK", body, content_length=len(body), content_type="text/html")) as (url, _):
+        assert fetch(f"{url}/boxes.xml", tmp_path / "boxes.xml").read_bytes() == body
+    sha = hashlib.sha256(body).hexdigest()
+    (tmp_path / "x").write_bytes(body)
+    check(tmp_path / "x", sha256=sha)
+    with pytest.raises(MissingData, match="is a web page"):
+        check(tmp_path / "x")
+
+
+def test_a_file_that_is_there_needs_no_folder_to_write_in(tmp_path):
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "file").write_bytes(CONTENT)
+    with unwritable(tmp_path / "files") as folder:
+        assert fetch("http://127.0.0.1:9/file", folder / "file", sha256=SHA) == folder / "file"
+        with pytest.raises(Unwritable, match="permission is denied"):
+            fetch("http://127.0.0.1:9/file", folder / "other")
+
+
+def test_a_full_disk_is_a_sentence(hub, tmp_path, monkeypatch):
+    _, url = hub
+
+    def fsync(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(Unwritable, match="no space is left"):
+        fetch(f"{url}/file", tmp_path / "file")
+    assert not (tmp_path / "file").exists()
+
+
+def test_a_file_larger_than_the_disk_is_not_begun(tmp_path):
+    with (
+        raw_server(reply("200 OK", b"x", content_length=4 * 10**17)) as (url, _),
+        pytest.raises(Unwritable, match="bytes left to send"),
+    ):
+        fetch(f"{url}/file", tmp_path / "file", limits=transfer.Limits(most=10**18))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_in_place_of_the_file_is_named(tmp_path):
+    (tmp_path / "file").mkdir()
+    with pytest.raises(MissingData, match="cannot be read"):
+        fetch("http://127.0.0.1:9/file", tmp_path / "file")
+
+
+def test_two_fetch_a_file_once(hub, tmp_path):
+    handler, url = hub
+    threads = [threading.Thread(target=fetch, args=(f"{url}/file", tmp_path / "file")) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(handler.ranges) == 1 and (tmp_path / "file").read_bytes() == CONTENT
