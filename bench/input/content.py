@@ -44,7 +44,7 @@ def hash_of(values: Any) -> str:
         return ""
     array = np.ascontiguousarray(values)
     digest = hashlib.sha256(f"{array.dtype.str}{np.shape(values)}".encode())
-    digest.update(repr(array.tolist()).encode() if array.dtype.kind == "O" else array.data.cast("B"))
+    digest.update(repr(array.tolist()).encode() if array.dtype.kind == "O" else array.tobytes())
     return digest.hexdigest()[:DIGITS]
 
 

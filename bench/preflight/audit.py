@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from bench.core import UNITS, Band, Sample, Split, Suite, Task
-from bench.core.errors import BenchError
+from bench.core.errors import BenchError, MissingData
 from bench.core.soundness import open_split
+from bench.input.content import DIGITS, hash_of
+from bench.input.targets import sound_target
 
 Rows = list[dict[str, Any]]
 WORKERS = 4
@@ -19,11 +22,12 @@ AHEAD = 64
 
 
 def audit(suite: Suite, root: Path, tasks: Sequence[Task], bands: Sequence[Band]) -> Rows:
-    """Return one row a fault of a suite's files below `root`, and one for each split that has none.
+    """Return one row per fault of a suite's files below `root`, or one for a split without faults, and its hash.
 
-    What is looked for: a split that cannot be opened or is not of its official size, an id in two splits, a file that
-    is absent or damaged, images of another shape or type, bands outside their unit or without one value, targets that
-    are none of the task's, boxes outside the image or of no area.
+    Found are a split that cannot be opened or is not of its official size, an id in two splits, a file that is absent
+    or damaged, images of another shape or type, bands outside their unit or without one value, and targets that are not
+    sound (see `bench.input.targets`), boxes that reach outside their image among them. The hash covers every pixel of
+    every image, every target, date and place: equal hashes mean equal data, on every machine that decodes them alike.
 
     Args:
         suite: its facts.
@@ -41,14 +45,19 @@ def audit(suite: Suite, root: Path, tasks: Sequence[Task], bands: Sequence[Band]
             except BenchError as error:
                 rows.append(_row(where, "split", str(error)))
                 continue
-            faults = [_row(where, "split", f"{one} is in {seen[one]} too") for one in split.ids if one in seen]
+            faults = [
+                _row(where, "split", f"{member} is in {seen[member]} too") for member in split.ids if member in seen
+            ]
             seen |= dict.fromkeys(split.ids, name)
             if len(split) != official:
                 text = f"{len(split)} samples, {official} were expected"
                 faults.append(_row(where, "split", text, state="warning"))
-            for one, texts in _samples(split, suite, task, bands):
-                faults += [_row(where, one, text) for text in texts]
+            digest = hashlib.sha256()
+            for sample, texts, content in _samples(split, suite, task, bands):
+                faults += [_row(where, sample, text) for text in texts]
+                digest.update(f"{sample} {content}\n".encode())
             rows += faults or [_row(where, "split", f"{len(split)} samples, no fault", state="ok")]
+            rows.append(_row(where, "content", f"sha256 {digest.hexdigest()[:DIGITS]}", state="ok"))
     return rows
 
 
@@ -56,21 +65,24 @@ def _row(split: str, about: str, text: str, state: str = "error") -> dict[str, A
     return {"split": split, "state": state, "about": about, "what": text}
 
 
-def _samples(split: Split, suite: Suite, task: Task, bands: Sequence[Band]) -> Iterator[tuple[str, list[str]]]:
-    """Yield (id, faults) of every sample, read ahead in threads, few at a time in memory."""
+def _samples(split: Split, suite: Suite, task: Task, bands: Sequence[Band]) -> Iterator[tuple[str, list[str], str]]:
+    """Yield (id, faults, hash) of every sample, read ahead in threads, few at a time in memory."""
 
-    def look(index: int) -> list[str]:
+    def look(index: int) -> tuple[list[str], str]:
         try:
-            return list(faults_of(split[index], suite, task, bands))
+            sample = split[index]
+            parts = (sample.images, sample.target, sample.when, sample.where)
+            return list(faults_of(sample, suite, task, bands)), " ".join(map(hash_of, parts))
         except BenchError as error:
-            return [str(error)]
-        except Exception as error:  # a reader's own bug must not end the audit
-            return [f"{type(error).__name__}: {error}"]
+            return [str(error)], "unreadable"
+        except Exception as error:  # a reader's own fault must not end the audit
+            return [f"{type(error).__name__}: {error}"], "unreadable"
 
     with ThreadPoolExecutor(WORKERS) as pool:
         for start in range(0, len(split), AHEAD):
             places = range(start, min(start + AHEAD, len(split)))
-            yield from zip((split.ids[i] for i in places), pool.map(look, places), strict=True)
+            for place, (faults, content) in zip(places, pool.map(look, places), strict=True):
+                yield split.ids[place], faults, content
 
 
 def faults_of(sample: Sample, suite: Suite, task: Task, bands: Sequence[Band]) -> Iterator[str]:
@@ -97,33 +109,14 @@ def faults_of(sample: Sample, suite: Suite, task: Task, bands: Sequence[Band]) -
 
 
 def _target_faults(target: Any, suite: Suite, task: Task) -> Iterator[str]:
-    count, size = len(task.classes), suite.image_size
-    if task.kind == "detection":
-        boxes, labels = np.asarray(target["boxes"]).reshape(-1, 4), np.asarray(target["labels"])
-        if len(boxes) != len(labels):
-            yield f"{len(boxes)} boxes and {len(labels)} labels"
-        for left, top, right, low in boxes:
-            if right <= left or low <= top:
-                yield f"box {left:g} {top:g} {right:g} {low:g} has no area"
-            elif left < 0 or top < 0 or right > size[1] or low > size[0]:
-                yield f"box {left:g} {top:g} {right:g} {low:g} reaches outside {size[1]} x {size[0]} pixels"
-        codes = set(labels.tolist())
-    elif task.kind in ("regression", "dense_regression"):
-        values = np.asarray(target, float)
-        if task.kind == "regression" and not np.isfinite(values).all():
-            yield f"target {values.tolist()} is not finite"
-        if task.kind == "dense_regression" and values.shape != size:
-            yield f"values of shape {values.shape}, expected {size}"
+    size = suite.image_size
+    try:
+        sound = sound_target(task, target, size, "target")
+    except MissingData as error:
+        yield str(error)
         return
-    elif task.kind == "multilabel":
-        flags = np.asarray(target)
-        if flags.shape != (count,) or not np.isin(flags, (0, 1)).all():
-            yield f"labels {flags.tolist()}: expected {count} of 0 or 1"
-        return
-    else:
-        mask = np.asarray(target)
-        if mask.ndim and mask.shape != size:
-            yield f"mask of shape {mask.shape}, expected {size}"
-        codes = set(np.unique(mask).tolist()) - {task.ignore}
-    if strange := sorted(code for code in codes if not 0 <= code < count):
-        yield f"label {strange[0]} is none of 0..{count - 1}"
+    if task.kind == "regression" and not np.isfinite(sound).all():
+        yield f"target {sound.tolist()} is not finite: the sample is left out"
+    for left, top, right, low in sound["boxes"] if task.kind == "detection" else ():
+        if left < 0 or top < 0 or right > size[1] or low > size[0]:
+            yield f"box {left:g} {top:g} {right:g} {low:g} reaches outside {size[1]} x {size[0]} pixels"
