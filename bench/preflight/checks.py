@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from bench.core import Band, ModelEntry, Sample, Suite
+from bench.core import UNITS, Band, ModelEntry, Sample, Suite
+from bench.input.content import band_values
+from bench.input.fills import FILLS, fill_share
 from bench.input.prepare import Statistics, prepare
 from bench.input.recipe import Channel, InputRecipe
 from bench.input.splits import SAMPLES
+from bench.preflight.units import check_units, other_scale, spread_of
 
 if TYPE_CHECKING:
     from bench.core import Backbone
 
-
-from bench.core import UNITS
+DARK = 3.0  # digital numbers: a band may well stay below 255 of them, never below this
+NEVER_ZERO = ("dn", "dn_offset", "reflectance", "db", "power", "radiance", "kelvin")
+ZEROS = 0.01  # share of pixels that are 0 in every band of a sensor, beyond which they look like no-data
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,27 +40,57 @@ class Finding:
 
 
 def examine_samples(samples: Sequence[Sample], bands: Sequence[Band]) -> list[Finding]:
-    """Return findings on raw values: one a band, against the unit it declares.
+    """Return findings on raw values: one per band, against the unit it declares, and on values that look like fills.
+
+    One dark band among others of its sensor that are on scale is worth a look, no more: water is dark in the infrared.
 
     Args:
         samples: a few, spread over the split.
         bands: those they were opened with, in order.
     """
-    findings = []
-    place: dict[str, int] = {}
+    if not samples:
+        return [Finding(level="error", about="samples", text="there is no sample to look at")]
+    parts = [band_values(sample, bands) for sample in samples]
+    values = {band.name: np.concatenate([part[band.name].ravel() for part in parts]) for band in bands}
+    faults = {}
     for band in bands:
-        column = place.get(band.sensor, 0)
-        place[band.sensor] = column + 1
-        values = np.concatenate([sample.images[band.sensor][:, column].ravel() for sample in samples])
-        finite = values[np.isfinite(values)]
-        fault = check_units(band, [float(finite.min()), float(finite.max())] if finite.size else [])
-        if fault:
-            findings.append(Finding(level="error", about=band.name, text=fault))
-            continue
-        missing = 1 - finite.size / values.size
-        text = f"{band.unit}: {finite.min():.4g} .. {finite.max():.4g}, mean {finite.mean():.4g}"
-        text += f", {missing:.1%} no-data" if missing else ""
-        findings.append(Finding(level="warning" if missing > 0.5 else "ok", about=band.name, text=text))
+        finite = values[band.name][np.isfinite(values[band.name])]
+        faults[band.name] = check_units(band, finite)
+    return [_examined(band, bands, values[band.name], faults) for band in bands] + _fills(bands, values)
+
+
+def _examined(band: Band, bands: Sequence[Band], values: np.ndarray, faults: Mapping[str, str]) -> Finding:
+    """Return the finding on one band, given the faults of all."""
+    finite = values[np.isfinite(values)]
+    if fault := faults[band.name]:
+        alike = [other for other in bands if (other.sensor, other.unit) == (band.sensor, band.unit)]
+        dark = finite.size and other_scale(band, spread_of(finite)) and finite.max() > DARK
+        if dark and any(not faults[other.name] for other in alike):
+            return Finding(level="warning", about=band.name, text=f"{fault}; other bands of {band.sensor} do not")
+        return Finding(level="error", about=band.name, text=fault)
+    missing = 1 - finite.size / values.size
+    text = f"{band.unit}: {finite.min():.4g} .. {finite.max():.4g}, mean {finite.mean():.4g}"
+    text += f", {missing:.1%} no-data" if missing else ""
+    return Finding(level="warning" if missing > 0.5 else "ok", about=band.name, text=text)
+
+
+def _fills(bands: Sequence[Band], values: Mapping[str, np.ndarray]) -> list[Finding]:
+    """Return warnings on values that are allowed by their unit, yet look like no-data that nothing declares."""
+    findings = []
+    for band in bands:
+        unit = UNITS[band.unit]
+        for fill in FILLS:
+            share = fill_share(values[band.name], fill) if unit.low <= fill <= unit.high else 0.0
+            if share:
+                text = f"holds {fill:g} in {share:.1%} of the pixels examined: a fill value that should be NaN?"
+                findings.append(Finding(level="warning", about=band.name, text=text))
+    for sensor in dict.fromkeys(band.sensor for band in bands):
+        measured = [band for band in bands if band.sensor == sensor and band.unit in NEVER_ZERO]
+        if measured:
+            share = float(np.all([values[band.name] == 0 for band in measured], axis=0).mean())
+            if share > ZEROS:
+                text = f"holds 0 in every band in {share:.1%} of the pixels examined: no-data that should be NaN?"
+                findings.append(Finding(level="warning", about=sensor, text=text))
     return findings
 
 
@@ -176,27 +210,3 @@ def identical_models(fingerprints: Mapping[str, str]) -> list[Finding]:
         for models in groups.values()
         if len(models) > 1
     ]
-
-
-def check_units(band: Band, values: Sequence[float]) -> str:
-    """Return what is wrong with raw values for the unit declared, or ``""``.
-
-    Args:
-        band: its unit declares the bounds.
-        values: finite raw values of some samples.
-    """
-    unit = UNITS[band.unit]
-    if not values:
-        return f"{band.name}: no finite value"
-    low, high = min(values), max(values)
-    if low < unit.low or high > unit.high:
-        return f"{band.name}: values {low:g}..{high:g} lie outside {band.unit} ({unit.low:g}..{unit.high:g})"
-    if band.unit == "dn" and 0 < high <= 3:
-        return f"{band.name}: values {low:g}..{high:g} look like reflectance, not dn (reflectance x 10000)"
-    if band.unit in ("dn", "reflectance", "uint8") and high == low:
-        return f"{band.name}: constant at {low:g}"
-    if band.unit == "uint8" and high <= 1.0:
-        return f"{band.name}: values {low:g}..{high:g} look like 0..1, not uint8"
-    if band.unit == "db" and low >= 0:
-        return f"{band.name}: values {low:g}..{high:g} look like linear power, not dB"
-    return ""

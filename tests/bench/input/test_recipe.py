@@ -14,7 +14,7 @@ from bench.core.errors import Incompatible
 from bench.input.prepare import prepare
 from bench.input.recipe import match
 from bench.input.windows import window_grid, window_offsets
-from bench.preflight.checks import check_units
+from bench.preflight.units import check_units
 from tests.builders.suite_and_model import BANDS, toy_entry, toy_suite
 
 SUITE = toy_suite()
