@@ -256,6 +256,8 @@ def _check_finite(rows: np.ndarray, ids: np.ndarray, what: str, job: Pass) -> No
     Raises:
         Incompatible: they are not; names the first sample.
     """
+    if not len(rows):
+        return
     flat = rows.reshape(len(rows), -1)
     if (broken := np.isnan(flat).any(1)).any():
         raise Incompatible(f"{what} gives NaN for the sound image {ids[int(np.argmax(broken))]}")

@@ -8,6 +8,8 @@ from bench.core import Band, Sample, Split
 from bench.core.errors import MissingData
 from bench.input.content import band_values
 
+NO_PIXEL = "no valid pixel of"  # begins the reason of a sample that lacks whole bands
+
 
 def usable(sample: Sample, bands: tuple[Band, ...]) -> bool:
     """Return whether a sample has a date, and every band of it one finite pixel."""
@@ -25,7 +27,7 @@ def why_unusable(sample: Sample, bands: tuple[Band, ...]) -> str:
     if any(not len(band) for band in values.values()):
         return "no date"
     missing = [name for name, band in values.items() if not np.isfinite(band).any()]
-    return f"no valid pixel of {' '.join(missing)}" if missing else ""
+    return f"{NO_PIXEL} {' '.join(missing)}" if missing else ""
 
 
 def first_usable(split: Split, bands: tuple[Band, ...], where: str) -> tuple[int, Sample]:
@@ -38,9 +40,8 @@ def first_usable(split: Split, bands: tuple[Band, ...], where: str) -> tuple[int
         sample = split[index]
         if usable(sample, bands):
             return index, sample
-    raise MissingData(
-        f"{where}: not one of {len(split)} samples is usable: each lacks a date or a valid pixel of a band"
-    )
+    lack = "each lacks a date, or all pixels of a band"
+    raise MissingData(f"{where}: none of {len(split)} samples is usable: {lack}")
 
 
 def blank_sample(sample: Sample) -> Sample:

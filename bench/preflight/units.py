@@ -112,7 +112,7 @@ def _outside(band: Band, spread: Spread) -> str:
     candidates = {
         "uint8": (("normalised values", -10, 10), ("dn (reflectance x 10000)", 0, 65535)),
         "power": (("dB", -100, 60),),
-        "db": (("dB x 100", -10000, 6000),),
+        "db": (("amplitude or digital numbers", 0, 65535), ("dB x 100", -10000, 6000)),
         "kelvin": (("celsius", -100, 100), ("kelvin x 10", 1500, 4000), ("kelvin x 100", 15000, 40000)),
         "celsius": (("kelvin", 150, 400),),
         "index": (("per cent", -100, 100), ("uint8", 0, 255), ("an index x 10000", -10000, 10000)),

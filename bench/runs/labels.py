@@ -13,7 +13,7 @@ from bench.features.labelled import LabelledFeatures, usable_rows
 from bench.input.splits import LEARNING
 from bench.input.subsets import Subset
 from bench.input.targets import without_target
-from bench.input.usable import why_unusable
+from bench.input.usable import NO_PIXEL, why_unusable
 from bench.preflight.targets import USELESS
 from bench.runs.plan import Run
 from bench.runs.task_splits import TaskSplits
@@ -118,13 +118,16 @@ def left_out(name: str, reasons: Mapping[str, str], count: int) -> list[str]:
         reasons: sample id -> why it is not used.
         count: number of samples asked for.
 
-    >>> left_out("test", {"a": "no date", "b": "no valid pixel of s1.vv", "c": "no date"}, 9)
-    ['test: left out 2 of 9, no date: a, c', 'test: left out 1 of 9, no valid pixel of s1.vv: b']
+    >>> left_out("train", {"a": "no date", "b": "no valid pixel of s1.vv", "c": "no date"}, 9)
+    ['train: left out 2 of 9, no date: a, c', 'train: left out 1 of 9, no valid pixel of s1.vv: b']
     """
     grouped: dict[str, list[str]] = {}
     for sample, reason in reasons.items():
         grouped.setdefault(reason, []).append(sample)
-    return [f"{name}: left out {len(ids)} of {count}, {reason}: {some_of(ids)}" for reason, ids in grouped.items()]
+    notes = [f"{name}: left out {len(ids)} of {count}, {reason}: {some_of(ids)}" for reason, ids in grouped.items()]
+    if name not in LEARNING and any(reason.startswith(NO_PIXEL) for reason in grouped):
+        notes.append(f"{name}: models that read other bands may be scored on samples that are left out here")
+    return notes
 
 
 def some_of(names: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ from bench.core.errors import Incompatible, MissingData
 from bench.features.labelled import LabelledFeatures
 from bench.finetuning.taps import usual_layers
 from bench.input.batches import Batch, ImageExamples, StoredExamples
+from bench.input.fills import check_fill
 from bench.input.recipe import InputRecipe
 from bench.input.splits import LEARNING
 from bench.input.subsets import first_by_hash
@@ -199,7 +200,9 @@ class RunWorkbench:
             blank = set(np.flatnonzero(without_target(run.task, opened.targets())).tolist())
 
         def reason(row: int) -> str:
-            return "no target" if row in blank else why_unusable(self._splits.sample(name, row), self.recipe.reads)
+            sample = self._splits.sample(name, row)
+            check_fill(sample, self.recipe.reads, f"{run.key.suite} {name} {opened.ids[row]}")
+            return "no target" if row in blank else why_unusable(sample, self.recipe.reads)
 
         with ThreadPoolExecutor(self._session.config.workers) as pool:
             reasons = list(pool.map(reason, subset.rows.tolist()))
