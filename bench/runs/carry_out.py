@@ -12,6 +12,7 @@ from bench.runs import provenance
 from bench.runs.context import FeatureReader, open_context
 from bench.runs.memory import PeakMemory
 from bench.runs.plan import Run
+from bench.runs.scored import with_scores
 from bench.runs.session import Session
 
 
@@ -35,7 +36,7 @@ def carry_out(run: Run, session: Session) -> Record:
         try:
             session.ready(run)
             reader.facts.update(session.data_facts(run))
-            outcome = run.protocol.run(open_context(reader))
+            outcome = with_scores(run.task, run.protocol.run(open_context(reader)))
         except Unwritable:
             raise  # the fault of a folder, not of the run: nothing about the run is known, and nothing is stored
         except BenchError as problem:

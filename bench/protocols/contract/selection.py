@@ -38,8 +38,8 @@ class Candidate:
 
     @property
     def rank(self) -> tuple[float, float]:
-        """Sort key; NaN ranks last."""
-        return (-np.inf if np.isnan(self.score) else self.score, -np.inf if np.isnan(self.loss) else -self.loss)
+        """Sort key; what is not finite ranks last."""
+        return (self.score if np.isfinite(self.score) else -np.inf, -self.loss if np.isfinite(self.loss) else -np.inf)
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def choose(candidates: Sequence[Candidate], layers: int) -> Choice:
     Raises:
         Incompatible: no candidate has a validation score.
     """
-    if all(np.isnan(candidate.score) for candidate in candidates):
+    if not any(np.isfinite(candidate.score) for candidate in candidates):
         raise Incompatible("nothing can be chosen: no validation sample can be scored (all labels ignored?)")
     best: list[Candidate] = []
     for index in range(layers):
