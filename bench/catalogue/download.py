@@ -142,7 +142,7 @@ class Part:
     def _take_over(self, other: Path) -> None:
         try:
             note = read_sealed(other.with_suffix(".note"), self._url)
-            if not note:
+            if not note or not other.is_file():
                 return
             other.rename(self.path)
             with self.path.open("r+b") as stream:

@@ -234,7 +234,7 @@ def verify_weights(cache: Path, entries: Iterable[ModelEntry]) -> list[dict[str,
     stated = {entry.weights.file: entry.weights.sha256.lower() for entry in entries if entry.weights}
     rows = []
     for path in sorted(folder.rglob("*")):
-        if not path.is_file() or path.name.startswith(".") or path.suffix == ".lease":
+        if (path.is_dir() and not path.is_symlink()) or path.name.startswith(".") or path.suffix == ".lease":
             continue
         file = path.relative_to(folder).as_posix()
         expected = stated.get(file) or str(memos.recall("first_hashes", {"file": file}) or "")

@@ -17,7 +17,7 @@ from bench.input.usable import NO_PIXEL, why_unusable
 from bench.preflight.targets import USELESS
 from bench.runs.plan import Run
 from bench.runs.task_splits import TaskSplits
-from bench.store import Features, Store, write_atomic
+from bench.store import Features, Store
 
 
 def subset_of(run: Run, splits: TaskSplits, store: Store, name: str) -> Subset:
@@ -141,7 +141,5 @@ def _save_subset(run: Run, store: Store, name: str, ids: list[str]) -> None:
         return
     labels = f"{run.key.fraction:g}" if run.key.fraction > 0 else f"{-run.key.fraction:g}shot"
     stem = f"{run.task.name}_{name}_{labels}_{run.key.subset}.txt"
-    path = store.root / run.key.suite / "subsets" / stem
     text = f"# sha256 {sha256_of(ids)}\n" + "\n".join(ids) + "\n"
-    if not path.exists() or path.read_text() != text:
-        write_atomic(path, text.encode())
+    store.put_file(run.key.suite, f"subsets/{stem}", text.encode())

@@ -54,7 +54,7 @@ def listing(cache: FeatureCache, *, full: bool | None = None) -> list[dict[str, 
                 "suite": facts.get("suite", ""),
                 "split": facts.get("split", ""),
                 "rows": manifest.get("rows", 0),
-                "bytes": sum(path.stat().st_size for path in folder.iterdir()),
+                "bytes": sum(path.lstat().st_size for path in folder.iterdir()),
                 "days": round((time.time() - _newest(folder)) / DAY, 2),
                 "state": state,
             }
@@ -63,7 +63,7 @@ def listing(cache: FeatureCache, *, full: bool | None = None) -> list[dict[str, 
 
 
 def _newest(folder: Path) -> float:
-    return max((path.stat().st_mtime for path in folder.iterdir()), default=folder.stat().st_mtime)
+    return max((path.lstat().st_mtime for path in folder.iterdir()), default=folder.stat().st_mtime)
 
 
 def _others(cache: FeatureCache) -> Iterator[tuple[str, Path, str]]:
@@ -71,11 +71,11 @@ def _others(cache: FeatureCache) -> Iterator[tuple[str, Path, str]]:
     yield from cache.memos.verify()
     for path in sorted((cache.root / "training").glob("*.pt")):
         try:
-            read_sealed_bytes(path, path.name)
+            content = read_sealed_bytes(path, path.name)
         except Damaged as error:
             yield "checkpoint", path, str(error)
         else:
-            yield "checkpoint", path, ""
+            yield "checkpoint", path, f"{path} is a link to nothing" if content is None else ""
     for path in sorted((cache.root / "tuned").glob("*.safetensors")):
         yield "tuned weights", path, tensors_fault(path)
 
@@ -89,10 +89,10 @@ def verify(cache: FeatureCache) -> list[dict[str, Any]]:
 
 def row_of(kind: str, path: Path, state: str, **facts: Any) -> dict[str, Any]:
     """Return the row of one file in the columns of `listing`."""
-    size = path.stat().st_size if path.is_file() else 0
+    status = path.lstat()
     blank = {"model": "", "suite": "", "split": "", "rows": 0}
-    days = round((time.time() - path.stat().st_mtime) / DAY, 2) if path.exists() else 0.0
-    return {"kind": kind, "name": path.name, **blank, "bytes": size, "days": days, "state": state, **facts}
+    days = round((time.time() - status.st_mtime) / DAY, 2)
+    return {"kind": kind, "name": path.name, **blank, "bytes": status.st_size, "days": days, "state": state, **facts}
 
 
 def leftovers(root: Path) -> list[Path]:

@@ -9,6 +9,7 @@ replaces.
 from __future__ import annotations
 
 import re
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,9 @@ from pathlib import Path
 
 from filelock import AcquireReturnProxy, LeaseSettingsMismatch, SoftFileLease, Timeout
 
+from bench.core.errors import Unwritable
 from bench.core.owners import owner_tag
+from bench.core.wording import os_error_remedy
 from bench.store.files import discard, make_folder, set_aside, writing
 
 LEASE_SECONDS = 120.0  # a holder on another machine that shows no life for so long is taken to be dead
@@ -47,6 +50,9 @@ def claim(path: Path, *, wait: bool = True, seconds: float = LEASE_SECONDS) -> A
                 return lease.acquire(timeout=0)
             except (Timeout, LeaseSettingsMismatch):  # held, perhaps by a program that knows another duration
                 pass
+            except IsADirectoryError:
+                _remove_folder(path)
+                continue
         watch.remove_if_dead()
         if not wait:
             return None
@@ -76,9 +82,17 @@ class _Watch:
         self._since = 0.0
 
     def remove_if_dead(self) -> None:
-        """Remove the claim if it has stayed the same for longer than its holder, if there is one, would leave it so."""
+        """Remove the claim if it has stayed the same for longer than its holder, if there is one, would leave it so.
+
+        Raises:
+            Unwritable: a folder that holds something is in its place.
+        """
         try:
-            content, status = self._path.read_bytes(), self._path.stat()
+            status = self._path.lstat()
+            if stat.S_ISDIR(status.st_mode):
+                _remove_folder(self._path)
+                return
+            content = self._path.read_bytes() if stat.S_ISREG(status.st_mode) else b""
             state = (status.st_ino, status.st_mtime_ns, content)
             if state != self._state:
                 age = file_clock(self._path.parent) - status.st_mtime
@@ -90,6 +104,20 @@ class _Watch:
         aside = set_aside(self._path)
         if aside is not None:
             _put_back_or_discard(aside, self._path, content)
+
+
+def _remove_folder(path: Path) -> None:
+    """Remove an empty folder in the place of a claim.
+
+    Raises:
+        Unwritable: it holds something.
+    """
+    try:
+        path.rmdir()
+    except OSError as error:
+        raise Unwritable(
+            f"{path} is a folder where a claim belongs ({os_error_remedy(error)}); move it away"
+        ) from error
 
 
 def _patience(content: bytes) -> float:

@@ -52,8 +52,8 @@ class Memos:
         for kind in KINDS:
             for path in sorted((self.root / kind).glob("*.json")):
                 try:
-                    read_sealed(path)
+                    value = read_sealed(path)
                 except Damaged as error:
                     yield kind, path, str(error)
                 else:
-                    yield kind, path, ""
+                    yield kind, path, "" if value is not None or path.exists() else f"{path} is a link to nothing"

@@ -97,6 +97,8 @@ class Store:
     def put_file(self, suite: str, name: str, content: bytes) -> Path:
         """Store a file that goes with a record, such as ``predictions/<digest>/<id>.tif``; return its path.
 
+        A file that holds the same bytes already is left as it is.
+
         Raises:
             BadSetting: a part of the name cannot be part of a file name.
             Unwritable: the system refuses.
@@ -105,7 +107,12 @@ class Store:
             if fault := file_name_fault(part):
                 raise BadSetting(f"{suite}/{name} cannot be the name of a file: {part!r} {fault}")
         path = self.root / suite / name
-        write_atomic(path, content)
+        try:
+            same = path.read_bytes() == content
+        except OSError:
+            same = False
+        if not same:
+            write_atomic(path, content)
         return path
 
     def suites(self) -> list[str]:
