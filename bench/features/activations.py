@@ -1,4 +1,4 @@
-"""What layers and their parts say of images: one mean vector an image, from one pass, by hooks that leave no trace."""
+"""Mean activations of layers and sub-modules for each image, collected in one pass with temporary hooks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.features.forward import whole_taps
 from bench.input.batches import Examples
 from bench.input.recipe import InputRecipe
 
-Hear = Callable[[str, tuple[Any, ...], dict[str, Any], Any], None]
+Listener = Callable[[str, tuple[Any, ...], dict[str, Any], Any], None]
 Collected = dict[str, np.ndarray]
 """``block_3`` or ``block_3.fc1`` -> (n, D) float32."""
 
@@ -45,13 +45,13 @@ def parts_of(backbone: Backbone, wanted: Sequence[str]) -> dict[str, str]:
 
 
 @contextmanager
-def hooked(network: nn.Module, paths: Mapping[str, str], hear: Hear) -> Iterator[None]:
-    """Call ``hear(name, arguments, keywords, output)`` whenever a module has run; no hook is left at the end.
+def hooked(network: nn.Module, paths: Mapping[str, str], listener: Listener) -> Iterator[None]:
+    """Call ``listener(name, arguments, keywords, output)`` whenever a module has run; no hook is left at the end.
 
     Args:
         network: holds the modules.
         paths: name -> path of a module.
-        hear: must change neither.
+        listener: must change neither arguments nor output.
     """
     handles = []
     try:
@@ -61,7 +61,7 @@ def hooked(network: nn.Module, paths: Mapping[str, str], hear: Hear) -> Iterator
             def heard(
                 _: nn.Module, given: tuple[Any, ...], more: dict[str, Any], output: Any, name: str = name
             ) -> None:
-                hear(name, given, more, output)
+                listener(name, given, more, output)
 
             handles.append(module.register_forward_hook(heard, with_kwargs=True))
         yield
@@ -71,7 +71,7 @@ def hooked(network: nn.Module, paths: Mapping[str, str], hear: Hear) -> Iterator
 
 
 def pooled(values: Any, images: int) -> Tensor:
-    """Return one mean vector an image, (B, D), of what a module gives: (B', N, D) tokens or (B', D, h, w) maps.
+    """Return one mean vector per image, (B, D), of the output of a module: (B', N, D) tokens or (B', D, h, w) maps.
 
     Of several things given the first is taken.
 
@@ -83,8 +83,8 @@ def pooled(values: Any, images: int) -> Tensor:
     flat = flat.flatten(1, -2).mean(1) if flat.ndim > 2 else flat
     if len(flat) % images:
         raise Incompatible(f"a module gives {len(flat)} rows for {images} images")
-    found: Tensor = flat.reshape(images, len(flat) // images, -1).mean(1)
-    return found
+    vectors: Tensor = flat.reshape(images, len(flat) // images, -1).mean(1)
+    return vectors
 
 
 def half(values: np.ndarray) -> np.ndarray:
@@ -113,23 +113,23 @@ def activations(
     batch: int,
     other: nn.Module | None = None,
 ) -> Collected:
-    """Return the mean token of every layer, and of some sub-modules, of each image; each image is seen once.
+    """Return the mean token of every layer, and of some sub-modules, for each image, in one pass.
 
     Args:
         backbone: the network, which is left as it was.
         examples: samples as images.
         recipe: how they were prepared.
         parts: see `parts_of`.
-        batch: images a forward pass.
-        other: a second copy of the network whose modules are fed what the first one's get (local drift); their answers
-            come under ``local/<name>``.
+        batch: images per forward pass.
+        other: a second copy of the network whose modules get the input of the first one's (local drift); their outputs
+            are stored under ``local/<name>``.
     """
     assert isinstance(backbone, nn.Module)
     names = [layer.name for layer in backbone.layers]
-    found: dict[str, list[np.ndarray]] = {}
+    parts_of_rows: dict[str, list[np.ndarray]] = {}
     count = 0
 
-    def hear(name: str, given: tuple[Any, ...], more: dict[str, Any], output: Any) -> None:
+    def collect(name: str, given: tuple[Any, ...], more: dict[str, Any], output: Any) -> None:
         heard.setdefault(name, []).append(pooled(output, count))
         if other is not None:
             answer = other.get_submodule(parts[name])(*given, **more)
@@ -139,7 +139,7 @@ def activations(
     backbone.eval()
     if other is not None:
         other.eval()
-    with torch.no_grad(), hooked(backbone, parts, hear):
+    with torch.no_grad(), hooked(backbone, parts, collect):
         for start in range(0, len(examples), batch):
             for part in examples.read(range(start, min(start + batch, len(examples)))):
                 heard: dict[str, list[Tensor]] = {}
@@ -147,8 +147,8 @@ def activations(
                 assert part.given is not None
                 taps = whole_taps(recipe, backbone, part.given, range(len(names)))
                 for name, tap in zip(names, taps, strict=True):
-                    found.setdefault(name, []).append(tap.grid.float().mean((-2, -1)).cpu().numpy())
+                    parts_of_rows.setdefault(name, []).append(tap.grid.float().mean((-2, -1)).cpu().numpy())
                 for name, calls in heard.items():  # a module may run once a window
-                    found.setdefault(name, []).append(torch.stack(calls).mean(0).cpu().numpy())
+                    parts_of_rows.setdefault(name, []).append(torch.stack(calls).mean(0).cpu().numpy())
     backbone.train(mode)
-    return {name: np.concatenate(rows).astype(np.float32) for name, rows in found.items()}
+    return {name: np.concatenate(rows).astype(np.float32) for name, rows in parts_of_rows.items()}

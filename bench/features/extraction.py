@@ -32,7 +32,7 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Pass:
-    """What one pass over one split is; everything that decides its result is in `key`.
+    """One pass over one split; everything that decides its result is in `key`.
 
     Attributes:
         facts: model, version, weights, seed, suite, suite version, and the task for dense features.
@@ -40,7 +40,7 @@ class Pass:
         split: opened with the bands of ``recipe.reads``, in that order.
         recipe: how images become input.
         dense: keep token grids and masks (segmentation) rather than pooled vectors.
-        grids: keep token grids beside pooled vectors.
+        grids: keep token grids as well as pooled vectors.
         layers: names of the layers kept; empty for all.
         storage: numpy dtype features are kept in.
         mask: numpy dtype class codes of masks are kept in.
@@ -84,7 +84,7 @@ def extract(
     workers: int,
     progress: Progress | None = None,
 ) -> tuple[Features, dict[str, float]]:
-    """Return the features of a split, from the cache or by one pass, and what the pass cost.
+    """Return the features of a split, from the cache or from one pass, and the cost of that pass.
 
     Args:
         job: what to extract.
@@ -92,7 +92,7 @@ def extract(
         cache: where they are kept.
         stats: train statistics of the suite's bands.
         device: torch device.
-        batch: images a forward pass.
+        batch: images per forward pass.
         workers: threads that read samples ahead.
         progress: called with the number of images done, after each batch.
 
@@ -270,7 +270,7 @@ def _check_finite(rows: np.ndarray, ids: np.ndarray, what: str, job: Pass) -> No
 
 
 def _views(tap: Tap, dense: bool, grids: bool = False) -> dict[str, Tensor]:
-    """Return what is kept of a tap: its grid, its vectors (``own`` where the authors' pooling is neither), or both.
+    """Return the views kept of a tap: its grid, its vectors (``own`` where the authors' pooling is neither), or both.
 
     A view the first sample did not have is dropped by the caller, so the set of arrays is that of the first sample.
     """
@@ -292,7 +292,7 @@ def _views(tap: Tap, dense: bool, grids: bool = False) -> dict[str, Tensor]:
 
 
 def health(features: Features) -> list[str]:
-    """Return what is unhealthy about stored features: constant layers, or rows that are all alike."""
+    """Return the faults of stored features: layers whose rows are all alike."""
     faults = []
     for name in features.names:
         if name == "mask":

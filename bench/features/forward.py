@@ -80,7 +80,7 @@ def run_backbone(
 def whole_taps(
     recipe: InputRecipe, backbone: Backbone, given: PreparedInput, layers: Sequence[int], fold: Fold | None = None
 ) -> list[Tap]:
-    """Return what `taps_of` does, of images of any size: in windows where they exceed what the network takes."""
+    """Return the taps of images of any size: in windows where the images exceed the input of the network."""
     if not recipe.windows:
         return taps_of(recipe, backbone, given, layers, fold)
     _check_strides(recipe, [backbone.layers[index] for index in layers])

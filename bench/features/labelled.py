@@ -1,4 +1,4 @@
-"""What a protocol sees: features of a split joined with its labels, and the settings of its run."""
+"""LabelledFeatures: the features of a split joined with its labels."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class LabelledFeatures:
 
 
 def usable_rows(features: Features) -> np.ndarray:
-    """Return a mask (n,) of the rows with features: NaN marks a sample none could be had of."""
+    """Return a mask (n,) of the rows with features: NaN marks a sample that could not be used."""
     name = next(name for name in features.names if name != "mask")
     found: np.ndarray = np.isfinite(features[name].reshape(len(features.ids), -1)[:, 0])
     return found

@@ -19,8 +19,8 @@ AUGMENTATIONS: dict[Kind, tuple[str, ...]] = {
     "dense_regression": ("flips",),
     "detection": ("flips",),
 }
-"""What training on images does by default. A crop may cut off what a label or a value speaks of, so classes alone have
-it; where windows are cut from large images, the windows of training lie anywhere."""
+"""The default augmentations. A crop may remove what a label or a value is about, so classes alone have it; where
+windows are cut from large images, the windows of training lie anywhere."""
 KNOWN = ("none", "flips", "crop")
 LEAST = 0.7  # side of a crop, as a share of the image's
 
@@ -42,7 +42,7 @@ def names_of(kind: Kind, given: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def augmented(samples: Sequence[Sample], kind: Kind, names: tuple[str, ...], rng: np.random.Generator) -> list[Sample]:
-    """Return samples with their images, and their targets where those have places, changed alike.
+    """Return samples whose images, and targets with positions, are transformed alike.
 
     ``flips`` takes one of the eight symmetries of the square (four of images that are none); seen from above, up is no
     direction. ``crop`` takes a random part with `LEAST` to all of each side, as large for all samples given together.
@@ -50,8 +50,8 @@ def augmented(samples: Sequence[Sample], kind: Kind, names: tuple[str, ...], rng
     Args:
         samples: of one batch, see `bench.core.Sample`; single pixels are left as they are.
         kind: of the task.
-        names: what to do.
-        rng: decides.
+        names: the augmentations.
+        rng: of every choice.
     """
     tall, wide = next(iter(samples[0].images.values())).shape[-2:]
     if (tall, wide) == (1, 1) or not names:

@@ -22,11 +22,11 @@ from bench.store import Features
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Some samples with equally many dates.
+    """Samples with equally many dates.
 
     Attributes:
         given: prepared input, or None where features stand in for it.
-        taps: features of the whole images, one `Tap` a level, or None.
+        taps: features of the whole images, one `Tap` per level, or None.
         target: (B,) classes, (B, K), (B, q), (B, H, W), or for detection a list of boxes and labels.
         size: (H, W) of the labels' pixels.
         rows: positions among the samples read.
@@ -39,7 +39,7 @@ class Batch:
     rows: list[int]
 
     def part(self, rows: slice) -> Batch:
-        """Return the same of some of its samples."""
+        """Return the batch of some of its samples."""
         given = self.given and PreparedInput(
             {sensor: values[rows] for sensor, values in self.given.images.items()},
             None if self.given.when is None else self.given.when[rows],

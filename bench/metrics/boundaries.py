@@ -1,4 +1,4 @@
-"""How much of the class boundaries of two masks lies near one another; pure functions of label tensors."""
+"""Agreement of class boundaries between two masks; pure functions of label tensors."""
 
 from __future__ import annotations
 

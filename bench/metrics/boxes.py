@@ -1,4 +1,4 @@
-"""Found boxes matched with true ones, image by image, so that average precision can be had of any set of images."""
+"""Predicted boxes matched with true ones, image by image, so that any set of images has an average precision."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SLAB = 1 << 23  # weights at once
 def matched(
     predicted: Sequence[Mapping[str, np.ndarray]], target: Sequence[Mapping[str, np.ndarray]], classes: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return which found boxes are right at each overlap, and how many true ones there are.
+    """Return which predicted boxes are correct at each overlap, and the number of true ones.
 
     COCO's matching (pycocotools): within an image and class the surest box first, each taking the free true box it
     overlaps most.

@@ -1,4 +1,4 @@
-"""Preflight: are a suite's units, scales and bands what they are declared to be, does a model see them sanely."""
+"""Preflight checks of a few samples: units and scales as declared, the input of a model, and its features."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ ZEROS = 0.01  # share of pixels that are 0 in every band of a sensor, beyond whi
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing the doctor saw.
+    """One result of a check.
 
     Attributes:
         level: ``ok`` states a fact, ``warning`` is worth a look, ``error`` must stop a run.
         about: band, layer or sample.
-        text: what was seen.
+        text: the result in words.
     """
 
     level: Literal["ok", "warning", "error"]
@@ -95,7 +95,7 @@ def _fills(bands: Sequence[Band], values: Mapping[str, np.ndarray]) -> list[Find
 
 
 def examine_contract(entry: ModelEntry, suite: Suite, recipe: InputRecipe) -> list[Finding]:
-    """Return what a model was made for beside what a suite gives: size, resolution, dates, levels, absent bands."""
+    """Return findings on how a suite fits a model: size, resolution, dates, levels, absent bands."""
     seen, fed = suite.image_size, recipe.size
     how = "as they are" if seen == fed else "in overlapping windows" if recipe.windows else "resized as a whole"
     text = f"{seen[0]}x{seen[1]} pixels, fed at {fed[0]}x{fed[1]} {how}; trained at {entry.image_size}"
@@ -114,7 +114,7 @@ def examine_contract(entry: ModelEntry, suite: Suite, recipe: InputRecipe) -> li
             text = f"the suite gives {' '.join(given)}, the model was trained on {' '.join(known)}"
             findings.append(Finding(level="ok" if alike else "warning", about=f"{sensor} level", text=text))
     if recipe.masked:
-        lacking = f"the suite lacks {' '.join(recipe.masked)}; the network is told so"
+        lacking = f"the suite lacks {' '.join(recipe.masked)}; the network masks them"
         findings.append(Finding(level="warning", about="absent", text=lacking))
     if filled := [c.band.name for c in recipe.channels if c.stand_in or not c.source]:
         text = f"the suite lacks {' '.join(filled)}: absent={recipe.absent} stands in"
@@ -174,7 +174,7 @@ def _channels_first(sample: Sample) -> list[np.ndarray]:
 def examine_features(
     backbone: Backbone, samples: Sequence[Sample], recipe: InputRecipe, statistics: Statistics
 ) -> list[Finding]:
-    """Return findings on what every layer says of different images: NaN, or the same for all."""
+    """Return findings on the features of every layer: NaN, or the same for all images."""
     import torch
 
     from bench.features.forward import run_backbone
@@ -189,7 +189,7 @@ def examine_features(
         if not bool(torch.isfinite(tap.grid).all()):
             findings.append(Finding(level="error", about=layer.name, text="gives NaN or infinity"))
         elif spread == 0:
-            findings.append(Finding(level="error", about=layer.name, text="says the same of every image"))
+            findings.append(Finding(level="error", about=layer.name, text="is the same for every image"))
         else:
             text = f"{layer.channels} channels, stride {layer.stride}, largest spread over images {spread:.3g}"
             findings.append(Finding(level="ok", about=layer.name, text=text))

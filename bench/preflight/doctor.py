@@ -1,4 +1,4 @@
-"""``geobench-doctor``: each model's input contract beside what a suite really gives, and what its layers say."""
+"""``geobench-doctor``: the input contract of each model, checked against a few samples, and its features."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Rows = list[dict[str, Any]]
 def checkup(
     suite: Suite, entries: Sequence[ModelEntry], config: RunConfig, shelf: WeightSources, cache: FeatureCache
 ) -> Rows:
-    """Return one row a finding: the suite's own first, then those of each model.
+    """Return one row per finding: the suite's own first, then those of each model.
 
     Args:
         suite: looked at through a few samples of its training split.

@@ -1,4 +1,4 @@
-"""Independent pieces of work side by side, one thread each."""
+"""Independent pieces of work in parallel, one thread each."""
 
 from __future__ import annotations
 
