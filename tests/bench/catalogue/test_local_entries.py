@@ -117,3 +117,20 @@ def test_files_that_are_no_weights_for_certain_are_refused(tmp_path, content, me
 def test_paths_that_are_none_are_named(word):
     with pytest.raises(MissingWeights, match=r"cannot be read|there is no file"):
         select([word])
+
+
+def test_a_prefix_that_is_cut_off_is_noted_in_every_record(tmp_path):
+    """Also in those of runs that read cached features, whose network was loaded by an earlier run."""
+    from safetensors.torch import load_file, save_file
+
+    images = coloured_images(tmp_path / "data")
+    state = load_file(PACKAGED / model_catalogue.entries()["tiny_mae"].weights.file)
+    save_file({f"module.{name}": value for name, value in state.items()}, tmp_path / "mine.safetensors")
+    settings = {"data": images, "results": tmp_path / "results", "cache": tmp_path / "cache", "device": "cpu"}
+    words = (f"path:{tmp_path / 'mine.safetensors'}:tiny_mae",)
+    benchmark(RunConfig(suite="eurosat_rgb", models=words, protocols=("knn",), absent="mean", **settings))
+    for path in (tmp_path / "results").glob("*/records/*"):
+        path.unlink()
+    benchmark(RunConfig(suite="eurosat_rgb", models=words, protocols=("knn",), absent="mean", **settings))
+    records = list(Store(tmp_path / "results").records("eurosat_rgb"))
+    assert records and all("the prefix 'module.' of every name cut off" in " ".join(one.notes) for one in records)
