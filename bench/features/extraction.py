@@ -144,7 +144,7 @@ def _fill(
     try:
         # Resume only at a batch boundary, so that a killed and a whole pass see the same batches.
         first = writer.rows
-        for start, samples in _read(job.split, first, batch, workers):
+        for start, samples in read_ahead(job.split, first, batch, workers):
             ids = job.split.ids[start : start + len(samples)]
             writer.append(_rows(job, backbone, samples, ids, stats, device, set(shapes)))
             if time.monotonic() - flushed > FLUSH_SECONDS:
@@ -158,7 +158,7 @@ def _fill(
     return len(job.split) - first
 
 
-def _read(split: Split, first: int, batch: int, workers: int) -> Iterator[tuple[int, list[Sample]]]:
+def read_ahead(split: Split, first: int, batch: int, workers: int) -> Iterator[tuple[int, list[Sample]]]:
     """Yield (start, samples) batch by batch, reading two batches ahead in threads."""
     starts = list(range(first, len(split), batch))
     with ThreadPoolExecutor(max_workers=workers) as pool:

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from bench.catalogue import models as model_catalogue
 from bench.catalogue import suites as suite_catalogue
 from bench.catalogue.suites import select_bands
-from bench.features.extraction import _read
+from bench.features.extraction import read_ahead
 from bench.input.prepare import prepare
 from bench.input.recipe import match
 from bench.input.windows import window_grid
@@ -43,7 +43,7 @@ def ratio(name: str, root: Path, images: int) -> None:
     def read() -> float:
         start = time.perf_counter()
         done = 0
-        for _, samples in _read(split, 0, 32, 2):
+        for _, samples in read_ahead(split, 0, 32, 2):
             stacked = {
                 sensor: torch.from_numpy(np.stack([one.images[sensor] for one in samples]))
                 for sensor in samples[0].images
