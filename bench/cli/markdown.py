@@ -15,7 +15,7 @@ from typing import Any
 from bench.catalogue import models as model_catalogue
 from bench.catalogue import suites as suite_catalogue
 from bench.cli.listing_rows import LISTINGS, Rows
-from bench.cli.setting_rows import recipe_settings, settings
+from bench.cli.setting_rows import command_words, recipe_settings, settings
 from bench.config import RunConfig
 from bench.core import UNITS, ModelEntry, Suite, Task, lookup
 from bench.core.errors import UnknownName
@@ -237,6 +237,7 @@ TABLES: dict[str, Callable[[], Rows]] = {
     **{"models": families, "entries": entries, "suites": suites, "decoders": decoders, "protocols": protocols},
     **{name: partial(_briefly, name) for name in ("recipes", "studies")},
     **REFERENCE,
+    "command_words": command_words,
     **{name: partial(_as_prose, REFERENCE[name]) for name in ("settings", "recipe_settings")},
 }
 """Tables of what ships with the package, by name."""

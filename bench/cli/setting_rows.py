@@ -11,27 +11,34 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from bench.cli.listing_rows import Rows
+from bench.cli.options import COMMANDS, RUN
 from bench.config import RunConfig, Settings
 from bench.core import lookup
 from bench.foundry.contract.recipe import Recipe
 from bench.protocols.contract.protocol import Protocol
 
 MOST_VALUES = 6  # of a default; of longer ones the ends are shown
-WORDS = {
-    "config": ("path", "a YAML file of these words; words on the command line win"),
-    "study": ("name", "a named cross of settings, see `geobench-list studies`; words on the command line win"),
-}
-"""Words of ``geobench-run`` that are no field of `RunConfig`: type and description."""
 
 
 def settings() -> Rows:
     """Return one row per word of ``geobench-run`` and per setting of a protocol: type, default and description."""
     rows = [row for row in _fields(RunConfig, "") if row["setting"] != "settings"]
-    rows += [
-        {"setting": name, "type": kind, "default": "", "description": text} for name, (kind, text) in WORDS.items()
-    ]
+    rows += [{"setting": name, "type": "text", "default": "", "description": text} for name, text in RUN.more.items()]
     for name in lookup.names("bench.protocols"):
         rows += _fields(lookup.noun("bench.protocols", name, Protocol).settings, f"{name}.")
+    return rows
+
+
+def command_words() -> Rows:
+    """Return one row per word of the commands besides ``geobench-run``: type, default and description."""
+    rows = []
+    for command in COMMANDS.values():
+        if command.options is not RunConfig:
+            rows += [
+                {"setting": row["setting"], "command": command.name, **row}
+                for row in _fields(command.options, "")
+                if row["setting"] in command.words
+            ]
     return rows
 
 

@@ -229,6 +229,16 @@ def test_the_recipe_example_runs(folder, add, call):
     assert {(row["model"], row["parent"]) for row in scores(folder)} == {("tiny_mae.soup", "tiny_mae")}
 
 
+def test_the_commands_that_make_a_model_run(folder, call):
+    text = (DOCS / "making-models.md").read_text()
+    (making,) = re.findall(r"^geobench-make (recipe=prune .*method=depth.*)$", text, re.M)
+    call(make, *making.split())
+    assert "tiny_mae.depth_50" in call(list_, "entries=made", "models=tiny_mae.*", "--json")
+    models = "models=[tiny_mae.depth_50,tiny_mae.depth_50.random]"
+    call(run, "suite=field_crops", "entries=made", models, "absent=mean", "protocols=knn")
+    assert {row["parent"] for row in scores(folder)} == {"tiny_mae", "tiny_mae.depth_50"}
+
+
 @pytest.fixture(scope="module")
 def copied(tmp_path_factory) -> Path:
     """A copy of the packages with every example in its place, the edit of the metric example among them."""
@@ -331,10 +341,8 @@ def test_modules_and_files_that_are_named_exist(path):
         pytest.skip("names what was")
     text = re.sub(r"^```.*?^```$", "", path.read_text(), flags=re.S | re.M)
     made = set(EXAMPLES.values()) | {"bench/models/mixnet.py"}
-    stands_for = re.compile(
-        r"results/local|.*\b\w*[A-Z]{4,}\w*\b(?<!README)"
-    )  # a folder of the user's, a name to fill in
-    named = [name for name in PATH.findall(text) if name not in made and not stands_for.match(name)]
+    free = re.compile(r"results/local|.*[A-Z]{4,}(?<!README)")  # a folder of the user's; a name to fill in
+    named = [name for name in PATH.findall(text) if name not in made and not free.match(name)]
     lost = [name for name in named if not (ROOT / name).exists()]
     for name in set(REFERENCE.findall(text)):
         parts = name.split(".")
@@ -377,16 +385,19 @@ WORD = re.compile(r"(?:^|\s)([a-z_]+(?:\.[a-z_]+)?)=")
 
 
 def test_words_of_commands_exist():
-    """Every key=value word of a geobench-run command in the documentation is one that the command knows."""
-    from bench.cli.setting_rows import settings
+    """Every key=value word of a command in the documentation is one that the command knows."""
+    from bench.cli.options import COMMANDS
+    from bench.cli.setting_rows import recipe_settings, settings
 
-    known = {row["setting"] for row in settings()} | {"centroid.standardise"}
+    known = {name: set(command.words) for name, command in COMMANDS.items()}
+    known["geobench-run"] |= {row["setting"] for row in settings()} | {"centroid.standardise"}
+    known["geobench-make"] |= {row["setting"] for row in recipe_settings()} | {"first", "second", "share"}
     for path in MARKDOWN:
-        if path.name == "CHANGELOG.md" or "records" in path.parts or path.parent.parent.name == "results":
+        if path.name == "CHANGELOG.md" or path.parent.parent.name == "results":
             continue
-        for line in re.findall(r"^geobench-run (.*)$", path.read_text(), re.M):
-            unknown = set(WORD.findall(line.partition("#")[0])) - known
-            assert unknown == set(), f"{path}: {line}"
+        for command, words in re.findall(r"^(geobench-\w+) (.*)$", path.read_text(), re.M):
+            unknown = set(WORD.findall(words.partition("#")[0])) - known[command]
+            assert unknown == set(), f"{path}: {command} {words}"
 
 
 def test_every_column_of_a_report_is_explained():
