@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from analysis.similarity.arrays import CHUNK, Array, centred, namespace, raw, to_numpy
+from bench.metrics.representations import effective_rank, participation, twonn_dimension
 
 
 def rankme(x: Array, *, centre: bool = False) -> float:
@@ -24,10 +25,7 @@ def rankme(x: Array, *, centre: bool = False) -> float:
     3.0
     """
     x = centred(x, "x") if centre else raw(x, "x")
-    values = to_numpy(namespace(x).linalg.svd(x, full_matrices=False)[1])
-    share = values / values.sum()
-    share = share[share > 0]
-    return float(np.exp(-(share * np.log(share)).sum()))
+    return effective_rank(to_numpy(namespace(x).linalg.svd(x, full_matrices=False)[1]))
 
 
 def participation_ratio(x: Array) -> float:
@@ -48,7 +46,7 @@ def participation_ratio(x: Array) -> float:
     """
     x = centred(x, "x")
     product = x @ x.T if x.shape[0] < x.shape[1] else x.T @ x
-    return float((x * x).sum()) ** 2 / float((product * product).sum())
+    return participation(float((x * x).sum()), float((product * product).sum()))
 
 
 def twonn(x: Array, *, discard: float = 0.1) -> float:
@@ -78,15 +76,12 @@ def twonn(x: Array, *, discard: float = 0.1) -> float:
     if n < 20:
         raise ValueError(f"x has {n} distinct rows of {x.shape[0]}; the ratio of two distances needs at least 20")
     nearest, second = _two_distances(distinct - distinct.mean(0))
-    logs = np.sort(np.log(second / nearest))
-    # F(mu_i) = i / n is 1 at the last ratio, which is therefore always left out.
-    kept = min(int(np.ceil(n * (1 - discard))), n - 1)
-    logs, heights = logs[:kept], -np.log1p(-np.arange(1, kept + 1) / n)
-    if not logs.any():
+    dimension = twonn_dimension(nearest, second, discard=discard)
+    if np.isnan(dimension):
         raise ValueError(
             "the first and second neighbours are equally far in all rows kept, as on a grid: the dimension is undefined"
         )
-    return float((logs * heights).sum() / (logs * logs).sum())
+    return dimension
 
 
 def _two_distances(x: Array) -> tuple[np.ndarray, np.ndarray]:

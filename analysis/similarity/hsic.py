@@ -4,39 +4,14 @@ from __future__ import annotations
 
 import warnings
 from math import sqrt
-from typing import Any
 
 import numpy as np
 
+from bench.metrics.representations import hsic
+
+__all__ = ["UNRESOLVED", "alignment", "hsic", "least_rows", "warn_biased"]
+
 UNRESOLVED = 1e-12  # share of the sum of squares of the Gram matrix below which an HSIC is rounding error
-
-
-def hsic(
-    products: Any, shared: Any, spread_x: Any, spread_y: Any, rows: float | np.ndarray, *, debiased: bool = True
-) -> Any:
-    """Return HSIC of two linear kernels of centred features, from four sums; scalars or arrays over pairs.
-
-    With ``K = X X'``, ``L = Y Y'`` and ``1'K = 1'L = 0`` the terms of Song et al. 2012 ("Feature selection via
-    dependence maximization", equation 5) become ``tr(K~L~) = |X'Y|^2 - S``, ``1'K~ L~1 = S``, ``1'K~1 = -tr K``.
-
-    Args:
-        products: ``sum_ij K_ij L_ij``, which is ``|X'Y|^2``.
-        shared: ``S = sum_i K_ii L_ii``.
-        spread_x: trace of K.
-        spread_y: trace of L.
-        rows: n, at least 4 if debiased.
-        debiased: the unbiased estimate, else Gretton et al. 2005 (``/ (n - 1)^2``).
-
-    >>> x = np.array([[-1.0], [-1.0], [1.0], [1.0]])
-    >>> gram = x @ x.T
-    >>> sums = (gram**2).sum(), (np.diag(gram) ** 2).sum(), np.trace(gram), np.trace(gram)
-    >>> float(hsic(*sums, 4, debiased=False))  # 16 / 9
-    1.7777777777777777
-    """
-    if not debiased:
-        return products / (rows - 1) ** 2
-    corrected = products - rows / (rows - 2) * shared + spread_x * spread_y / ((rows - 1) * (rows - 2))
-    return corrected / (rows * (rows - 3))
 
 
 def alignment(

@@ -37,7 +37,9 @@ class RunConfig(Settings):
         ("all",), description="names, globs, all, origin:random, objective:multimodal, path:FILE:ENTRY, embeddings:FILE"
     )
     tasks: tuple[str, ...] = Field((), description="tasks of the suite; all if not given")
-    protocols: tuple[str, ...] = Field(("probe", "knn"), description="ways to adapt and score: geobench-list protocols")
+    protocols: tuple[str, ...] = Field(
+        ("probe", "knn", "similarity"), description="ways to adapt, score and compare: geobench-list protocols"
+    )
     bands: tuple[str, ...] = Field(
         (), description="bands or sensors: s1, s2.b04, s2.b0*; the suite's default if not given"
     )

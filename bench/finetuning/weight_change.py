@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from bench.metrics.representations import effective_rank
+
 
 def weight_change(before: nn.Module, after: nn.Module, paths: Mapping[str, str]) -> list[dict[str, float | str]]:
     """Return one row per sub-module with parameters: how its weights differ between two copies of a network.
@@ -37,19 +39,16 @@ def weight_change(before: nn.Module, after: nn.Module, paths: Mapping[str, str])
                 "part": part,
                 "relative_change": float((second - first).norm() / first.norm().clamp_min(1e-30)),
                 "one_minus_cosine": 1 - float(first @ second) / norms if norms else float("nan"),
-                "effective_rank": effective_rank(new[largest] - old[largest]) if largest else float("nan"),
+                "effective_rank": _rank(new[largest] - old[largest]) if largest else float("nan"),
                 "parameters": float(len(first)),
             }
         )
     return rows
 
 
-def effective_rank(matrix: Tensor) -> float:
-    """Return exp of the entropy of the singular values, normalised to sum 1; NaN of a matrix of zeros."""
-    values = torch.linalg.svdvals(matrix.detach().flatten(1).double())
-    share = values / values.sum()
-    share = share[share > 0]
-    return float(torch.exp(-(share * share.log()).sum())) if len(share) else float("nan")
+def _rank(change: Tensor) -> float:
+    """Return the effective rank of a change of weights, NaN where nothing moved."""
+    return effective_rank(torch.linalg.svdvals(change.detach().flatten(1).double()).cpu().numpy())
 
 
 def rewind(after: nn.Module, before: nn.Module, paths: Mapping[str, str]) -> dict[str, Tensor]:

@@ -37,8 +37,6 @@ def refuses(entry: ModelEntry, suite: Suite, task: Task, settings: Settings) -> 
     """Return why this entry is not embedded under this task, or ``""``."""
     if entry.vectors:
         return "ready-made embeddings have one layer; there is nothing to tap"
-    if task.name != suite.tasks[0].name:
-        return f"the images are those of {suite.tasks[0].name}: they are embedded once"
     known = ", ".join(suite.splits)
     return "" if settings.split in suite.splits else f"{suite.name} has no split {settings.split}; known: {known}"
 
@@ -69,6 +67,7 @@ PROTOCOL = Protocol(
     settings=Settings,
     refuses=refuses,
     run=run,
+    once=True,
     runs_network=True,
     reads_labels=False,
     on_board=False,

@@ -51,8 +51,8 @@ def refuses(entry: ModelEntry, suite: Suite, task: Task, settings: Settings) -> 
 
 def run(context: Context) -> Outcome:
     """Return the outcome of k nearest neighbours on every layer; arrays as in `bench.protocols.probe`."""
-    start = time.perf_counter()
     train, val = context.open("train"), context.open("val")
+    start = time.perf_counter()  # after the passes that opening may make
     counts = tuple(k for k in context.settings.k if k <= len(train.rows))
     if not counts:
         raise Incompatible(f"k={context.settings.k} neighbours cannot be had of {len(train.rows)} training samples")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.catalogue.suites import select_bands, select_tasks
 from bench.config import RunConfig, Settings, validate
 from bench.core import Band, ModelEntry, RunKey, Suite, Task
-from bench.core.errors import Incompatible, MissingWeights
+from bench.core.errors import Incompatible, MissingWeights, UnknownName
 from bench.core.lookup import match as match_names
 from bench.input.recipe import InputRecipe, match
 from bench.input.windows import window_grid
@@ -18,11 +18,11 @@ from bench.protocols.contract.protocol import Protocol
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One cell of the cross: everything needed to carry it out.
+    """One run: everything needed to carry it out.
 
     Attributes:
         key: its identity.
-        entry, task, recipe: who, on what, seen how.
+        entry, task, recipe: the model, the task, and how its images are prepared.
         protocol: how the model is adapted and scored.
         settings: its settings, defaults filled in.
         layers: layer patterns to probe, empty for all.
@@ -64,6 +64,25 @@ class Plan:
     bands: tuple[Band, ...]
 
 
+class Cell(NamedTuple):
+    """What one protocol is to do with one model on one task.
+
+    Attributes:
+        task, protocol, settings: the task, the protocol's name, its settings with the defaults.
+        recipe: how images become the model's input.
+    """
+
+    task: Task
+    protocol: str
+    recipe: InputRecipe
+    settings: Settings
+
+
+def foresee_nothing(entry: ModelEntry, task: Task, recipe: InputRecipe) -> str:
+    """Return no reason against a run."""
+    return ""
+
+
 def make(
     config: RunConfig,
     suite: Suite,
@@ -73,6 +92,7 @@ def make(
     explicit: bool,
     split_hash: Callable[[Task], str],
     weights: Callable[[ModelEntry], str],
+    foresee: Callable[[ModelEntry, Task, InputRecipe], str] = foresee_nothing,
 ) -> Plan:
     """Return the plan of a configuration.
 
@@ -85,6 +105,8 @@ def make(
         split_hash: task -> hash over the ids of all its splits.
         weights: entry -> SHA-256 of its weights, ``random`` or ``none``, without fetching them; see
             `bench.catalogue.weights.WeightSources.planned_digest`.
+        foresee: (entry, task, recipe) -> why runs would fail, as far as data at hand tell, or ``""``; see
+            `bench.runs.foreseen`.
 
     Raises:
         UnknownName: a task, band or layer that does not exist.
@@ -95,32 +117,13 @@ def make(
         name: validate(protocol.settings, config.settings.get(name, {}), where=f" of protocol {name}")
         for name, protocol in protocols.items()
     }
-    _check_layers(config.layers, entries)
+    check_layers(config.layers, entries)
     runs: list[Run] = []
     refused: list[Refusal] = []
     unavailable: dict[str, str] = {}
     for entry in entries:
-        cells: list[tuple[Task, str, InputRecipe, Settings]] = []
-        for task in tasks:
-            for name, protocol in protocols.items():
-                try:
-                    recipe = match(
-                        entry,
-                        suite,
-                        task,
-                        bands,
-                        absent=config.absent,
-                        precision=config.precision,
-                        rgb_as=config.rgb_as,
-                    )
-                except Incompatible as error:
-                    refused.append(Refusal(model=entry.name, task=task.name, protocol=name, reason=str(error)))
-                    continue
-                for arm in protocol.arms(settings[name], task):
-                    if reason := protocol.refuses(entry, suite, task, arm):
-                        refused.append(Refusal(model=entry.name, task=task.name, protocol=name, reason=reason))
-                    else:
-                        cells.append((task, name, recipe, arm))
+        cells, reasons = _crossed(config, suite, entry, tasks, bands, protocols, settings, foresee)
+        refused += reasons
         if not cells:
             continue
         if not explicit and entry.parent in unavailable and entry.origin == "random":
@@ -132,33 +135,95 @@ def make(
                 raise
             unavailable[entry.name] = str(error)
             continue
-        for task, name, recipe, arm in cells:
-            runs += _cells(config, suite, entry, task, recipe, name, protocols[name], arm, split_hash(task), digest)
+        for cell in cells:
+            runs += _runs(config, suite, entry, cell, protocols[cell.protocol], split_hash(cell.task), digest)
     return Plan(runs=tuple(runs), refused=tuple(refused), unavailable=unavailable, bands=bands)
 
 
-def _check_layers(patterns: Sequence[str], entries: Sequence[ModelEntry]) -> None:
-    """Find misspelt layers before anything runs; what a single model lacks it says itself, when it is loaded.
-
-    A two-sensor model has a joint encoder on top of its `depth`, hence the factor.
-    """
-    deepest = 2 * max((entry.depth for entry in entries), default=1)
-    known = ["embedding", *(f"block_{i}" for i in range(1, deepest + 1)), "norm", "last"]
-    match_names(patterns, known, kind="layer")
-
-
-def _cells(
+def _crossed(
     config: RunConfig,
     suite: Suite,
     entry: ModelEntry,
-    task: Task,
-    recipe: InputRecipe,
-    name: str,
+    tasks: Sequence[Task],
+    bands: tuple[Band, ...],
+    protocols: Mapping[str, Protocol],
+    settings: Mapping[str, Settings],
+    foresee: Callable[[ModelEntry, Task, InputRecipe], str],
+) -> tuple[list[Cell], list[Refusal]]:
+    """Return the cells of one model, and the refusals of those that make no sense."""
+    cells: list[Cell] = []
+    refused: list[Refusal] = []
+    for task in tasks:
+        recipe, reason = None, ""
+        try:
+            recipe = match(
+                entry, suite, task, bands, absent=config.absent, precision=config.precision, rgb_as=config.rgb_as
+            )
+            reason = foresee(entry, task, recipe)
+        except Incompatible as error:
+            reason = str(error)
+        for name, protocol in protocols.items():
+            if protocol.once and any(cell.protocol == name for cell in cells):
+                continue
+            against = reason or ("" if protocol.runs_network else lacking_layers(config.layers, entry))
+            for arm in () if against or recipe is None else protocol.arms(settings[name], task):
+                if refusal := protocol.refuses(entry, suite, task, arm):
+                    refused.append(Refusal(model=entry.name, task=task.name, protocol=name, reason=refusal))
+                else:
+                    assert recipe is not None
+                    cells.append(Cell(task, name, recipe, arm))
+            if against:
+                refused.append(Refusal(model=entry.name, task=task.name, protocol=name, reason=against))
+    done = {cell.protocol for cell in cells if protocols[cell.protocol].once}
+    return cells, [refusal for refusal in refused if refusal.protocol not in done]
+
+
+def layer_names(entry: ModelEntry) -> list[str]:
+    """Return the names that layers of an entry can have, as far as its facts tell.
+
+    A model of two sensors can have a joint encoder on top of its `depth`; not every network has a final norm.
+    """
+    if entry.vectors:
+        return ["embedding"]
+    sensors = {band.sensor for band in entry.bands}
+    deepest = entry.depth * (2 if len(sensors) > 1 else 1)
+    return ["embedding", *(f"block_{i}" for i in range(1, deepest + 1)), *(["norm"] if deepest else [])]
+
+
+def lacking_layers(patterns: Sequence[str], entry: ModelEntry) -> str:
+    """Return why an entry cannot be probed at the layers that patterns name, or ``""``."""
+    known = [*layer_names(entry), "last"]
+    for pattern in patterns:
+        try:
+            match_names([pattern], known, kind="layer")
+        except UnknownName:
+            blocks = f" to block_{entry.depth}" if entry.depth > 1 else ""
+            first = f", block_1{blocks}" if entry.depth else ""
+            return f"{entry.name} has no layer {pattern}; it has embedding{first} (layers= takes globs, and last)"
+    return ""
+
+
+def check_layers(patterns: Sequence[str], entries: Sequence[ModelEntry]) -> None:
+    """Find misspelt layers: those that no model has.
+
+    Raises:
+        UnknownName: a pattern that names no layer of any entry.
+    """
+    known = dict.fromkeys(name for entry in entries for name in layer_names(entry))
+    match_names(patterns, [*known, "last"], kind="layer")
+
+
+def _runs(
+    config: RunConfig,
+    suite: Suite,
+    entry: ModelEntry,
+    cell: Cell,
     protocol: Protocol,
-    settings: Settings,
     split_hash: str,
     weights: str,
 ) -> list[Run]:
+    """Return the runs of a cell: one per label set, label subset and seed."""
+    task, name, recipe, settings = cell
     defaults = protocol.settings()
     own: dict[str, Any] = {
         key: value

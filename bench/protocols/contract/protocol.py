@@ -13,12 +13,12 @@ from bench.protocols.contract.context import Context
 
 
 def single_arm(settings: Any, task: Task) -> Sequence[Any]:
-    """Return the settings alone: a protocol that makes one run of them."""
+    """Return the settings alone, for a protocol that makes one run of them."""
     return (settings,)
 
 
 def no_facts(settings: Any) -> dict[str, str]:
-    """Return nothing: a protocol whose runs no table column tells apart."""
+    """Return nothing, for a protocol whose runs no table column tells apart."""
     return {}
 
 
@@ -31,10 +31,11 @@ class Protocol:
         version_of: ``(suite, task, recipe, settings)`` -> the version of one run, for a protocol whose latest version
             changed the numbers of some runs only: all others keep their identity, and with it their records.
         settings: its settings, all with defaults; what differs from the defaults is part of a run's identity.
-        refuses: ``(entry, suite, task, settings)`` -> why the pair makes no sense, or ``""``.
+        refuses: ``(entry, suite, task, settings)`` -> why the run makes no sense, or ``""``.
         run: carries out one run. It chooses on validation before it opens a test split.
         arms: ``(settings, task)`` -> the settings of each run that they stand for.
         arm_facts: ``(settings)`` -> what tells one arm from another, by the columns of tables.
+        once: it makes one run per model and suite, on the first task asked for that it accepts.
         runs_network: it runs the network itself, through `Context.network`; otherwise it reads stored features.
         reads_labels: it reads labels; otherwise there is one run, whatever label fractions and seeds are asked for.
         on_board: its scores are rows of a leaderboard.
@@ -47,6 +48,7 @@ class Protocol:
     run: Callable[[Context], Outcome]
     arms: Callable[[Any, Task], Sequence[Any]] = single_arm
     arm_facts: Callable[[Any], dict[str, str]] = no_facts
+    once: bool = False
     runs_network: bool = False
     reads_labels: bool = True
     on_board: bool = True

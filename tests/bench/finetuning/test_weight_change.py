@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bench.features.activations import parts_of
-from bench.finetuning.weight_change import effective_rank, put_back, rewind, stepped, weight_change
+from bench.finetuning.weight_change import put_back, rewind, stepped, weight_change
 from tests.builders.arms import ENTRY, load_tiny
 from tests.builders.suite_and_model import BANDS
 
@@ -25,7 +25,11 @@ def test_rewinding_is_undone():
     assert all(torch.equal(value, changed[name]) for name, value in after.state_dict().items())
 
 
-def test_effective_rank_of_equal_singular_values_is_their_number():
-    basis = torch.linalg.qr(torch.randn(20, 7, generator=torch.Generator().manual_seed(0)))[0]
-    assert effective_rank(basis @ basis.T) == pytest.approx(7, rel=1e-4)
-    assert math.isnan(effective_rank(torch.zeros(3, 3)))
+def test_the_change_of_one_matrix_has_the_rank_of_that_change():
+    before, after = (load_tiny(ENTRY, None, 0, BANDS) for _ in range(2))
+    parts = parts_of(before, ["fc1"])
+    basis = torch.linalg.qr(torch.randn(128, 7, generator=torch.Generator().manual_seed(0)))[0]
+    with torch.no_grad():
+        after.get_submodule(parts["block_2.fc1"]).weight.add_(basis @ basis[:32].T)
+    ranks = {row["layer"]: row["effective_rank"] for row in weight_change(before, after, parts)}
+    assert 1 < ranks["block_2"] <= 7 + 1e-6 and math.isnan(ranks["block_1"])
