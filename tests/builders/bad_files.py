@@ -1,4 +1,4 @@
-"""A user's own suite and model, sound as they stand, to be made unsound by one replacement at a time."""
+"""Files of a user's: a suite and a model that are sound, to be made unsound by one replacement; bad config= files."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def load(entry, weights, seed, bands):
     import torch
 
     class Net(torch.nn.Module):
-        layers = (Layer(name="embedding", channels=2, stride=4, depth=0.0), Layer(name="block_1", channels=2, stride=4, depth=1.0))
+        layers = tuple(Layer(name=n, channels=2, stride=4, depth=d) for n, d in (("embedding", 0.0), ("block_1", 1.0)))
 
         def forward(self, images, layers, *, when=None, where=None):
             grid = torch.nn.functional.avg_pool2d(images["s2"][:, 0], 4)
@@ -79,6 +79,35 @@ ENTRIES = (
     ),
 )
 """
+
+
+def laughs(levels: int) -> str:
+    """Return YAML whose anchors grow tenfold per level."""
+    lines = ["models: [tiny_mae]", "a0: &a0 [x,x,x,x,x,x,x,x,x,x]"]
+    lines += [f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 10)}]" for i in range(1, levels)]
+    return "\n".join(lines)
+
+
+CONFIG_FILES = {
+    "list": (b"- a\n- b\n", "holds no mapping"),
+    "text": (b"demo", "holds no mapping"),
+    "broken": (b"suite: [\n", "is not YAML"),
+    "tab": (b"a:\n\t- b\n", "is not YAML"),
+    "twice": (b"suite: demo\nsuite: eurosat\n", "line 2: suite is given twice"),
+    "binary": (bytes(range(256)) * 8, "is no text in UTF-8"),
+    "utf16": ("suite: demo".encode("utf-16"), "is no text in UTF-8"),
+    "null": (b"suite: demo\0\n", "is not YAML"),
+    "large": (b"suite: demo\n" + b"#" * 200_000, "more than 100,000 bytes"),
+    "self": (b"suite: &a [*a]\n", "an anchor holds itself"),
+    "self_map": (b"suite: &a {b: *a}\n", "an anchor holds itself"),
+    "laughs": (laughs(9).encode(), "grows to more than 10,000 values"),
+    "deep": (b"suite: " + b"[" * 2000 + b"]" * 2000, "is nested deeper"),
+    "deeper": (b"suite: " + b"[" * 40_000, "nested deeper|is not YAML"),
+    "key": (b"? [a, b]\n: c\n", "a key must be a name"),
+    "alias": (b"suite: *nowhere\n", "is not YAML"),
+    "code": (b"suite: !!python/object/apply:os.system ['true']\n", "line 1: the tag 'python/object"),
+}
+"""Files for ``config=``, by name: content, and what the refusal says."""
 
 
 def changed(text: str, old: str, new: str) -> str:

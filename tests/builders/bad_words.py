@@ -13,7 +13,7 @@ RUN: list[tuple[list[str], str]] = [
     (["suite= "], "has no value"),
     (["suite=[]"], "suite= is needed"),
     (["suite=dmo"], "did you mean demo?"),
-    (["suite=[/b]"], "[/b]"),
+    (["suite=[/b]"], "no suite '/b'"),
     (["suite=[red]"], "no suite 'red'"),
     (["suite='[red]'"], "no suite '[red]'"),
     (["suite=:car:"], ":car:"),
@@ -24,7 +24,7 @@ RUN: list[tuple[list[str], str]] = [
     (["suite=Demo"], "did you mean demo?"),
     (["suite=nothing*"], "no suite 'nothing*'"),
     (["suite=[demo,demmo]"], "no suite 'demmo'"),
-    ([f"suite={LONG}"], "20000 characters"),
+    ([f"suite={LONG}"], "characters)"),
     (["suite=d\x1b[31memo"], "\\x1b"),
     (["suite=d\nemo"], "no suite"),
     (["suite=\udcff"], "no suite"),
@@ -90,7 +90,6 @@ RUN: list[tuple[list[str], str]] = [
     (["suite=demo", "fractions=[]"], "no labels to learn from"),
     (["suite=demo", "fractions=[0.1,nan]"], "fractions"),
     (["suite=demo", "fractions=50%"], "fractions"),
-    (["suite=demo", "fractions=1e-320"], "nothing|sample|fraction"),
     *((["suite=demo", f"shots={v}"], "shots") for v in ("0", "-1", "1.5", "nan", "inf", "x", HUGE, str(10**20))),
     *(
         (["suite=demo", f"subsets={v}"], "subsets")
@@ -113,7 +112,7 @@ RUN: list[tuple[list[str], str]] = [
     *((["suite=demo", f"{k}=maybe"], f"{k}='maybe'") for k in ("download", "channels_last", "compile", "retry")),
     *((["suite=demo", f"{k}="], "has no value") for k in ("data", "weights", "results", "cache", "config", "entries")),
     *((["suite=demo", f"{k}=''"], "a path is needed") for k in ("data", "weights", "results", "cache")),
-    *((["suite=demo", f"{k}=[a,b]"], k) for k in ("data", "weights", "results", "cache", "suite.x", "subsets")),
+    *((["suite=demo", f"{k}=[a,b]"], k) for k in ("data", "weights", "results", "cache", "subsets")),
     (["suite=demo", "probe=1"], "no setting 'probe'"),
     (["suite=demo", "probe.=1"], "no name of a setting"),
     (["suite=demo", "probe..c=1"], "no name of a setting"),
@@ -129,7 +128,10 @@ RUN: list[tuple[list[str], str]] = [
     *((["suite=demo", f"probe.learning_rates={v}"], "probe") for v in ("nan", "-1", "[]", "0")),
     *((["suite=demo", f"knn.k={v}"], "knn") for v in ("0", "-1", "1.5", "nan", "[]", HUGE)),
     *(
-        (["suite=demo", "protocols=finetune", f"finetune.{word}"], "finetune|decoder|tuning|taps|loss|augment")
+        (
+            ["suite=demo", "protocols=finetune", f"finetune.{word}"],
+            "finetune|decoder|tuning|taps|loss|augment|fold over dates",
+        )
         for word in (
             *(
                 "decoders=lnear",
@@ -158,7 +160,7 @@ RUN: list[tuple[list[str], str]] = [
         for word in ("samples=0", "samples=-1", "split=tst", "controls=x", "rewind=x")
     ),
     *(
-        (["suite=demo", "protocols=embed", f"embed.{word}"], "embed|split|modules|samples")
+        (["suite=demo", "protocols=embed", f"embed.{word}"], "embed|split|sub-module|samples")
         for word in ("samples=0", "split=tst", "modules=qkw", "batch=0")
     ),
     (["suite=demo", "study=x"], "no study 'x'"),
@@ -253,7 +255,6 @@ OTHERS: list[tuple[str, list[str], str]] = [
             (["suite=demo", "bands=s9"], "no band of demo"),
             (["suite=demo", "tasks=flod"], "did you mean flood?"),
             (["suite=eurosat", "data=/nowhere"], "eurosat not found under /nowhere"),
-            (["suite=eurosat", "--audit", "data=/nowhere"], "eurosat not found under /nowhere"),
             (["suite=demo", "study=decoders"], "no setting 'study'"),
             (["suite=demo", "subsets=nan"], "subsets"),
             (["suite=demo", "--dry"], "no flag of geobench-doctor"),

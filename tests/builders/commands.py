@@ -38,16 +38,20 @@ def call(command: str, words: Sequence[str]) -> Outcome:
     }[command]
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
     code, trace = None, ""
-    with patch.object(sys, "argv", [f"geobench-{command}", *words]), patch.object(sys, "stdout", out):
-        with patch.object(sys, "stderr", err), limited(LIMIT):
-            try:
-                entry()
-            except SystemExit as end:
-                code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
-            except Hangs:
-                trace = f"hangs: more than {LIMIT} s"
-            except BaseException:
-                trace = traceback.format_exc()
+    with (
+        patch.object(sys, "argv", [f"geobench-{command}", *words]),
+        patch.object(sys, "stdout", out),
+        patch.object(sys, "stderr", err),
+        limited(LIMIT),
+    ):
+        try:
+            entry()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+        except Hangs:
+            trace = f"hangs: more than {LIMIT} s"
+        except BaseException:
+            trace = traceback.format_exc()
     texts = [stream.buffer.getvalue().decode("utf-8", "replace") for stream in (out, err)]  # type: ignore[attr-defined]
     return Outcome(code, texts[0], texts[1], trace)
 
