@@ -82,7 +82,7 @@ SUITES: list[tuple[str, str, str, int]] = [
     ("SUITE = Suite(", "SUITES = 3 or Suite(", "has no SUITE", 2),
     ("import numpy as np", "import nummpy as np", "cannot be run: ModuleNotFoundError", 2),
     ("import numpy as np", "import numpy as np\nprint(", "cannot be run: SyntaxError", 2),
-    ("import numpy as np", "import numpy as np; import sys; sys.exit(0)", "cannot be run: SystemExit", 2),
+    ("import numpy as np", "import numpy as np; import sys; sys.exit(0)", "cannot be run: it ends the program", 2),
     ("import numpy as np", "import numpy as np; raise MemoryError", "MemoryError|memory ran out", 2),
     ("import numpy as np", "import numpy as np\ndef f(): f()\nf()", "RecursionError", 2),
     ("import numpy as np", "import numpy as np; 1 / 0", "ZeroDivisionError", 2),
@@ -163,7 +163,7 @@ SUITES: list[tuple[str, str, str, int]] = [
     ("label = int(self.labels[index])", "label = self.labels[99]", "IndexError", 1),
     ("label = int(self.labels[index])", "label = 1 / 0", "ZeroDivisionError", 1),
     ("np.arange(count) % 2", "np.arange(count) % 2 + 7", "label 7|none of the 2 classes", 1),
-    ("np.arange(count) % 2", "np.arange(count) % 2 - 9", "non-negative integer", 1),
+    ("np.arange(count) % 2", "np.arange(count) % 2 - 9", "label|negative", 1),
     ("np.arange(count) % 2", "np.full(count, np.nan)", "nan|label|ValueError", 1),
     ("        return self.labels\n", "        return self.labels[:-1]\n", "targets|labels|IndexError", 1),
     ("        return self.labels\n", "        return None\n", "targets|labels|Error", 1),
@@ -184,7 +184,12 @@ MODELS: list[tuple[str, str, str, int]] = [
     ("ENTRIES = (", "ENTRIES = 3 or (", "has no ENTRIES", 2),
     ("ENTRIES = (", "ENTRIES = ('x',) or (", "has no ENTRIES", 2),
     ("from bench.core import", "from bench.coree import", "cannot be run: ModuleNotFoundError", 2),
-    ("from bench.core import", "import sys; sys.exit()\nfrom bench.core import", "cannot be run: SystemExit", 2),
+    (
+        "from bench.core import",
+        "import sys; sys.exit()\nfrom bench.core import",
+        "cannot be run: it ends the program",
+        2,
+    ),
     ("from bench.core import", "(\nfrom bench.core import", "cannot be run: SyntaxError", 2),
     ('name="mynet_small"', 'name="my net"', "name='my net'", 2),
     ('name="mynet_small"', 'name="tiny_mae"', "the name tiny_mae is taken", 2),
@@ -211,13 +216,13 @@ MODELS: list[tuple[str, str, str, int]] = [
     ("load=load", "load=None", "load must be a function", 2),
     ("    return Net()", "    return None", "mynet_small", 1),
     ("    return Net()", "    raise KeyError('weights')", "KeyError: 'weights'", 1),
-    ("    return Net()", "    import sys; sys.exit(0)", "sys.exit|SystemExit", 2),
+    ("    return Net()", "    import sys; sys.exit(0)", "SystemExit", 1),
     ("    return Net()", "    return load(entry, weights, seed, bands)", "RecursionError", 1),
     ("    import torch\n", "    import torchh as torch\n", "No module named 'torchh'", 1),
     ("for i in layers]", "for i in list(layers)[:1]]", "mynet_small", 1),
     ("return [Tap(", "return None and [Tap(", "mynet_small", 1),
     ('images["s2"][:, 0], 4)', 'images["s1"][:, 0], 4)', "KeyError: 's1'", 1),
-    ('images["s2"][:, 0], 4)', 'images["s2"][:, 0] * float("nan"), 4)', "no usable sample", 1),
+    ('images["s2"][:, 0], 4)', 'images["s2"][:, 0] * float("nan"), 4)', "gives NaN", 1),
 ]
 
 
@@ -389,7 +394,6 @@ DAMAGES: dict[str, Callable[[Path], bytes]] = {
     "half": lambda path: path.read_bytes()[: len(path.read_bytes()) // 2],
     "flipped": lambda path: path.read_bytes().replace(b"1", b"2", 1),
     "binary": lambda path: bytes(range(256)),
-    "utf16": lambda path: path.read_text().encode("utf-16"),
     "null": lambda path: b"null",
     "list": lambda path: b"[]",
     "text": lambda path: b'"x"',
@@ -444,14 +448,12 @@ def test_a_damaged_record(damage, again, finished):
     named_and_healed(again, victim, finished)
 
 
-@pytest.mark.parametrize("damage", ["empty", "half", "flipped", "gone", "text", "folder"])
+@pytest.mark.parametrize("damage", ["empty", "half", "flipped", "gone", "text"])
 def test_damaged_arrays_of_a_record(damage, again, finished):
     victim = sorted((again / "results" / "mine" / "records").glob("*.npz"))[0]
     content = victim.read_bytes()
     victim.unlink()
-    if damage == "folder":
-        victim.mkdir()
-    elif damage != "gone":
+    if damage != "gone":
         flipped = content[:100] + bytes([content[100] ^ 1]) + content[101:]
         victim.write_bytes({"empty": b"", "half": content[:50], "flipped": flipped, "text": b"x"}[damage])
     named_and_healed(again, victim, finished)
