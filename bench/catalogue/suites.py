@@ -39,7 +39,7 @@ def _own_suites(path: Path, content: str) -> dict[str, Suite]:
         return {}
     module = run_file(path)
     suites = getattr(module, "SUITES", None) or [getattr(module, "SUITE", None)]
-    if not all(isinstance(suite, Suite) for suite in suites):
+    if not isinstance(suites, tuple | list) or not all(isinstance(suite, Suite) for suite in suites):
         raise BadSetting(f"{path} has no SUITE (or SUITES) of bench.core.Suite, as the files of suites/ have")
     for suite in suites:
         check_suite(suite, METRICS, source=str(path))

@@ -11,7 +11,7 @@ from bench.catalogue.weights import verify_weights
 from bench.cli.command import run_command
 from bench.cli.options import CACHE, CacheOptions
 from bench.config import read_words, validate
-from bench.core.errors import UnknownName
+from bench.core.errors import BadSetting, UnknownName
 from bench.store import PASSING, FeatureCache, Store, collect, default_cache, discard, leftovers, verify_records
 from bench.store import listing as feature_rows
 from bench.store import verify as verify_cache
@@ -29,6 +29,9 @@ def _cache(words: list[str], flags: set[str]) -> int:
     options = validate(CacheOptions, read_words([word for word in words if "=" in word], CACHE.words))
     if actions[0] not in CACHE.actions or len(actions) > 1:
         raise UnknownName("cache action", " ".join(actions), CACHE.actions)
+    for name, folder in options.model_dump(include={"cache", "results"}, exclude_unset=True).items():
+        if not folder.is_dir():
+            raise BadSetting(f"{name}={folder} is no folder; name the one to look into")
     store, as_json = FeatureCache(options.cache or default_cache()), "--json" in flags
     if actions[0] == "gc":
         removed = collect(store, keep_bytes=options.keep)

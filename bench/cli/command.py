@@ -16,10 +16,11 @@ from bench.cli.completion import completion
 from bench.cli.help import help_text
 from bench.cli.options import COMMON_FLAGS, Command
 from bench.core.errors import BenchError, UnknownName
-from bench.core.wording import os_error_sentence
+from bench.core.wording import clipped, os_error_sentence
 from bench.sweeps.console import console, prepare_streams, print_line
 
 Body = Callable[[list[str], set[str]], int]
+LONGEST = 5000  # characters of a sentence
 HELP = {*COMMON_FLAGS, "-h"}
 
 
@@ -82,7 +83,7 @@ def _answer(command: Command, body: Body, arguments: list[str]) -> int:
 
 def _failed(command: Command, sentence: str, code: int = 2) -> int:
     with suppress(OSError):  # nobody reads
-        print_line(console(stderr=True), (f"{command.name}: {sentence}", "red"))
+        print_line(console(stderr=True), (f"{command.name}: {clipped(sentence, LONGEST)}", "red"))
     return code
 
 

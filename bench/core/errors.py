@@ -27,9 +27,10 @@ class UnknownName(BenchError):
 
     def __init__(self, kind: str, given: str, known: Iterable[str], hint: str = "") -> None:
         self.kind, self.given, self.known = kind, given, sorted(known)
-        near = difflib.get_close_matches(given[:COMPARED], self.known, n=1, cutoff=0.5)
+        alike = {name.lower(): name for name in self.known}  # a name in other letters of case is the nearest
+        near = difflib.get_close_matches(given[:COMPARED].lower(), alike, n=1, cutoff=0.5)
         text = f"no {kind} {clipped(repr(given))}"
-        text += f"; did you mean {near[0]}?" if near else "."
+        text += f"; did you mean {alike[near[0]]}?" if near else "."
         text += f" Known: {shortened(self.known, LISTED) or '(none)'}"
         super().__init__(text + (f". {hint}" if hint else ""))
 

@@ -44,7 +44,7 @@ def printable(text: str) -> str:
         >>> printable("a\x1b[31mb")
         'a\\x1b[31mb'
     """
-    steering = {char for char in text if unicodedata.category(char) in ("Cc", "Cf", "Cs") and char not in "\n\t"}
+    steering = {char for char in text if unicodedata.category(char) in ("Cc", "Cf", "Cs") and char != "\n"}
     for char in steering:
         text = text.replace(char, char.encode("unicode_escape", "surrogatepass").decode("ascii"))
     return text
@@ -56,6 +56,7 @@ _REMEDIES: dict[tuple[int, ...], str] = {
     (errno.ENOSPC, errno.EDQUOT): "no space is left on the disk; free some, or name a place on another disk",
     (errno.EEXIST, errno.ENOTDIR): "a file lies where a folder is needed; move it, or name another place",
     (errno.EISDIR,): "it is a folder where a file is needed; name a file",
+    (errno.EFBIG,): "the file grows beyond what is allowed (ulimit -f) or can be stored there; name another place",
     (errno.ENOENT,): "there is no such file or folder; check the path",
     (errno.ENAMETOOLONG,): "the name is too long; name a shorter place",
     (errno.ELOOP,): "its links lead in a circle; name the place itself",
@@ -75,7 +76,7 @@ def os_error_sentence(error: OSError) -> str:
         'results/demo: no space is left on the disk; free some, or name a place on another disk (places are set by ...)'
     """
     paths = [str(name) for name in (error.filename, error.filename2) if name is not None]
-    where = printable(" -> ".join(paths)) or "a file that this command reads or writes"
+    where = printable(" -> ".join(clipped(path) for path in paths)) or "a file that this command reads or writes"
     return f"{where}: {os_error_remedy(error)} ({_PLACES})"
 
 

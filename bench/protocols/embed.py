@@ -9,10 +9,12 @@ from __future__ import annotations
 import time
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from bench.config import Settings as Root
 from bench.core import ModelEntry, Outcome, Suite, Task
+from bench.core.errors import UnknownName
+from bench.networks.blocks import SUBMODULES
 from bench.protocols.contract.context import Context
 from bench.protocols.contract.protocol import Protocol
 
@@ -31,6 +33,14 @@ class Settings(Root):
     split: str = "train"
     modules: tuple[str, ...] = ()
     batch: int = Field(16, ge=1)
+
+    @field_validator("modules")
+    @classmethod
+    def _modules(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if name not in (*SUBMODULES, "*"):
+                raise UnknownName("sub-module", name, (*SUBMODULES, "*"))
+        return value
 
 
 def refuses(entry: ModelEntry, suite: Suite, task: Task, settings: Settings) -> str:

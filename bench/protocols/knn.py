@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 
 import numpy as np
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from bench.config import Settings as Root
 from bench.core import ModelEntry, Outcome, Suite, Task
@@ -26,7 +26,7 @@ class Settings(Root):
         k: numbers of neighbours to choose among; those beyond the training samples are left out.
     """
 
-    pools: tuple[str, ...] = POOLS
+    pools: tuple[str, ...] = Field(POOLS, min_length=1)
     k: tuple[int, ...] = (1, 5, 20)
 
     @field_validator("pools")

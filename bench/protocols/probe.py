@@ -54,7 +54,7 @@ class Settings(Root):
         batch: images a step of the dense probe.
     """
 
-    pools: tuple[str, ...] = POOLS
+    pools: tuple[str, ...] = Field(POOLS, min_length=1)
     c: tuple[float, ...] = tuple(float(f"{10**e:.6g}") for e in np.linspace(-6, 4, 21))
     alpha: tuple[float, ...] = tuple(float(f"{10**e:.6g}") for e in np.linspace(-4, 8, 25))
     learning_rates: tuple[float, ...] = (1e-2, 3e-2, 1e-1, 3e-1)

@@ -221,6 +221,8 @@ def _tasks(runs: Sequence[Run]) -> list[Task]:
 
 def _execute(request: Resolved, plan: Plan, data: Splits, todo: Sequence[Run], out: Console) -> dict[str, str]:
     """Carry out runs; return the failures by run in words."""
+    for place in (request.config.results, request.cache.root):
+        place.mkdir(parents=True, exist_ok=True)  # a place that cannot be made is known before anything is computed
     progress = watcher(out, len(todo), Pace({run.key.digest: 1.0 for run in todo}))
     session = Session(
         config=request.config,

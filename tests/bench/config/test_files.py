@@ -10,33 +10,7 @@ import pytest
 from bench.config import run_config
 from bench.config.files import read_config_file
 from bench.core.errors import BadSetting, UnknownName
-
-
-def laughs(levels: int) -> str:
-    lines = ["models: [tiny_mae]", "a0: &a0 [x,x,x,x,x,x,x,x,x,x]"]
-    lines += [f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 10)}]" for i in range(1, levels)]
-    return "\n".join(lines)
-
-
-BAD = {
-    "list": (b"- a\n- b\n", "holds no mapping"),
-    "text": (b"demo", "holds no mapping"),
-    "broken": (b"suite: [\n", "is not YAML"),
-    "tab": (b"a:\n\t- b\n", "is not YAML"),
-    "twice": (b"suite: demo\nsuite: eurosat\n", "line 2: suite is given twice"),
-    "binary": (bytes(range(256)) * 8, "is no text in UTF-8"),
-    "utf16": ("suite: demo".encode("utf-16"), "is no text in UTF-8"),
-    "null": (b"suite: demo\0\n", "is not YAML"),
-    "large": (b"suite: demo\n" + b"#" * 200_000, "more than 100,000 bytes"),
-    "self": (b"suite: &a [*a]\n", "an anchor holds itself"),
-    "self_map": (b"suite: &a {b: *a}\n", "an anchor holds itself"),
-    "laughs": (laughs(9).encode(), "grows to more than 10,000 values"),
-    "deep": (b"suite: " + b"[" * 2000 + b"]" * 2000, "is nested deeper"),
-    "deeper": (b"suite: " + b"[" * 40_000, "nested deeper|is not YAML"),
-    "key": (b"? [a, b]\n: c\n", "a key must be a name"),
-    "alias": (b"suite: *nowhere\n", "is not YAML"),
-    "code": (b"suite: !!python/object/apply:os.system ['true']\n", "line 1: the tag 'python/object"),
-}
+from tests.builders.bad_files import CONFIG_FILES as BAD
 
 
 @pytest.mark.parametrize("name", BAD)
