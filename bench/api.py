@@ -10,7 +10,7 @@ Example:
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from bench.config import RunConfig
 from bench.core import Record
 from bench.core.errors import BenchError
 from bench.core.wording import shortened
-from bench.store import Store
+from bench.store import Fault, Store
 from bench.sweeps.console import console
 from bench.sweeps.sweep import sweep
 
@@ -86,6 +86,10 @@ class AskedRecords:
         for record in self._store.records(self._suite):
             if record.digest in self._digests:
                 yield record
+
+    def faults(self, suite: str | None = None) -> Sequence[Fault]:
+        """Return the records asked for that cannot be read."""
+        return [fault for fault in self._store.faults(self._suite) if fault.path.stem in self._digests]
 
     def arrays(self, record: Record) -> Mapping[str, np.ndarray]:
         """Return the arrays of a record by name."""

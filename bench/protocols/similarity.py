@@ -62,7 +62,7 @@ def run(context: Context) -> Outcome:
     debiased CKA between the layers. Curves: one row per layer with its width, components, the share of the squared
     eigenvalues that they keep, and its dimensions.
     """
-    from bench.probes.representations import summarise
+    from bench.features.representations import summarise
 
     settings: Settings = context.settings
     split = context.open(settings.split)

@@ -19,11 +19,8 @@ from bench.executors.local import execute
 from bench.input.content import Contents
 from bench.input.splits import Splits
 from bench.protocols.contract.protocol import Protocol
-<<<<<<< HEAD
-from bench.runs.identity import still_true
-=======
 from bench.runs.foreseen import Foreseen
->>>>>>> a017725 (Similarity is part of the default run: one small record per model, from the features of the usual pass)
+from bench.runs.identity import still_true
 from bench.runs.plan import Plan, Run, make, passes
 from bench.runs.session import Session, resolve_device
 from bench.store import FeatureCache, Store, default_cache

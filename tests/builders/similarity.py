@@ -48,7 +48,7 @@ def embed_record(store, model, layers, ids=IDS, weights="w", seed=0, parts=None)
 
 def similarity_record(store, model, layers, ids=IDS, blocks=None, cells=1, weights="w", seed=0, components=17, **facts):
     """Put a record of protocol ``similarity`` of made layers, each (images x cells, D), in a store."""
-    from bench.probes.representations import summarise
+    from bench.features.representations import summarise
     from bench.store.companded import compand
 
     summaries, cka = summarise(list(layers.values()), components=components)

@@ -117,7 +117,7 @@ def test_the_default_run_has_it_and_old_digests_stand():
 
 def test_the_record_is_small(tmp_path):
     """Thirteen layers of 2,048 images whose spectra fall slowly take less than half a megabyte."""
-    from bench.probes.representations import summarise
+    from bench.features.representations import summarise
     from bench.store import Store
     from bench.store.companded import compand
 
