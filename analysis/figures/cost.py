@@ -13,6 +13,7 @@ from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from analysis.figures.profiles import MARKERS
 from analysis.figures.style import COLOURS, GREY, NARROW, WIDE, canvas, headed, style
+from bench.metrics import direction_sign
 
 NEAR = (0.3, 0.06)  # share of the axes within which two names would overlap
 
@@ -67,7 +68,7 @@ def costs(axes: Axes, given: Costs, ways: Sequence[str], direction: str) -> None
     points = given.points
     cost = np.array([point.cost for point in points])
     score = np.array([point.score for point in points])
-    kept = front(cost, -score if direction == "min" else score)
+    kept = front(cost, direction_sign(direction) * score)
     axes.step(cost[kept], score[kept], where="post", color="#555555", linewidth=0.9, zorder=2)
     low, high = (np.array([getattr(point, end) for point in points]) for end in ("low", "high"))
     control = np.array([point.control for point in points])

@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 
 from analysis.figures.profiles import MARKERS
 from analysis.figures.style import COLOURS, GREY, NARROW, WIDE, canvas, headed, in_sight, style
+from bench.metrics import direction_sign
 
 TWIN = (0, (3, 1.5))
 
@@ -54,7 +55,7 @@ class Chart:
 
 def line_inks(charts: Sequence[Chart], direction: str) -> Mapping[str, tuple[str, str]]:
     """Return colour and marker of the best models over all charts, by their last points; others go grey."""
-    sign = -1 if direction == "min" else 1
+    sign = direction_sign(direction)
     best: dict[str, float] = {}
     for chart in charts:
         for line in chart.lines:

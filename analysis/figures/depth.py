@@ -12,13 +12,14 @@ from matplotlib.figure import Figure
 
 from analysis.figures.profiles import NORM_OFFSET, Curve, Panel
 from analysis.figures.style import NARROW, WIDE, canvas, headed, style
+from bench.metrics import direction_sign
 
 CLIPPED = 95  # percentile of the differences at which the colours end
 
 
 def differences(curve: Curve, direction: str) -> np.ndarray:
     """Return how much better each layer is than the last, (L,)."""
-    sign = -1.0 if direction == "min" else 1.0
+    sign = direction_sign(direction)
     return np.asarray(sign * (curve.score - curve.score[curve.last]))
 
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.figures.style import COLOURS, GREY, NARROW, WIDE, canvas, headed, in_sight, style
+from bench.metrics import direction_sign
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 BASELINE_DASHES = ((0, (1, 1)), (0, (5, 1, 1, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (8, 2)))
@@ -78,7 +79,7 @@ def inks(curves: Sequence[Curve], direction: str) -> Inks:
         curves: of every panel; a model's best score at its chosen layer decides whether it gets a colour.
         direction: ``max`` or ``min``.
     """
-    sign = -1 if direction == "min" else 1
+    sign = direction_sign(direction)
     best: dict[str, float] = {}
     for curve in curves:
         if not curve.flat and curve.origin != "random":

@@ -29,6 +29,7 @@ from analysis.tables.columns import (
 )
 from analysis.tables.formatting import adaptation
 from bench.core import label_fraction_text
+from bench.metrics import direction_sign
 
 FEWEST_MODELS = 3  # two models have only two possible orders
 MOST_SETTINGS = 24
@@ -190,7 +191,7 @@ def _draws_of(
     halves: list[np.ndarray | None] = []
     for line in rows:
         known = [row_draws.get(row_name(row), row_draws.get((row["suite"], *row_name(row)))) for row in line]
-        sign = -1.0 if line[0]["direction"] == "min" else 1.0
+        sign = direction_sign(str(line[0]["direction"]))
         scores = [sign * each.scores.astype(np.float64) for each in known if each is not None]
         cut = [sign * each.halves.astype(np.float64) for each in known if each is not None]
         complete = len(scores) == len(line) and all(np.isfinite(values).all() for values in scores)

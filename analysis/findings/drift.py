@@ -21,6 +21,7 @@ from analysis.similarity.resampling import row_blocks
 from analysis.tables.columns import DRIFT, REWINDING
 from analysis.tables.source import RecordSource
 from bench.core import Record
+from bench.metrics import direction_sign
 
 PARTS = ("norm1", "qkv", "q", "k", "v", "proj", "norm2", "fc1", "fc2", "fc3")
 FIRST = ("fc1", "fc3")  # first linear maps of an MLP; gated MLPs have two
@@ -124,7 +125,7 @@ def rewinding(records: Iterable[Record]) -> pd.DataFrame:
         if record.key.protocol != "drift" or record.status != "ok":
             continue
         metric = str(record.facts["metric"])
-        sign = -1.0 if record.facts["direction"] == "min" else 1.0
+        sign = direction_sign(str(record.facts["direction"]))
         for split, rules in record.scores.items():
             tuned = rules["tuned"][metric]
             for rule, scores in rules.items():

@@ -11,6 +11,7 @@ import pandas as pd
 from analysis.statistics.aggregate import label_efficiency, label_efficiency_interval
 from analysis.tables.breakdowns import RowDraws
 from analysis.tables.columns import LABEL_AREAS, SETTING, as_rows, row_name
+from bench.metrics import direction_sign
 
 
 def label_areas(board: pd.DataFrame, row_draws: Mapping[tuple[Any, ...], RowDraws]) -> pd.DataFrame:
@@ -36,7 +37,7 @@ def label_areas(board: pd.DataFrame, row_draws: Mapping[tuple[Any, ...], RowDraw
         if len(shared) < 2:
             continue
         areas = [_area([curve[fraction] for fraction in shared], row_draws) for curve in curves]
-        sign = -1.0 if areas[0]["direction"] == "min" else 1.0
+        sign = direction_sign(str(areas[0]["direction"]))
         rows += sorted(areas, key=lambda row: (-sign * row["area"], row["model"], row["variant"]))
     return pd.DataFrame(rows, columns=list(LABEL_AREAS))
 

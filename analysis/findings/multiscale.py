@@ -11,6 +11,7 @@ import pandas as pd
 from analysis.statistics.intervals import percentile
 from analysis.tables.breakdowns import RowDraws
 from analysis.tables.columns import CONTROLS, MULTI_SCALE, row_name
+from bench.metrics import direction_sign
 
 SINGLE = ("attentive", "fcn", "linear")
 """Decoders that read one layer: the files of ``bench/decoders`` with ``layers_read=1``."""
@@ -30,7 +31,7 @@ def multi_scale(board: pd.DataFrame, row_draws: Mapping[tuple[Any, ...], RowDraw
     gains = []
     rows = board[(board["decoder"] != "") & ~board["origin"].isin(CONTROLS)]
     for (task, model, tuning, fraction), group in rows.groupby(["task", "model", "tuning", "fraction"], sort=True):
-        sign = -1.0 if group["direction"].iloc[0] == "min" else 1.0
+        sign = direction_sign(str(group["direction"].iloc[0]))
         reads_one = group["decoder"].isin(SINGLE)
         if not reads_one.any() or reads_one.all():
             continue

@@ -18,6 +18,7 @@ from analysis.statistics.ranking import ranks
 from analysis.tables.breakdowns import RowDraws
 from analysis.tables.build import Tables
 from analysis.tables.columns import OVERALL, SETTING, as_rows, model_label, row_name
+from bench.metrics import direction_sign
 
 FEWEST = 2  # tasks, and models
 
@@ -114,7 +115,7 @@ def _table(
     ranked = pool(tidy, Axes(), statistic="mean_rank", direction="direction").table
     ranked = ranked.set_index("model").loc[list(models)]
     draws = _draws(scores)
-    signs = np.array([-1.0 if line[0]["direction"] == "min" else 1.0 for line in rows])[:, None]
+    signs = np.array([direction_sign(str(line[0]["direction"])) for line in rows])[:, None]
     low = high = np.full(len(models), np.nan)
     if draws is not None:
         low, high = percentile(ranks(draws * signs).mean(1))

@@ -19,7 +19,7 @@ from analysis.statistics.variance_components import RESIDUAL
 from analysis.tables.columns import SETTING, as_rows, label_amount, model_label
 from analysis.tables.formatting import HEADLINE, digits, interval, metric_label, number
 from bench.core import label_fraction_text
-from bench.core.text import shortened
+from bench.core.wording import shortened
 
 DRIFT = "drift under fine-tuning"
 MOST_IN_TEXT = 8  # settings; a larger matrix is in the figure and its CSV only

@@ -9,6 +9,7 @@ from math import erfc, sqrt
 import numpy as np
 
 from analysis.statistics.intervals import percentile
+from bench.metrics import direction_sign
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +44,7 @@ def final_layer_regret(
     >>> round(final_layer_regret(5.0, 6.5, None, direction="min").value, 4)
     1.5
     """
-    sign = -1.0 if direction == "min" else 1.0
+    sign = direction_sign(direction)
     value = sign * (chosen - last)
     if draws is None:
         return Regret(value=value, low=np.nan, high=np.nan, p=np.nan)
@@ -115,7 +116,7 @@ def peak_depth(
     >>> peak.depth, peak.layers
     (0.5, (1,))
     """
-    sign = -1.0 if direction == "min" else 1.0
+    sign = direction_sign(direction)
     place, values = np.asarray(depths, dtype=np.float64), sign * np.asarray(scores, dtype=np.float64)
     if place.shape != values.shape or np.isnan(values).any():
         raise ValueError(f"{place.shape} depths and {values.shape} scores, none of them missing, are needed")

@@ -18,7 +18,7 @@ from analysis.statistics.intervals import percentile
 from analysis.statistics.normalisers import Normaliser
 from analysis.statistics.ranking import ranks
 from bench.core.errors import BadSetting, Incompatible
-from bench.core.text import shortened
+from bench.core.wording import shortened
 
 Statistic = Literal["iqm", "mean", "median", "mean_rank"]
 STATISTICS: tuple[Statistic, ...] = ("iqm", "mean", "median", "mean_rank")
@@ -93,7 +93,7 @@ role: over= (a condition every model has), replicates=, apart= (one result for e
     for name in rows.columns:
         if name in axes.declared or all(part[name].nunique(dropna=False) == 1 for part in blocks):
             continue
-        undeclared.append(f"{name} ({shortened(rows[name].drop_duplicates())})")
+        undeclared.append(f"{name} ({shortened(list(rows[name].drop_duplicates()), 6)})")
     if undeclared:
         raise Incompatible(
             f"rows differ in {'; '.join(undeclared)}, which is not declared. Keep one value, or declare its role: "
@@ -224,9 +224,9 @@ def _pool_block(
     kept, left_out = list(counts.columns), []
     units = list(counts.index)
     if lacking and missing == "refuse":
-        cases = [f"{unit} lacks {shortened(names)}" for unit, names in lacking.items()]
+        cases = [f"{unit} lacks {shortened(names, 6)}" for unit, names in lacking.items()]
         raise Incompatible(
-            f"not every {axes.unit} has every condition: {shortened(cases, separator='; ')}. Leave out the "
+            f"not every {axes.unit} has every condition: {shortened(cases, 6)}. Leave out the "
             f"{axes.unit}s (missing='models') or the conditions (missing='conditions')"
         )
     if missing == "conditions":

@@ -17,6 +17,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from analysis.statistics.intervals import percentile
+from bench.metrics import direction_sign
 
 ROUNDING = 1e-12  # tau is a ratio of whole numbers: two values this close are equal
 ENUMERATED = 8  # with tied scores, all orders of up to this many models are enumerated (40,320)
@@ -36,12 +37,10 @@ def oriented(scores: np.ndarray, direction: str = "max") -> np.ndarray:
     array([-3., -1.])
     """
     values = np.asarray(scores, dtype=np.float64)
-    if direction not in ("max", "min"):
-        raise ValueError(f"direction {direction!r} is neither 'max' nor 'min'")
     if np.isnan(values).any():
         where = np.argwhere(np.isnan(values))[:3].tolist()
         raise ValueError(f"scores at {where} are NaN: models are ranked only where all of them have a score")
-    return -values if direction == "min" else values
+    return direction_sign(direction) * values
 
 
 def ranks(scores: np.ndarray, *, direction: str = "max") -> np.ndarray:

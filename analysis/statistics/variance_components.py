@@ -24,7 +24,7 @@ import pandas as pd
 
 from analysis.statistics.intervals import percentile
 from bench.core.errors import Incompatible
-from bench.core.text import shortened
+from bench.core.wording import shortened
 
 RESIDUAL = "residual"
 
