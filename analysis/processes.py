@@ -1,4 +1,4 @@
-"""Work on many items by processes beside this one where that is safe; what comes of it is the same either way."""
+"""Forked work: results of a function for many items, computed in further processes if that is safe."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Generic, TypeVar
 
-MOST = 8  # processes: each takes some hundred megabytes
+MOST = 8  # processes: each takes a few hundred megabytes
 I = TypeVar("I")  # noqa: E741
 O = TypeVar("O")  # noqa: E741
 
 
 def spare_processes() -> int:
-    """Return how many processes may work beside this one: none unless this one can be forked without harm.
+    """Return the number of further processes to use; 0 unless forking is safe (Linux, one thread, no torch).
 
-    A forked process has one thread, and waits for ever on a lock that another held: of torch, of a progress bar.
+    A forked process has one thread only and waits for ever for a lock that another thread of its parent held, such as
+    one of torch or of a progress bar.
     """
     if sys.platform != "linux" or "torch" in sys.modules or threading.active_count() > 1:
         return 0
@@ -29,11 +30,11 @@ def spare_processes() -> int:
 
 
 class ForkedWork(Generic[I, O]):
-    """Work under way.
+    """Results of a function for many items, being computed by forked processes.
 
     Args:
-        work: done to each item, without trace elsewhere.
-        items: started at once where there are processes for them, else worked on when asked for.
+        work: a function without side effects, called for each item.
+        items: computed at once if there are processes for them, else when the results are requested.
         processes: see `spare_processes`.
     """
 
@@ -45,37 +46,37 @@ class ForkedWork(Generic[I, O]):
         context = get_context("fork")
         for first in range(min(processes, len(items))):
             places = range(first, len(items), processes)
-            here, there = context.Pipe(duplex=False)
+            receiver, sender = context.Pipe(duplex=False)
             with warnings.catch_warnings():
-                # Python 3.12 warns of threads, BLAS's among them, which look after themselves.
+                # Python 3.12 warns of all threads, also of those of BLAS, which are safe to fork.
                 warnings.simplefilter("ignore", DeprecationWarning)
-                mine = [items[place] for place in places]
-                process = context.Process(target=_worked, args=(there, work, mine), daemon=True)
+                share = [items[place] for place in places]
+                process = context.Process(target=_send_results, args=(sender, work, share), daemon=True)
                 process.start()
-            there.close()
-            self._shares.append((places, here, process))
+            sender.close()
+            self._shares.append((places, receiver, process))
 
     def results(self) -> list[O]:
-        """Return what came of each item, in order. What a process failed at is done again here, and says why."""
+        """Return the result of each item, in order; items whose process failed are computed here, with their error."""
         done: dict[int, O] = {}
-        for places, source, process in self._shares:
+        for places, receiver, process in self._shares:
             try:
-                done |= zip(places, source.recv(), strict=True)
+                done |= zip(places, receiver.recv(), strict=True)
             except EOFError:
                 continue
             finally:
-                source.close()
+                receiver.close()
                 process.join()
         self._shares = []
         return [done[place] if place in done else self._work(item) for place, item in enumerate(self.items)]
 
 
-def _worked(there: Connection, work: Callable[[I], O], items: Sequence[I]) -> None:
-    """Send what comes of some items; run by a process of its own."""
+def _send_results(sender: Connection, work: Callable[[I], O], items: Sequence[I]) -> None:
+    """Send the results of some items, or nothing if one fails; run in a process of its own."""
     try:
-        found = [work(item) for item in items]
+        results = [work(item) for item in items]
     except Exception:
-        there.close()
+        sender.close()
         return
-    there.send(found)
-    there.close()
+    sender.send(results)
+    sender.close()

@@ -1,4 +1,4 @@
-"""A contact sheet of a suite: what to see of its images, targets, classes and values before trusting any number."""
+"""A contact sheet of a suite: its images, targets, classes and values, to look at before any score is interpreted."""
 
 from __future__ import annotations
 
@@ -13,31 +13,24 @@ from matplotlib.patches import Patch, Rectangle
 
 from analysis.figures.style import COLOURS, GREY, WIDE, style
 from bench.core import UNITS, Band, Sample, Split, Suite, Task
+from bench.core.colours import RADAR, natural_bands, stretched
 
-# Bands shown as red, green and blue, the first set that a suite has.
-NATURAL = (
-    ("s2.b04", "s2.b03", "s2.b02"),
-    ("rgb.red", "rgb.green", "rgb.blue"),
-    ("naip.red", "naip.green", "naip.blue"),
-    ("hls.red", "hls.green", "hls.blue"),
-    ("landsat.red", "landsat.green", "landsat.blue"),
-)
 SHOWN = 6  # samples on a sheet
-LOOKED_AT = 24  # samples whose values are counted
+EXAMINED = 24  # samples whose values are examined
 MORE = tuple(str(colour) for colour in (*COLOURS, "#7F7F7F", "#8C564B", "#BCBD22", "#17BECF", "#AEC7E8", "#FFBB78"))
 NONE = "#FFFFFF"  # pixels that are not scored
 
 
 def contact_sheet(suite: Suite, task: Task, split: Split, bands: Sequence[Band]) -> Figure:
-    """Return a sheet of some samples with their targets, the balance of the classes and the values of each band.
+    """Return a sheet of some samples with their targets, the number of samples per class and the values of each band.
 
     Args:
-        suite: its facts.
-        task: whose targets are shown.
-        split: opened with `bands`.
-        bands: in the order opened.
+        suite: the suite.
+        task: the task whose targets are shown.
+        split: a split opened with `bands`.
+        bands: in the order of `split`.
     """
-    places = np.unique(np.linspace(0, len(split) - 1, min(LOOKED_AT, len(split))).astype(int))
+    places = np.unique(np.linspace(0, len(split) - 1, min(EXAMINED, len(split))).astype(int))
     samples = [split[int(place)] for place in places]
     few = [int(i) for i in np.unique(np.linspace(0, len(samples) - 1, min(SHOWN, len(samples))).astype(int))]
     with style():
@@ -46,21 +39,21 @@ def contact_sheet(suite: Suite, task: Task, split: Split, bands: Sequence[Band])
         halves: Any = figure.subfigures(2, 1, height_ratios=(1.45 * rows, 2.3))
         top, bottom = halves
         mark = "generated data" if suite.generated else suite.title
-        figure.suptitle(f"{suite.name}, {task.name}: {_shortened(mark, 90)}", fontsize=8, x=0.01, ha="left")
-        natural = _natural(samples, bands)
+        figure.suptitle(f"{suite.name}, {task.name}: {_middle_cut(mark, 90)}", fontsize=8, x=0.01, ha="left")
+        natural = _natural_range(samples, bands)
         grid = top.subplots(rows, len(few), squeeze=False).T
         for column, (axes, place) in enumerate(zip(grid, few, strict=True)):
             _picture(axes[0], samples[place], bands, natural, legend=column == 0)
-            axes[0].set_title(_shortened(split.ids[int(places[place])]), fontsize=5.5, fontweight="normal")
-            _answer(axes, task, samples[place])
+            axes[0].set_title(_middle_cut(split.ids[int(places[place])]), fontsize=5.5, fontweight="normal")
+            _draw_target(axes, task, samples[place])
         left, right = bottom.subplots(1, 2, width_ratios=(1, 1.35))
         _balance(left, task, split.targets())
         _values(right, samples, bands)
     return figure
 
 
-def _answer(axes: np.ndarray, task: Task, sample: Sample) -> None:
-    """Draw a sample's target: over its image, beneath it, or in words."""
+def _draw_target(axes: np.ndarray, task: Task, sample: Sample) -> None:
+    """Draw a sample's target: over its image, below it, or as text."""
     if task.kind == "detection":
         for (left, top, right, low), code in zip(sample.target["boxes"], sample.target["labels"], strict=True):
             colour = MORE[int(code) % len(MORE)]
@@ -75,22 +68,22 @@ def _answer(axes: np.ndarray, task: Task, sample: Sample) -> None:
         text = ", ".join(f"{value:.4g}" for value in np.ravel(sample.target)) + f" {task.unit}"
     else:
         text = ""
-        _target(axes[1], task, np.asarray(sample.target))
-    axes[-1].set_xlabel(_shortened(text, 34), fontsize=5.5)
+        _draw_mask(axes[1], task, np.asarray(sample.target))
+    axes[-1].set_xlabel(_middle_cut(text, 34), fontsize=5.5)
 
 
-def _shortened(text: str, most: int = 24) -> str:
+def _middle_cut(text: str, most: int = 24) -> str:
+    """Return a text of at most `most` characters, without its middle if it is longer."""
     return text if len(text) <= most else f"{text[: most // 2]}…{text[-most // 2 + 1 :]}"
 
 
-def _natural(samples: Sequence[Sample], bands: Sequence[Band]) -> tuple[tuple[str, ...], float, float] | None:
-    """Return the bands shown as red, green and blue, and the range all images share; None where there are no such."""
-    known = {band.name for band in bands}
-    names = next((names for names in NATURAL if set(names) <= known), None)
+def _natural_range(samples: Sequence[Sample], bands: Sequence[Band]) -> tuple[tuple[str, ...], float, float] | None:
+    """Return the bands shown as red, green and blue, and the range of all images; None without such bands."""
+    names = natural_bands([band.name for band in bands])
     if names is None:
         return None
     planes = [_planes(sample, bands) for sample in samples]
-    values = np.concatenate([one[name][..., ::4, ::4].ravel() for one in planes for name in names if name in one])
+    values = np.concatenate([each[name][..., ::4, ::4].ravel() for each in planes for name in names if name in each])
     values = values[np.isfinite(values)]
     low, high = np.percentile(values, (1, 98)) if values.size else (0.0, 1.0)
     return names, float(low), float(high)
@@ -122,15 +115,15 @@ def _picture(
     axes.grid(visible=False)
     middle = len(first) // 2
     if natural and set(natural[0]) <= set(planes):
-        image = np.stack([planes[one][middle] for one in natural[0]], -1)
-        axes.imshow(_stretched(image, natural[1], natural[2]))
+        image = np.stack([planes[band][middle] for band in natural[0]], -1)
+        axes.imshow(_white_where_missing(stretched(image, natural[1], natural[2])))
         name = ""
-    elif {"s1.vv", "s1.vh"} <= set(planes):
-        vv, vh = (_decibel(planes[one][middle], one, bands) for one in ("s1.vv", "s1.vh"))
+    elif set(RADAR) <= set(planes):
+        vv, vh = (_decibel(planes[band][middle], band, bands) for band in RADAR)
         composite = np.stack([vv, vh, vv - vh], -1)
         with np.errstate(invalid="ignore"):
             limits = np.nanpercentile(composite, (2, 98), axis=(0, 1)) if np.isfinite(composite).any() else (0, 1)
-        axes.imshow(_stretched(composite, *limits))
+        axes.imshow(_white_where_missing(stretched(composite, *limits)))
         name = "VV, VH, VV-VH"
     else:
         axes.imshow(first[middle], cmap="gray")
@@ -141,13 +134,13 @@ def _picture(
 def _planes(sample: Sample, bands: Sequence[Band]) -> dict[str, np.ndarray]:
     """Return each band of a sample, (T, H, W), by name."""
     place: dict[str, int] = {}
-    found = {}
+    planes = {}
     for band in bands:
         column = place.get(band.sensor, 0)
         place[band.sensor] = column + 1
         if band.sensor in sample.images:
-            found[band.name] = sample.images[band.sensor][:, column]
-    return found
+            planes[band.name] = sample.images[band.sensor][:, column]
+    return planes
 
 
 def _decibel(values: np.ndarray, name: str, bands: Sequence[Band]) -> np.ndarray:
@@ -156,14 +149,11 @@ def _decibel(values: np.ndarray, name: str, bands: Sequence[Band]) -> np.ndarray
         return 10 * np.log10(np.maximum(values, 1e-6)) if unit == "power" else values
 
 
-def _stretched(image: np.ndarray, low: float | np.ndarray, high: float | np.ndarray) -> np.ndarray:
-    """Return (H, W, 3) with a range, of all channels or each, as 0..1; no-data is white."""
-    with np.errstate(invalid="ignore"):
-        shown = np.clip((image - low) / np.maximum(high - low, 1e-9), 0, 1)
-    return np.where(np.isfinite(shown), shown, 1.0)
+def _white_where_missing(image: np.ndarray) -> np.ndarray:
+    return np.where(np.isnan(image), 1.0, image)
 
 
-def _target(axes: Axes, task: Task, target: np.ndarray) -> None:
+def _draw_mask(axes: Axes, task: Task, target: np.ndarray) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     axes.grid(visible=False)
@@ -179,7 +169,7 @@ def _target(axes: Axes, task: Task, target: np.ndarray) -> None:
 
 
 def _balance(axes: Axes, task: Task, targets: np.ndarray) -> None:
-    """Draw how many samples show each class, or the distribution of values."""
+    """Draw the number of samples per class, or the distribution of values."""
     axes.grid(visible=False)
     if task.kind in ("regression", "dense_regression"):
         values = np.asarray(targets, float).reshape(len(targets), -1)[:, 0]
@@ -194,30 +184,30 @@ def _balance(axes: Axes, task: Task, targets: np.ndarray) -> None:
         counts = np.asarray(targets).astype(bool).sum(0)
     places = np.arange(len(counts))
     axes.barh(places, counts, color=[MORE[k % len(MORE)] for k in places])
-    names = [_shortened(name, 22) for name in task.classes]
+    names = [_middle_cut(name, 22) for name in task.classes]
     axes.set_yticks(places, names, fontsize=max(3.0, min(6.5, 90 / max(1, len(counts)))))
     axes.invert_yaxis()
-    axes.set_xlabel("samples" if task.kind == "classification" else "samples that show it")
+    axes.set_xlabel("samples" if task.kind == "classification" else "samples with the class")
     axes.set_title(f"{len(task.classes)} class" + "es" * (len(task.classes) != 1))
     if task.ignore is not None:
         axes.legend(handles=[Patch(facecolor=NONE, edgecolor=GREY, label="not scored")], fontsize=5, loc="lower right")
 
 
 def _values(axes: Axes, samples: Sequence[Sample], bands: Sequence[Band]) -> None:
-    """Draw the spread of each band's values beside the unit it declares: 1st, 25th, 50th, 75th and 99th percentile."""
-    found: Mapping[str, Any] = {band.name: [] for band in bands}
+    """Draw percentiles 1, 25, 50, 75 and 99 of each band's values, with its declared unit."""
+    parts: Mapping[str, Any] = {band.name: [] for band in bands}
     for sample in samples:
         for name, values in _planes(sample, bands).items():
             finite = values[np.isfinite(values)]
-            found[name].append(finite[:: max(1, finite.size // 2000)])
+            parts[name].append(finite[:: max(1, finite.size // 2000)])
     labels = []
     for place, band in enumerate(bands):
-        values = np.concatenate(found[band.name]) if found[band.name] else np.empty(0)
+        values = np.concatenate(parts[band.name]) if parts[band.name] else np.empty(0)
         labels.append(f"{band.name} [{band.unit}]")
         if not values.size:
             continue
         unit = UNITS[band.unit]
-        # Units differ by orders of magnitude: each band is drawn over its own range, which stands beside it.
+        # Units differ by orders of magnitude: each band is drawn over its own range, which is written next to it.
         low, *quartiles, high = np.percentile(values, (1, 25, 50, 75, 99))
         span = max(high - low, 1e-12)
         boxed = [(value - low) / span for value in quartiles]

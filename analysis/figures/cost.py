@@ -1,4 +1,4 @@
-"""Drawing of score against what it costs, with the models that nothing cheaper beats."""
+"""Score over cost, with the Pareto front: models that no cheaper model beats."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from analysis.figures.profiles import MARKERS
 from analysis.figures.style import COLOURS, GREY, NARROW, WIDE, canvas, headed, style
 from bench.metrics import direction_sign
 
-NEAR = (0.3, 0.06)  # share of the axes within which two names would overlap
+NEAR = (0.3, 0.06)  # share of the axes within which two names overlap
 
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """One row: what it costs and what it scores.
+    """Cost and score of one leaderboard row.
 
     Attributes:
         model: its name.
-        way: how it was adapted; ways are told apart by colour and mark.
+        setting: how it was adapted; settings differ in colour and marker.
         cost: above 0.
         score, low, high: test score with its 95 % bounds.
         control: a random twin or a baseline.
     """
 
     model: str
-    way: str
+    setting: str
     cost: float
     score: float
     low: float
@@ -41,18 +41,21 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True)
 class Costs:
-    """One set of axes: what the cost is, and the points."""
+    """One set of axes: the kind of cost, and the points."""
 
     label: str
     points: Sequence[Point]
 
 
 def front(cost: np.ndarray, score: np.ndarray) -> np.ndarray:
-    """Return the indices of the points that none beats at equal or less cost, by rising cost (Pareto).
+    """Return the indices of the Pareto front: points that none beats at equal or lower cost, by rising cost.
 
     Args:
         cost: (N,).
-        score: (N,), more the better.
+        score: (N,), larger is better.
+
+    >>> front(np.array([1.0, 2.0, 3.0]), np.array([0.5, 0.4, 0.6])).tolist()
+    [0, 2]
     """
     order = np.lexsort((-score, cost))
     kept, best = [], -np.inf
@@ -63,7 +66,7 @@ def front(cost: np.ndarray, score: np.ndarray) -> np.ndarray:
     return np.array(kept, dtype=int)
 
 
-def costs(axes: Axes, given: Costs, ways: Sequence[str], direction: str) -> None:
+def costs(axes: Axes, given: Costs, settings: Sequence[str], direction: str) -> None:
     """Draw score over cost on a logarithmic axis, the Pareto front as steps, its models named."""
     points = given.points
     cost = np.array([point.cost for point in points])
@@ -72,9 +75,9 @@ def costs(axes: Axes, given: Costs, ways: Sequence[str], direction: str) -> None
     axes.step(cost[kept], score[kept], where="post", color="#555555", linewidth=0.9, zorder=2)
     low, high = (np.array([getattr(point, end) for point in points]) for end in ("low", "high"))
     control = np.array([point.control for point in points])
-    for place, way in enumerate(ways):
-        mine = np.array([point.way == way for point in points])
-        for own, grey in ((mine & control, True), (mine & ~control, False)):
+    for place, setting in enumerate(settings):
+        of_setting = np.array([point.setting == setting for point in points])
+        for own, grey in ((of_setting & control, True), (of_setting & ~control, False)):
             if not own.any():
                 continue
             colour = GREY if grey else COLOURS[place % len(COLOURS)]
@@ -93,7 +96,7 @@ def costs(axes: Axes, given: Costs, ways: Sequence[str], direction: str) -> None
 
 
 def _name(axes: Axes, points: Sequence[Point], direction: str, middle: float) -> None:
-    """Write the models of the front beside their points, from the best down; a name with no room is left out."""
+    """Write the models of the front next to their points, from the best down; names without room are left out."""
     (low, high), (bottom, top) = np.log(axes.get_xlim()), axes.get_ylim()
     taken: list[tuple[float, float]] = []
     for point in points[::-1]:
@@ -117,23 +120,23 @@ def cost_figure(panels: Sequence[Costs], *, title: str, label: str, direction: s
     """Return score against each cost, with the Pareto front.
 
     Args:
-        panels: one a kind of cost.
+        panels: one per kind of cost.
         title: of the figure.
         label: of the score.
         direction: ``max`` or ``min``.
         generated: see `headed`.
     """
-    ways = sorted({point.way for panel in panels for point in panel.points})
+    settings = sorted({point.setting for panel in panels for point in panel.points})
     across = min(3, len(panels))
     with style():
         entries = [
             Line2D([], [], color=COLOURS[i % len(COLOURS)], marker=MARKERS[i % len(MARKERS)], linestyle="none",
-                   markersize=4, label=way) for i, way in enumerate(ways)
+                   markersize=4, label=setting) for i, setting in enumerate(settings)
         ]  # fmt: skip
         if any(point.control for panel in panels for point in panel.points):
             entries.append(Line2D([], [], color=GREY, marker="o", markerfacecolor="white", linestyle="none",
                                   markersize=4, label="controls"))  # fmt: skip
-        entries.append(Line2D([], [], color="#555555", linewidth=0.9, label="nothing cheaper is better"))
+        entries.append(Line2D([], [], color="#555555", linewidth=0.9, label="no cheaper model is better"))
         columns = 2 if across == 1 else 4
         down = -(-len(panels) // across)
         height = 0.45 + 2.1 * down + 0.15 * -(-len(entries) // columns)
@@ -142,7 +145,7 @@ def cost_figure(panels: Sequence[Costs], *, title: str, label: str, direction: s
         for place, axes in enumerate(grid.flat):
             axes.set_visible(place < len(panels))
             if place < len(panels):
-                costs(axes, panels[place], ways, direction)
+                costs(axes, panels[place], settings, direction)
         grid[0, 0].set_ylabel(f"{label}  ({'↓' if direction == 'min' else '↑'} better)")
         headed(figure, title, generated=generated)
         figure.legend(handles=entries, loc="outside lower center", ncols=columns, handlelength=1.8)

@@ -1,4 +1,4 @@
-"""Drawing of curves other than over depth: score over labels, accuracy over confidence, training over steps."""
+"""Curves other than layer profiles: score over labels, accuracy over confidence, training over steps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.figures.profiles import MARKERS
-from analysis.figures.style import COLOURS, GREY, NARROW, WIDE, canvas, headed, in_sight, style
+from analysis.figures.style import COLOURS, GREY, NARROW, WIDE, canvas, headed, style, visible_range
 from bench.metrics import direction_sign
 
 TWIN = (0, (3, 1.5))
@@ -26,7 +26,7 @@ class Line:
         x, y: (N,) each, by rising x.
         low, high: 95 % bounds of y, NaN for none.
         control: a random twin or a baseline, drawn dashed and grey.
-        weight: (N,) size of each mark, relative; empty for equal ones.
+        weight: (N,) relative area of each mark; None for equal ones.
     """
 
     model: str
@@ -44,8 +44,8 @@ class Chart:
 
     Attributes:
         title: above the axes.
-        lines: what is drawn.
-        shots: x counts samples a class instead of shares of the labels.
+        lines: one per model.
+        shots: whether x counts samples per class instead of the share of labels.
     """
 
     title: str
@@ -54,7 +54,7 @@ class Chart:
 
 
 def line_inks(charts: Sequence[Chart], direction: str) -> Mapping[str, tuple[str, str]]:
-    """Return colour and marker of the best models over all charts, by their last points; others go grey."""
+    """Return colour and marker of the best models over all charts, by their last points; others are grey."""
     sign = direction_sign(direction)
     best: dict[str, float] = {}
     for chart in charts:
@@ -66,11 +66,11 @@ def line_inks(charts: Sequence[Chart], direction: str) -> Mapping[str, tuple[str
 
 
 def lines(axes: Axes, chart: Chart, inks: Mapping[str, tuple[str, str]], *, log: bool) -> None:
-    """Draw a chart's lines with their bands; controls dashed, models without a colour of their own grey.
+    """Draw a chart's lines with their bands: controls dashed, models without a colour in grey.
 
     Args:
-        axes: where.
-        chart: what.
+        axes: to draw on.
+        chart: to draw.
         inks: see `line_inks`.
         log: whether x is on a logarithmic axis.
     """
@@ -95,7 +95,7 @@ def lines(axes: Axes, chart: Chart, inks: Mapping[str, tuple[str, str]], *, log:
 
 
 def legend_of(charts: Sequence[Chart], inks: Mapping[str, tuple[str, str]]) -> list[Line2D]:
-    """Return the entries of a legend: coloured models, how many are grey, and the controls."""
+    """Return the entries of a legend: coloured models, the number of grey ones, and the controls."""
     entries = [
         Line2D([], [], color=colour, marker=marker, markersize=3.5, markeredgewidth=0, label=name)
         for name, (colour, marker) in inks.items()
@@ -129,7 +129,7 @@ def _canvas(charts: Sequence[Chart], entries: int, height: float) -> tuple[Figur
 
 
 def label_figure(charts: Sequence[Chart], *, title: str, label: str, direction: str, generated: bool) -> Figure:
-    """Return score over labels on a logarithmic axis, a panel a way of adapting; few-shot subsets in panels apart.
+    """Return score over labels on a logarithmic axis, one panel per setting; few-shot subsets in separate panels.
 
     Args:
         charts: the panels.
@@ -146,12 +146,12 @@ def label_figure(charts: Sequence[Chart], *, title: str, label: str, direction: 
         for axes, chart in zip(every, charts, strict=True):
             lines(axes, chart, inks, log=True)
             axes.set_title(chart.title)
-            axes.set_xlabel("samples a class" if chart.shots else "% of training labels")
+            axes.set_xlabel("samples per class" if chart.shots else "% of training labels")
         y, low, high = (
             np.concatenate([getattr(line, name) for chart in charts for line in chart.lines])
             for name in ("y", "low", "high")
         )
-        every[0].set_ylim(*in_sight(y, low, high))
+        every[0].set_ylim(*visible_range(y, low, high))
         every[0].set_ylabel(f"{label}  ({'↓' if direction == 'min' else '↑'} better)")
         headed(figure, title, generated=generated)
         figure.legend(handles=entries, loc="outside lower center", ncols=columns, handlelength=2.4)
@@ -159,7 +159,7 @@ def label_figure(charts: Sequence[Chart], *, title: str, label: str, direction: 
 
 
 def calibration_figure(charts: Sequence[Chart], *, title: str, generated: bool) -> Figure:
-    """Return reliability diagrams: accuracy over confidence, marks as large as the share of samples in the bin."""
+    """Return reliability diagrams: accuracy over confidence, the area of a mark being the share of samples."""
     inks = line_inks([Chart(title="", lines=[_last_weighed(line) for line in chart.lines]) for chart in charts], "max")
     with style():
         entries = legend_of(charts, inks)
@@ -176,7 +176,7 @@ def calibration_figure(charts: Sequence[Chart], *, title: str, generated: bool) 
 
 
 def _last_weighed(line: Line) -> Line:
-    """Return a line whose last point is its mean accuracy, for choosing colours."""
+    """Return a line whose last point is its mean accuracy, by which colours are assigned."""
     weight = np.ones_like(line.y) if line.weight is None else line.weight
     mean = np.array([float((line.y * weight).sum() / weight.sum())])
     return Line(model=line.model, x=line.x[-1:], y=mean, low=mean, high=mean, control=line.control)
@@ -187,9 +187,9 @@ class Training:
     """The training of one arm.
 
     Attributes:
-        title: which.
+        title: its name.
         history: (rates, evaluations, 3) step, training loss and validation score, NaN after an early stop; rates rise.
-        rate: the learning rate chosen on validation; NaN where unknown.
+        rate: the learning rate chosen on validation; NaN if unknown.
     """
 
     title: str
@@ -198,10 +198,10 @@ class Training:
 
 
 def training_figure(arms: Sequence[Training], *, title: str, label: str, generated: bool) -> Figure:
-    """Return training loss and validation score over steps, a column an arm, a line a learning rate.
+    """Return training loss and validation score over steps, one column per arm, one line per learning rate.
 
-    The rate chosen on validation is drawn in colour, with a star at the checkpoint that is tested; of the others the
-    lower ones are light, the higher ones dark.
+    The rate chosen on validation is coloured, with a star at the checkpoint that is tested; lower rates are light grey,
+    higher rates dark grey.
     """
     with style():
         wide = len(arms) > 1
@@ -216,7 +216,7 @@ def training_figure(arms: Sequence[Training], *, title: str, label: str, generat
         headed(figure, title, generated=generated)
         marks = [
             Line2D([], [], color="#BDBDBD", linewidth=0.9, label="lower rates"),
-            Line2D([], [], color=COLOURS[0], linewidth=1.2, marker="*", markersize=6, label="rate chosen, checkpoint"),
+            Line2D([], [], color=COLOURS[0], linewidth=1.2, marker="*", markersize=6, label="chosen rate, checkpoint"),
             Line2D([], [], color="#606060", linewidth=0.9, label="higher rates"),
         ]
         figure.legend(handles=marks, loc="outside lower center", ncols=3 if wide else 2, handlelength=2.0)
@@ -226,8 +226,8 @@ def training_figure(arms: Sequence[Training], *, title: str, label: str, generat
 def training(loss: Axes, score: Axes, arm: Training) -> None:
     """Draw one arm's training loss and validation score; see `training_figure`."""
     values = arm.history[..., 2]
-    found = np.isfinite(values).any()
-    best, checkpoint = np.unravel_index(np.nanargmax(values), values.shape) if found else (-1, 0)
+    scored = np.isfinite(values).any()
+    best, checkpoint = np.unravel_index(np.nanargmax(values), values.shape) if scored else (-1, 0)
     for place, run in enumerate(arm.history):
         chosen = place == best
         colour = COLOURS[0] if chosen else "#BDBDBD" if place < best else "#606060"
@@ -235,7 +235,7 @@ def training(loss: Axes, score: Axes, arm: Training) -> None:
             axes.plot(
                 run[:, 0], run[:, what], color=colour, linewidth=1.2 if chosen else 0.9, zorder=3 if chosen else 2
             )
-    if found:
+    if scored:
         step, _, value = arm.history[best, checkpoint]
         score.plot(step, value, marker="*", markersize=8, color=COLOURS[0], markeredgecolor="white", zorder=4)
         if np.isfinite(arm.rate):

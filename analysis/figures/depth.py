@@ -1,4 +1,4 @@
-"""Drawing of what depth does to many models at once: score minus that of the last layer, over relative depth."""
+"""Depth heatmap: score of each layer minus that of the last layer, models by relative depth."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from analysis.figures.profiles import NORM_OFFSET, Curve, Panel
 from analysis.figures.style import NARROW, WIDE, canvas, headed, style
 from bench.metrics import direction_sign
 
-CLIPPED = 95  # percentile of the differences at which the colours end
+CLIPPED = 95  # percentile of the differences at the ends of the colours
 
 
 def differences(curve: Curve, direction: str) -> np.ndarray:
-    """Return how much better each layer is than the last, (L,)."""
+    """Return how much better each layer is than the last one, (L,)."""
     sign = direction_sign(direction)
     return np.asarray(sign * (curve.score - curve.score[curve.last]))
 
 
 def _edges(x: np.ndarray) -> np.ndarray:
-    """Return where the cells of a model's layers begin and end, (L + 1,): half way between their depths."""
+    """Return the edges of the cells of a model's layers, (L + 1,): half way between their depths."""
     between = (x[1:] + x[:-1]) / 2
     first = min(x[0], 0.0) - (between[0] - x[0])
     last = x[-1] + (NORM_OFFSET / 2 if x[-1] > 1 else x[-1] - between[-1])
@@ -32,11 +32,11 @@ def _edges(x: np.ndarray) -> np.ndarray:
 
 
 def depth_rows(axes: Axes, curves: Sequence[Curve], direction: str, limit: float) -> PolyCollection:
-    """Draw a row of cells a model, each layer as wide as the depth it stands for; a star at the layer chosen.
+    """Draw one row of cells per model, one cell per layer, as wide as its share of depth; stars mark chosen layers.
 
     Args:
-        axes: where.
-        curves: of models with more than one layer, the topmost first.
+        axes: to draw on.
+        curves: of models with more than one layer, from top to bottom.
         direction: ``max`` or ``min``.
         limit: difference at either end of the colours.
     """
@@ -62,10 +62,10 @@ def depth_rows(axes: Axes, curves: Sequence[Curve], direction: str, limit: float
 
 
 def depth_figure(panels: Sequence[Panel], *, title: str, label: str, direction: str, generated: bool) -> Figure:
-    """Return the heatmap of score minus last layer over relative depth, a panel a protocol and test split.
+    """Return the heatmap of score minus that of the last layer over relative depth, one panel per protocol and split.
 
     Args:
-        panels: with the curves of models of more than one layer, in the order to draw.
+        panels: with the curves of models of more than one layer, in drawing order.
         title: of the figure.
         label: of the score.
         direction: ``max`` or ``min``.

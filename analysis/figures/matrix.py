@@ -1,4 +1,4 @@
-"""Drawing of matrices with their numbers written in: settings against settings, models against classes or regions."""
+"""Matrices with their numbers: settings by settings, models by classes or regions."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from matplotlib.patches import Rectangle
 from analysis.figures.style import NARROW, WIDE, canvas, headed, style
 
 DIVERGING, SEQUENTIAL = "RdBu", "viridis"
-SMALL = 5.5  # points: of numbers in cells
-TELLING = 0.05
-CROWDED = 10  # settings; beyond, "n.s." does not fit into a cell
+SMALL = 5.5  # points, of numbers in cells
+SIGNIFICANT = 0.05
+CROWDED = 10  # settings; with more, "n.s." does not fit into a cell
 
 
 def matrix(
@@ -29,14 +29,14 @@ def matrix(
     colours: str = SEQUENTIAL,
     size: float = SMALL,
 ) -> AxesImage:
-    """Draw values (R, C) as coloured cells with their texts, NaN left white; return what a colour bar takes.
+    """Draw values (R, C) as coloured cells with texts, NaN in white; return the image for a colour bar.
 
     Args:
-        axes: where.
-        values: what is coloured.
-        texts: what is written, (R, C).
-        rows: label of each.
-        columns: label of each.
+        axes: to draw on.
+        values: determine the colours.
+        texts: written in the cells, (R, C).
+        rows: labels.
+        columns: labels.
         limits: values at the ends of the colours.
         colours: name of the colour map.
         size: of the texts, in points.
@@ -61,7 +61,7 @@ def matrix(
 
 
 def _steep(names: Sequence[str]) -> bool:
-    """Return whether names below the columns of a figure only fit when they stand upright."""
+    """Return whether names below the columns only fit if they are rotated."""
     room = (5.0 if len(names) > 5 else 1.8) / max(1, len(names))  # inches each
     return max((len(name) for name in names), default=0) * 0.052 > room
 
@@ -80,9 +80,9 @@ def agreement_figure(
     Args:
         names: of the settings (S).
         tau: (S, S).
-        p: (S, S) two-sided p of unrelated orders; from .05 on "n.s." stands under the tau, or "°" beside it.
+        p: (S, S) two-sided p of unrelated orders; from .05 on the tau is marked "n.s.", or "°".
         ceiling: (S, S) largest tau to be expected of each pair given the size of the test sets, and of each setting
-            with itself on the diagonal; NaN where unknown.
+            with itself on the diagonal; NaN if unknown.
         title: of the figure.
         generated: see `headed`.
     """
@@ -94,17 +94,17 @@ def agreement_figure(
     for row in range(count):
         for column in range(count):
             if crowded and column > row:
-                continue  # the ceilings of pairs are in the file
+                continue  # the ceilings of pairs are in the CSV
             value = tau[row, column] if below[row, column] else ceiling[row, column]
             if np.isfinite(value):
-                mark = ("°" if crowded else "\nn.s.") if below[row, column] and p[row, column] >= TELLING else ""
+                mark = ("°" if crowded else "\nn.s.") if below[row, column] and p[row, column] >= SIGNIFICANT else ""
                 texts[row][column] = f"{value:.2f}".replace("0.", ".") + mark
     wide = count > 5
     with style():
         side = max(1.6, min(0.36, 4.6 / count) * count)
         figure = canvas(WIDE if wide else NARROW, side + (0.75 if count > 3 else 0.9))
         axes = figure.subplots()
-        # Settings are named once, down the side, and numbered across.
+        # Settings are named at the side only, and numbered across.
         rows = [f"{name}  {place}" for place, name in enumerate(names, start=1)]
         columns = [str(place) for place in range(1, count + 1)]
         size = 4.0 if count > 18 else SMALL - 0.5 if crowded else SMALL
@@ -117,8 +117,8 @@ def agreement_figure(
         bar.outline.set_visible(False)
         headed(figure, title, generated=generated)
         chance, where = ("°", "on it") if crowded else ("n.s.", "on grey")
-        words = ("below the diagonal: τ", f"({chance}: p ≥ .05); {where}: the split-half ceiling")
-        figure.supxlabel((" " if wide else "\n").join(words), fontsize=6.5)
+        key = ("below the diagonal: τ", f"({chance}: p ≥ .05); {where}: the split-half ceiling")
+        figure.supxlabel((" " if wide else "\n").join(key), fontsize=6.5)
     return figure
 
 
@@ -140,21 +140,21 @@ def scores_figure(
     """Return a table of scores as a figure: models down, classes or regions across.
 
     Args:
-        values: (R, C) scores, NaN where there is none.
+        values: (R, C) scores, NaN for none.
         rows: models.
         columns: classes or regions.
         title: of the figure.
         label: of the colours.
         generated: see `headed`.
         digits: decimals written.
-        reverse: dark for high values, where less is better.
+        reverse: dark for high values, for metrics with smaller is better.
     """
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
     if low == high:
         low, high = low - 0.5, high + 0.5
     across = values.shape[1]
-    texts = [["" if np.isnan(one) or across > 24 else f"{one:.{digits}f}" for one in line] for line in values]
+    texts = [["" if np.isnan(value) or across > 24 else f"{value:.{digits}f}" for value in line] for line in values]
     with style():
         wide = across > 5
         longest = max((len(name) for name in columns), default=1) * (0.055 if _steep(columns) else 0.0)

@@ -1,4 +1,4 @@
-"""Layer profiles: axes-level drawing and the figure that holds them."""
+"""Layer profiles: test score over relative depth, on axes and as a figure."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.figures.style import COLOURS, GREY, NARROW, WIDE, canvas, headed, in_sight, style
+from analysis.figures.style import COLOURS, GREY, NARROW, WIDE, canvas, headed, style, visible_range
 from bench.metrics import direction_sign
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 BASELINE_DASHES = ((0, (1, 1)), (0, (5, 1, 1, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (8, 2)))
-NORM_OFFSET = 0.07  # the final norm shares depth 1 with the last block and is drawn just right of it
+NORM_OFFSET = 0.07  # the final norm has depth 1 like the last block and is drawn to the right of it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class Curve:
     """One model's scores over depth.
 
     Attributes:
-        model, origin, parent: as its entry says.
+        model, origin, parent: of its entry.
         depth: relative depth of each layer, (L,), ascending.
         score, low, high: test score and its 95 % bounds (NaN for none), (L,).
         chosen, last: index of the layer chosen on validation, and of the last one.
@@ -41,17 +41,17 @@ class Curve:
 
     @property
     def flat(self) -> bool:
-        """Whether it has no depth to speak of."""
+        """Whether it has a single layer."""
         return len(self.depth) == 1
 
     @property
     def x(self) -> np.ndarray:
-        """Where its layers are drawn, see `places`."""
+        """Horizontal positions of its layers, see `places`."""
         return places(self.depth)
 
 
 def places(depth: np.ndarray) -> np.ndarray:
-    """Return where layers are drawn: at their relative depth, the final norm moved a little beyond 1."""
+    """Return the horizontal positions of layers: their relative depth, the final norm slightly beyond 1."""
     return np.asarray(depth + NORM_OFFSET * np.append(False, np.diff(depth) == 0))
 
 
@@ -65,7 +65,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Inks:
-    """What each model is drawn with; models without a colour of their own are grey."""
+    """Colours, markers and dashes of models; a model without a colour is grey."""
 
     colour: dict[str, str]
     marker: dict[str, str]
@@ -85,7 +85,7 @@ def inks(curves: Sequence[Curve], direction: str) -> Inks:
         if not curve.flat and curve.origin != "random":
             best[curve.model] = max(best.get(curve.model, -np.inf), sign * float(curve.score[curve.chosen]))
     top = sorted(sorted(best), key=lambda name: -best[name])[: len(COLOURS)]
-    # Colour follows the name's order, not the score's, so that it stays put from one task's figure to the next.
+    # Colours follow the order of names, not of scores, so that they are the same in the figures of all tasks.
     top.sort()
     flat = sorted({curve.model for curve in curves if curve.flat})
     return Inks(
@@ -96,10 +96,10 @@ def inks(curves: Sequence[Curve], direction: str) -> Inks:
 
 
 def layer_profile(axes: Axes, curves: Sequence[Curve], ink: Inks) -> None:
-    """Draw score over relative depth: a line a model with its 95 % band, its random twin dashed in the same colour.
+    """Draw score over relative depth: one line per model with its 95 % band, its random twin dashed in its colour.
 
-    A star marks the layer chosen on validation. From it a dashed line runs at the height of the last layer, so the gap
-    between the two is the final-layer regret. One-layer baselines are horizontal lines.
+    A star marks the layer chosen on validation; a dashed line from it shows the score of the last layer, so that the
+    gap between them is the final-layer regret. One-layer baselines are horizontal lines.
     """
     for curve in sorted(curves, key=lambda curve: (not curve.flat, curve.model in ink.colour, curve.model)):
         if curve.flat:
@@ -146,27 +146,27 @@ def _legend(curves: Sequence[Curve], ink: Inks) -> list[Line2D]:
         star = Line2D([], [], color="#333333", linestyle="none", marker="*", markersize=7, markeredgewidth=0)
         star.set_label("layer chosen on validation")
         dashed = Line2D([], [], color="#333333", linestyle=(0, (2, 1.5)), linewidth=0.8)
-        dashed.set_label("height of its last layer")
+        dashed.set_label("score of the last layer")
         entries += [star, dashed]
     return entries
 
 
 def limits(curves: Sequence[Curve]) -> tuple[float, float]:
-    """Return the vertical range to draw: all layers, but for those far off the models' chosen ones."""
+    """Return the vertical range: all layers except outliers from the layers chosen."""
     chosen = [np.array([getattr(curve, name)[curve.chosen] for curve in curves]) for name in ("score", "low", "high")]
     more = np.concatenate([part for curve in curves for part in (curve.score, curve.low, curve.high)])
-    return in_sight(chosen[0], chosen[1], chosen[2], more)
+    return visible_range(chosen[0], chosen[1], chosen[2], more)
 
 
 def profile_figure(panels: Sequence[Panel], *, title: str, label: str, direction: str, generated: bool) -> Figure:
-    """Return small multiples of layer profiles with one legend below them.
+    """Return layer profiles as small multiples with one legend.
 
     Args:
-        panels: drawn in rows from the top left, with one vertical scale.
+        panels: drawn in rows from the top left, with a common vertical scale.
         title: of the whole figure.
         label: of the vertical axis.
         direction: ``max`` or ``min``.
-        generated: whether the data were made by a program; the figure then says so.
+        generated: whether the data were generated by a program, which the title then states.
     """
     across = 2 if len(panels) == 4 else min(3, len(panels))
     down = -(-len(panels) // across)
@@ -185,7 +185,7 @@ def profile_figure(panels: Sequence[Panel], *, title: str, label: str, direction
         normed = any((np.diff(curve.depth) == 0).any() for curve in curves)
         for place, axes in enumerate(grid.flat):
             axes.set_visible(place < len(panels))
-            if place + across >= len(panels):  # nothing is drawn below it
+            if place + across >= len(panels):  # the lowest panel of its column
                 axes.tick_params(labelbottom=True)
                 axes.set_xlabel("relative depth (beyond 1: norm)" if normed else "relative depth")
         grid[0, 0].set_ylim(*limits(curves))

@@ -1,4 +1,4 @@
-"""Drawing of ranks over settings: a line a model, rank 1 on top."""
+"""Bump chart: ranks over settings, one line per model, rank 1 on top."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from analysis.figures.style import COLOURS, GREY, NARROW, WIDE, canvas, headed, 
 
 
 def bump(axes: Axes, ranks: np.ndarray, models: Sequence[str], leading: np.ndarray) -> None:
-    """Draw the rank of each model in each setting; the best on average have a colour, a filled mark leads or ties.
+    """Draw the rank of each model in each setting; the best on average are coloured, the best or tied marks filled.
 
     Args:
-        axes: where.
+        axes: to draw on.
         ranks: (settings, models), 1 the best; ties share the mean of their ranks.
         models: names.
-        leading: (settings, models) whether a model is the best of a setting or not told apart from it.
+        leading: (settings, models) whether a model is the best of a setting or statistically tied with it.
     """
     order = np.argsort(ranks.mean(0), kind="stable")
     coloured = {int(model): place for place, model in enumerate(order[: len(COLOURS)])}
@@ -35,7 +35,7 @@ def bump(axes: Axes, ranks: np.ndarray, models: Sequence[str], leading: np.ndarr
             axes.plot(x[own], ranks[own, model], linestyle="none", marker=marker, markersize=4, color=colour,
                       markerfacecolor=fill, markeredgewidth=0.9, zorder=4)  # fmt: skip
     last = ranks[-1]
-    # Names at the right end, in the order of the last ranks, a line each even where ranks tie.
+    # Names at the right end, in the order of the last ranks, on separate lines even if ranks tie.
     for line, model in enumerate(np.lexsort((order.argsort(), last)), start=1):
         colour = COLOURS[coloured[int(model)]] if int(model) in coloured else "#555555"
         thread = {"arrowstyle": "-", "color": colour, "linewidth": 0.4, "shrinkA": 0, "shrinkB": 3}
@@ -66,7 +66,7 @@ def bump_figure(
     with style():
         wide = count > 3
         figure = canvas(WIDE if wide else NARROW, 0.8 + 0.17 * max(4, ranks.shape[1]) + below)
-        # Names of models hang to the right of the axes, where no layout looks: room is left by hand.
+        # The names to the right of the axes are ignored by the layout, so that room is left for them here.
         figure.get_layout_engine().set(rect=(0, 0, 0.80 if wide else 0.66, 1))  # type: ignore[union-attr, call-arg]
         axes = figure.subplots()
         bump(axes, ranks, models, leading)
@@ -74,8 +74,8 @@ def bump_figure(
         headed(figure, title, generated=generated)
         plain = {"color": "#333333", "marker": "o", "markersize": 4, "linestyle": "none"}
         marks = [
-            Line2D([], [], label="best, or not told apart", **plain),  # type: ignore[arg-type]
-            Line2D([], [], label="behind the best", markerfacecolor="white", **plain),  # type: ignore[arg-type]
+            Line2D([], [], label="best or statistically tied", **plain),  # type: ignore[arg-type]
+            Line2D([], [], label="worse than the best", markerfacecolor="white", **plain),  # type: ignore[arg-type]
         ]
         figure.legend(handles=marks, loc="outside lower left", ncols=2)
     return figure

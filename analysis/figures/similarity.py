@@ -1,4 +1,4 @@
-"""Drawing of similarity between layers and models, of dimensions over depth, and of drift by part and depth."""
+"""Similarity between layers and models, dimensions over depth, and drift by sub-module and depth."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from analysis.figures.matrix import SEQUENTIAL, matrix
 from analysis.figures.profiles import MARKERS, places
 from analysis.figures.style import COLOURS, GREY, NARROW, WIDE, canvas, headed, style
 
-ACROSS = 3  # maps side by side
-MANY = 9  # maps; of more `ACROSS_MANY` smaller ones stand side by side
+ACROSS = 3  # maps per row
+MANY = 9  # maps; with more there are `ACROSS_MANY` smaller ones per row
 ACROSS_MANY = 5
 MEASURES = {"rankme": "RankMe", "participation_ratio": "participation ratio", "twonn": "TwoNN dimension"}
 
@@ -38,7 +38,7 @@ class LayerMap:
 
 
 def maps_figure(maps: Sequence[LayerMap], *, title: str, generated: bool) -> Figure:
-    """Return layer x layer maps of debiased CKA, all on the scale 0 to 1, depth rising to the right and upwards."""
+    """Return layer x layer maps of debiased CKA on the scale 0 to 1, depth rising to the right and upwards."""
     small = len(maps) > MANY
     across = ACROSS_MANY if small else min(ACROSS, len(maps))
     down = -(-len(maps) // across)
@@ -87,7 +87,7 @@ def models_figure(frame: pd.DataFrame, *, title: str, generated: bool) -> Figure
         side = max(1.7, min(0.42, 4.8 / len(names)) * len(names))
         figure = canvas(WIDE if len(names) > 5 else NARROW, side + 0.6)
         axes = figure.subplots()
-        # Models are named once, down the side, and numbered across.
+        # Models are named at the side only, and numbered across.
         rows = [f"{name}  {place}" for place, name in enumerate(names, start=1)]
         columns = [str(place) for place in range(1, len(names) + 1)]
         image = matrix(axes, values, texts, rows=rows, columns=columns, limits=(0, 1))
@@ -99,7 +99,7 @@ def models_figure(frame: pd.DataFrame, *, title: str, generated: bool) -> Figure
 
 
 def dimensions_figure(frame: pd.DataFrame, *, title: str, generated: bool) -> Figure:
-    """Return RankMe, participation ratio and TwoNN dimension over relative depth, a line a model.
+    """Return RankMe, participation ratio and TwoNN dimension over relative depth, one line per model.
 
     Args:
         frame: see `analysis.findings.shared_structure.dimensions`.
@@ -136,18 +136,18 @@ def dimensions_figure(frame: pd.DataFrame, *, title: str, generated: bool) -> Fi
 def drift_figure(
     frame: pd.DataFrame, lost: pd.DataFrame, parts: Sequence[str], *, title: str, metric: str, generated: bool
 ) -> Figure:
-    """Return one model's drift: local by part beside its control, total beside its floors, and rewinding.
+    """Return one model's drift: local drift by part and its control, total drift and its floors, and rewinding.
 
     Args:
         frame: rows of one task and model, see `analysis.findings.drift.drift_frame`.
         lost: rows of the same, see `analysis.findings.drift.rewinding`.
-        parts: in the order they are listed.
+        parts: sub-modules, in the order of the legend.
         title: of the figure.
-        metric: of the score that rewinding loses.
+        metric: of the score lost by rewinding.
         generated: see `headed`.
     """
     here = [part for part in parts if part in set(frame["part"])]
-    # More parts than colours: the second round is dotted.
+    # With more parts than colours, the colours repeat with dotted lines.
     ink = {
         part: (COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)], ":" if i >= len(COLOURS) else "-")
         for i, part in enumerate(here)
@@ -163,13 +163,13 @@ def drift_figure(
         _rewound(fourth, lost, here)
         for axes, name in (
             (first, "local drift"),
-            (second, "equal random step"),
+            (second, "random step of equal size"),
             (third, "total drift, mean of parts"),
         ):
             axes.set_title(name)
             axes.set_xlabel("relative depth")
         first.set_ylabel("1 - debiased CKA")
-        fourth.set_title("lost by rewinding")
+        fourth.set_title("loss by rewinding")
         fourth.set_xlabel(metric)
         handles, labels = first.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncol=len(here), fontsize=6)
@@ -180,7 +180,7 @@ def drift_figure(
 def _over_depth(
     axes: Axes, frame: pd.DataFrame, column: str, ink: Mapping[str, tuple[str, str, str]]
 ) -> tuple[float, float]:
-    """Draw a line a part: the mean over seeds, with their range; return the least and largest value."""
+    """Draw one line per part: the mean over seeds with their range; return the least and largest value."""
     low, high = 0.0, 0.0
     for part, (colour, marker, dashes) in ink.items():
         by = frame[frame["part"] == part].groupby("depth")[column]

@@ -1,4 +1,4 @@
-"""Drawing of variance components: the share of each choice with its two intervals."""
+"""Variance components: the share of each effect with its two intervals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from analysis.statistics.variance_components import Component
 
 
 def shares(axes: Axes, components: Sequence[Component]) -> None:
-    """Draw the share of each effect, the first on top; thick bars over test samples, thin ones over levels."""
+    """Draw the share of each effect, the first on top; thick intervals over test samples, thin ones over levels."""
     for row, part in enumerate(components):
         colour = COLOURS[0] if " x " not in part.effect and part.effect != "residual" else "#777777"
         if np.isfinite(part.low):
@@ -28,7 +28,7 @@ def shares(axes: Axes, components: Sequence[Component]) -> None:
 
 
 def variance_figure(found: Mapping[str, Sequence[Component]], *, title: str, generated: bool) -> Figure:
-    """Return the variance components of each task, a panel a task."""
+    """Return the variance components of each task, one panel per task."""
     across = min(2, len(found))
     down = -(-len(found) // across)
     tallest = max(len(parts) for parts in found.values())

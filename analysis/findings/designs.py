@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.statistics.variance_components import Component, balanced, variance_components
-from analysis.tables.columns import CONTROLS
+from analysis.tables.columns import CONTROLS, as_rows, curve_label
 from bench.core import sha256_of
 from bench.core.errors import Incompatible
 
@@ -57,7 +57,7 @@ def designs(arms: pd.DataFrame, arm_draws: Mapping[tuple[str, str], np.ndarray])
     found = []
     rows = arms[arms["score"].notna() & ~arms["origin"].isin(CONTROLS)]
     rows = rows.assign(replicate=rows["subset"].astype(str) + " " + rows["seed"].astype(str))
-    rows["model"] = rows["model"] + rows["variant"].map(lambda text: f" ({text})" if text else "")
+    rows["model"] = [curve_label(row | {"twins": ""}) for row in as_rows(rows)]
     for task, fraction in sorted(set(zip(rows["task"], rows["fraction"], strict=True))):
         runs = rows[(rows["task"] == task) & (rows["fraction"] == fraction)]
         largest, factors_of_largest = runs[:0], tuple[str, ...]()

@@ -1,7 +1,7 @@
-"""Published numbers beside ours: read, validated, compared, and never mixed in without a mark.
+"""Published numbers: read, validated, compared with ours, and always marked as copied.
 
-``results/published/published.csv`` holds them, one row a number, with where it was read and in what its protocol
-differs from ours. A number is ``copied`` (theirs) or ``rerun`` (ours); every frame made here says which in a column.
+They are in ``results/published/published.csv``, one row per number, with its source and how its protocol differs from
+ours. A number is ``copied`` (published) or ``rerun`` (ours); every frame made here has a column that says which.
 """
 
 from __future__ import annotations
@@ -30,41 +30,41 @@ NEEDED = ("metric_printed", "dataset", "model_printed", "setting", "source", "wh
 
 
 def read_published(path: Path) -> pd.DataFrame:
-    """Return the published numbers of a file, validated; columns `PUBLISHED`, no text missing (empty instead).
+    """Return the published numbers of a file, validated; columns `PUBLISHED`, missing texts are empty.
 
     Args:
         path: of the CSV.
 
     Raises:
-        MissingData: if there is no such file.
-        BadSetting: names the first row that is not as `check_published` wants it.
+        MissingData: if the file does not exist.
+        BadSetting: names the first row that `check_published` refuses.
     """
     if not path.is_file():
-        raise MissingData(
-            f"no published numbers at {path}; they come with the source, in results/published: copy that folder there"
-        )
+        raise MissingData(f"no published numbers at {path}; copy the folder results/published of the source there")
     frame = pd.read_csv(path, dtype=str, keep_default_na=False)
     if tuple(frame.columns) != PUBLISHED:
         wrong = sorted(set(frame.columns) ^ set(PUBLISHED))
-        raise BadSetting(f"{path.name}: columns are not those known, in their order ({', '.join(wrong) or 'order'})")
+        raise BadSetting(
+            f"{path.name}: the columns differ from the known ones or their order ({', '.join(wrong) or 'order'})"
+        )
     for name in NUMBERS:
         try:
             frame[name] = pd.to_numeric(frame[name].mask(frame[name] == "")).astype(np.float64)
         except ValueError as error:
-            raise BadSetting(f"{path.name}: a {name} is no number: {error}") from error
+            raise BadSetting(f"{path.name}: a {name} is not a number: {error}") from error
     check_published(frame, path.name)
     return frame
 
 
 def check_published(frame: pd.DataFrame, name: str = "published numbers") -> None:
-    """Pass published numbers that are fit to stand beside ours.
+    """Check that published numbers can be compared with ours.
 
-    Every row says where it was read and is marked as copied; a metric of ours is within its range, in our unit (shares
-    in 0..1, not per cent); a row that claims one of our suites has a task, says whether the test samples are ours, and
-    spells out what differs; no row is there twice.
+    Every row has a source and is marked as copied; a metric that we use is within its range and in our unit (shares in
+    0..1, not per cent); a row of one of our suites has a task, states whether the test samples are the same, and what
+    differs; no row is repeated.
 
     Raises:
-        BadSetting: names the first row that is not so.
+        BadSetting: names the first row that violates this.
     """
     for place, row in enumerate(frame.to_dict("records")):
         wrong = _wrong(row)
@@ -73,51 +73,51 @@ def check_published(frame: pd.DataFrame, name: str = "published numbers") -> Non
     twice = frame.duplicated(["model_printed", "dataset", "task", "metric_printed", "setting", "source"], keep=False)
     if twice.any():
         first = frame[twice].iloc[0]
-        raise BadSetting(f"{name}: {first['model_printed']} on {first['dataset']} ({first['source']}) is there twice")
+        raise BadSetting(f"{name}: {first['model_printed']} on {first['dataset']} ({first['source']}) is repeated")
 
 
 def _wrong(row: Mapping[Any, Any]) -> str:
-    """Return what is wrong with a row; empty where nothing is."""
+    """Return the fault of a row; empty if it has none."""
     absent = [name for name in NEEDED if not row[name]]
     if absent:
-        return f"no {', '.join(absent)}"
+        return f"{', '.join(absent)} is empty"
     for name, allowed in VALUES.items():
         if row[name] not in allowed:
-            return f"{name} is {row[name]!r}, none of {', '.join(sorted(allowed - {''}))}"
+            return f"{name} is {row[name]!r}; known: {', '.join(sorted(allowed - {''}))}"
     if not np.isfinite(row["value"]):
-        return "no value"
+        return "value is empty"
     if row["metric"]:
         if row["metric"] not in METRICS:
-            return f"{row['metric']!r} is no metric of ours; leave the column empty"
+            return f"{row['metric']!r} is not a known metric; leave the column empty"
         metric = METRICS[row["metric"]]
         if not metric.low <= row["value"] <= metric.high:
             return f"{row['metric']} {row['value']:g} lies outside {metric.low:g}..{metric.high:g}: per cent?"
     if row["suite"] and not (row["task"] and row["same_test"] and row["differences"]):
-        return "it names one of our suites, and so needs task, same_test and differences"
+        return "a row with a suite needs task, same_test and differences"
     if row["low"] > row["value"] or row["high"] < row["value"]:
         return f"value {row['value']:g} lies outside its interval"
     return ""
 
 
 def compare(board: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
-    """Return ours beside theirs, one row a pair and one for each published number without ours; columns `COMPARISON`.
+    """Return one row per pair of our score and a published number, and per published number without; see `COMPARISON`.
 
-    A pair is of one suite, task, model and metric; nothing else need agree, and what does not is spelt out in
-    ``differences``: what the file says of the source, and what the two rows show (protocol, label fraction, test
-    samples). ``difference`` is ours minus theirs, in the metric's unit; with ``direction`` ``min`` less is better.
-    ``within`` is whether their number lies in our interval (none where either is absent), which takes their number as
-    free of error. Pairs are ``rerun``: ours stands beside theirs; the rest are ``copied``. Where our row is on a test
-    split of another name (``task@split``), theirs is of that too.
+    A pair has the same suite, task, model and metric. All other differences are listed in ``differences``: those the
+    file states of the source, and those between the two rows (protocol, label fraction, test samples). ``difference``
+    is ours minus published, in the metric's unit; with ``direction`` ``min`` smaller is better. ``within`` is whether
+    the published number, taken as exact, lies in our interval (NaN without an interval). Pairs have the status
+    ``rerun``, other rows ``copied``. A row of ours on another test split (``task@split``) is paired with a number for
+    that split.
 
     Args:
-        board: a leaderboard (`analysis.tables.columns.LEADERBOARD`) of any number of suites, ours alone.
+        board: a leaderboard (`analysis.tables.columns.LEADERBOARD`) of any number of suites, with our scores only.
         published: from `read_published`.
 
     Raises:
         Incompatible: if the board holds copied numbers already.
     """
     if "status" in board.columns and (board["status"] == COPIED).any():
-        raise Incompatible("the leaderboard holds copied numbers: they would be compared with themselves")
+        raise Incompatible("the leaderboard holds copied numbers, which would be compared with themselves")
     theirs = published[(published["suite"] != "") & (published["model"] != "") & (published["metric"] != "")]
     ours = {key: part for key, part in board.groupby(["suite", "task", "model"], sort=False)}
     rows: list[dict[str, Any]] = []
@@ -130,8 +130,8 @@ def compare(board: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
 
 
 def _alone(copied: Mapping[Any, Any]) -> dict[str, Any]:
-    nothing = {name: np.nan for name in ("ours", "low", "high", "difference", "within")}
-    return {name: "" for name in COMPARISON} | nothing | _theirs(copied) | {"status": COPIED}
+    missing = {name: np.nan for name in ("ours", "low", "high", "difference", "within")}
+    return {name: "" for name in COMPARISON} | missing | _theirs(copied) | {"status": COPIED}
 
 
 def _theirs(copied: Mapping[Any, Any]) -> dict[str, Any]:
@@ -154,12 +154,12 @@ def _theirs(copied: Mapping[Any, Any]) -> dict[str, Any]:
         "published_low": copied["low"],
         "published_high": copied["high"],
         "published_spread": copied["spread"],
-        "differences": _spelt([copied["differences"], *_marks(copied)]),
+        "differences": _joined([copied["differences"], *_marks(copied)]),
     }
 
 
 def _pair(own: Mapping[Any, Any], copied: Mapping[Any, Any]) -> dict[str, Any]:
-    """Return the row of a pair; empty where ours has no such metric."""
+    """Return the row of a pair; empty if our row has no such metric."""
     headline = own["metric"] == copied["metric"]
     score = own["score"] if headline else own.get(copied["metric"], np.nan)
     if score is None or not np.isfinite(score):
@@ -173,7 +173,7 @@ def _pair(own: Mapping[Any, Any], copied: Mapping[Any, Any]) -> dict[str, Any]:
         "high": high,
         "difference": float(score) - copied["value"],
         "within": bool(low <= copied["value"] <= high) if drawn else np.nan,
-        "differences": _spelt([*_seen_apart(own, copied), copied["differences"], *_marks(copied)]),
+        "differences": _joined([*_row_differences(own, copied), copied["differences"], *_marks(copied)]),
         "protocol": own["protocol"],
         "layer": own["layer"],
         "fraction": own["fraction"],
@@ -183,52 +183,53 @@ def _pair(own: Mapping[Any, Any], copied: Mapping[Any, Any]) -> dict[str, Any]:
     }
 
 
-def _seen_apart(own: Mapping[Any, Any], copied: Mapping[Any, Any]) -> list[str]:
-    """Return what two rows show to be different."""
+def _row_differences(own: Mapping[Any, Any], copied: Mapping[Any, Any]) -> list[str]:
+    """Return the differences between two rows."""
     found = []
     if not copied["protocol"]:
-        found.append(f"protocol: ours {own['protocol']}, theirs not stated")
+        found.append(f"protocol: ours {own['protocol']}, published not stated")
     elif own["protocol"] != copied["protocol"]:
-        found.append(f"protocol: ours {own['protocol']}, theirs {copied['protocol']}")
+        found.append(f"protocol: ours {own['protocol']}, published {copied['protocol']}")
     if np.isfinite(copied["fraction"]) and float(own["fraction"]) != copied["fraction"]:
-        found.append(f"labels: ours {float(own['fraction']):g}, theirs {copied['fraction']:g} of the training set")
-    layer, recipe, variant = (_text(own.get(name)) for name in ("layer", "recipe", "variant"))
+        found.append(f"labels: ours {float(own['fraction']):g}, published {copied['fraction']:g} of the training set")
+    layer, recipe = (_text(own.get(name)) for name in ("layer", "recipe"))
+    changes = " ".join(part for part in (_text(own.get(name)) for name in ("variant", "protocol_settings")) if part)
     if layer and layer != "last" and copied["protocol"] in ("probe", "knn"):
         found.append(f"layer: ours {layer}")
     if recipe:
         found.append(f"input: ours {recipe}")
-    if variant:
-        found.append(f"ours with {variant}")
+    if changes:
+        found.append(f"ours with {changes}")
     return found
 
 
 def _text(value: object) -> str:
-    """Return a text as it is, and what a file read back gives for an empty one as empty."""
+    """Return a text, and an empty one for the NaN of an empty cell."""
     return value if isinstance(value, str) else ""
 
 
 def _marks(copied: Mapping[Any, Any]) -> list[str]:
-    """Return what makes a published number less than comparable."""
+    """Return what limits the comparison with a published number."""
     found = []
     if copied["same_test"] != "yes":
-        found.append("other test samples" if copied["same_test"] == "no" else "perhaps other test samples")
+        found.append("other test samples" if copied["same_test"] == "no" else "possibly other test samples")
     if copied["seen"] != "read":
-        found.append("not read in the source itself")
+        found.append("quoted from a secondary source")
     return found
 
 
-def _spelt(parts: Iterable[str]) -> str:
+def _joined(parts: Iterable[str]) -> str:
     return "; ".join(dict.fromkeys(part for part in parts if part))
 
 
 def with_copied(board: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
-    """Return a leaderboard with the published numbers of its suites and tasks below ours, every row marked.
+    """Return a leaderboard with the published numbers for its suites and tasks below ours, every row marked.
 
-    Column ``status`` says ``rerun`` or ``copied``, and the model of a copied row ends in a dagger, so that it stays
-    marked wherever the row is shown. Copied rows take no part in ranking: ``standing`` is empty.
+    Column ``status`` is ``rerun`` or ``copied``, and the model of a copied row ends in a dagger, so that the mark is
+    visible wherever the row is shown. Copied rows are not ranked: ``standing`` is empty.
 
     Args:
-        board: a leaderboard, ours alone.
+        board: a leaderboard with our scores only.
         published: from `read_published`.
     """
     shown = set(zip(board["suite"], board["task"], board["metric"], strict=True))
@@ -246,7 +247,7 @@ def with_copied(board: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
                 "spread": copied["spread"],
                 "direction": METRICS[copied["metric"]].direction,
                 "standing": "",
-                "notes": _spelt([f"copied from {copied['source']}, {copied['where']}", copied["differences"]]),
+                "notes": _joined([f"copied from {copied['source']}, {copied['where']}", copied["differences"]]),
                 "status": COPIED,
             }
         )
@@ -257,17 +258,17 @@ def with_copied(board: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
 
 
 def check_marked(board: pd.DataFrame) -> None:
-    """Pass a leaderboard whose copied rows are marked as such.
+    """Check that exactly the copied rows of a leaderboard are marked.
 
     Raises:
-        Incompatible: if a row has no status, or one that is copied lacks its mark, or ours carries it.
+        Incompatible: if a row has no status, a copied row has no mark, or a row of ours has one.
     """
     if "status" not in board.columns or not board["status"].isin([COPIED, RERUN]).all():
-        raise Incompatible("a row says neither copied nor rerun: published numbers do not enter a leaderboard unmarked")
+        raise Incompatible("a row has neither status, copied or rerun: published numbers must be marked")
     marked = board["model"].astype(str).str.endswith(MARK)
     wrong = board[marked != (board["status"] == COPIED)]
     if len(wrong):
         first = wrong.iloc[0]
         raise Incompatible(
-            f"{first['model']} is {first['status']}: the mark {MARK} is for copied rows, and for all of them"
+            f"{first['model']} is {first['status']}: copied rows, and only those, must carry the mark {MARK}"
         )

@@ -1,27 +1,32 @@
-"""A figure with its numbers, and the rows that figures are made of."""
+"""FigureSpec: a figure with its numbers and texts; file names from names in records."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import hashlib
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.tables.columns import CHOSEN
 
+LONGEST = 80  # characters of a name in a file name
+
 
 @dataclass(frozen=True, kw_only=True)
 class FigureSpec:
-    """A figure with its numbers.
+    """A figure to be drawn, with its numbers.
 
     Attributes:
-        stem: file name without suffix.
-        task: it is of, ``""`` for a whole suite.
+        stem: file name without suffix, see `file_name`.
+        task: the task it shows; ``""`` for a whole suite.
         kind: what it shows, in a word or two, for filters.
-        caption: what is to be seen.
-        numbers: what is drawn.
-        render: makes the figure.
+        caption: how to read it.
+        numbers: the data drawn.
+        render: draws the figure.
+        alt: what is to be seen, for readers who cannot see it: axes, models, main values.
     """
 
     stem: str
@@ -30,11 +35,42 @@ class FigureSpec:
     caption: str
     numbers: pd.DataFrame
     render: Callable[[], Figure]
+    alt: str = ""
+
+    @property
+    def description(self) -> str:
+        """The text that stands for the image: its kind and task, and `alt`, or the caption without one."""
+        name = f"{self.kind} of {self.task}" if self.task else self.kind
+        return f"{name[:1].upper()}{name[1:]}. {self.alt or self.caption}"
 
 
-def file_name(task: str) -> str:
-    """Return a task's name as part of a file name."""
-    return task.replace("@", "_")
+def file_name(name: str) -> str:
+    """Return a name of a record as part of a file name; names with other characters get a hash, so that none collide.
+
+    >>> file_name("water@bolivia")
+    'water_bolivia'
+    >>> file_name("../etc/passwd")
+    'etc_passwd-7fef78f5'
+    """
+    plain = name.replace("@", "_")
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", plain).strip("._-")[:LONGEST]
+    if safe == plain:
+        return safe
+    return f"{safe or 'name'}-{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:8]}"
+
+
+def with_distinct_stems(pictures: Iterable[FigureSpec]) -> list[FigureSpec]:
+    """Return the figures with safe stems, none of which occurs twice: a repeated one gets a number."""
+    used: set[str] = set()
+    found = []
+    for picture in pictures:
+        stem = file_name(picture.stem)
+        number = 2
+        while stem in used:
+            stem, number = f"{file_name(picture.stem)}_{number}", number + 1
+        used.add(stem)
+        found.append(picture if stem == picture.stem else replace(picture, stem=stem))
+    return found
 
 
 def base(task: str) -> str:
@@ -43,6 +79,6 @@ def base(task: str) -> str:
 
 
 def headline_rows(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of one layer rule a protocol: the layer chosen on validation, or for arms each of their taps."""
+    """Return the rows of one layer rule per protocol: the layer chosen on validation, or, for arms, their taps."""
     chosen = set(frame.loc[frame["layer"] == CHOSEN, "protocol"])
     return frame[(frame["layer"] == CHOSEN) | ~frame["protocol"].isin(chosen)]

@@ -1,4 +1,4 @@
-"""Which figures a suite gets, each with its numbers: one only where it says something."""
+"""The figures of a suite, each with its numbers; a figure is made only if there is something to compare."""
 
 from __future__ import annotations
 
@@ -18,6 +18,15 @@ from analysis.figures.ranks import bump_figure
 from analysis.figures.variance import variance_figure
 from analysis.findings.agreement import Agreements
 from analysis.findings.designs import Design, components_frame
+from analysis.gallery.alt_text import (
+    agreement_alt,
+    costs_alt,
+    depth_alt,
+    lines_alt,
+    profiles_alt,
+    ranks_alt,
+    shares_alt,
+)
 from analysis.gallery.classes_and_regions import classes, regions
 from analysis.gallery.panels import (
     FEWEST_IN_BIN,
@@ -27,12 +36,12 @@ from analysis.gallery.panels import (
     label_charts,
     profile_panels,
 )
-from analysis.gallery.picture import FigureSpec, base, file_name, headline_rows
+from analysis.gallery.picture import FigureSpec, base, file_name, headline_rows, with_distinct_stems
 from analysis.gallery.similarity import drift_pictures, similarity_pictures
 from analysis.gallery.single_runs import panel_pictures, training_pictures
 from analysis.statistics.ranking import ranks
 from analysis.tables.build import Tables
-from analysis.tables.columns import CONTROLS
+from analysis.tables.columns import CONTROLS, SETTING, first_row, label_amount
 from analysis.tables.formatting import metric_label
 from analysis.tables.source import RecordSource
 
@@ -44,11 +53,11 @@ def pictures(
 
     Args:
         made: its tables.
-        source: where histories and panels of runs are read.
+        source: where training histories and images of runs are.
         agreed: see `analysis.findings.agreement.compare_settings`.
         designs: see `analysis.findings.designs.designs`.
     """
-    found = [
+    of_tasks = [
         *profiles(made),
         *_depths(made),
         *_labels(made),
@@ -56,13 +65,18 @@ def pictures(
         *_calibrations(made),
         *classes(made),
         *regions(made),
-        *(FigureSpec(**one) for one in training_pictures(made, source)),
-        *(FigureSpec(**one) for one in panel_pictures(made, source)),
+        *training_pictures(made, source),
+        *panel_pictures(made, source),
     ]
-    found.sort(key=lambda one: one.task)  # stable: within a task in the order above
+    of_tasks.sort(key=lambda picture: picture.task)  # stable: within a task in the order above
     records = made.records.values()
-    alike = [*similarity_pictures(made.suite, source, records), *drift_pictures(made.suite, source, records)]
-    return [*found, *_settings(made, agreed), *_variances(made, designs), *alike]
+    of_suite = [
+        *(settings_pictures(agreed, made.suite, generated=made.generated) if agreed else ()),
+        *_variances(made, designs),
+        *similarity_pictures(made.suite, source, records),
+        *drift_pictures(made.suite, source, records),
+    ]
+    return with_distinct_stems([*of_tasks, *of_suite])
 
 
 def profiles(made: Tables) -> Iterator[FigureSpec]:
@@ -71,23 +85,25 @@ def profiles(made: Tables) -> Iterator[FigureSpec]:
     for task in sorted({base(name) for name in deep["task"]}):
         rows = made.layers[made.layers["task"].map(base) == task]
         yield FigureSpec(
-            stem=f"layer_profile_{task}",
+            stem=f"layer_profile_{file_name(task)}",
             task=task,
             kind="layer profile",
-            caption="Test score over relative depth with 95 % bands; the star is the layer chosen on validation, the "
-            "dashed line the height of the last.",
+            caption="Test score over relative depth with 95 % bands. Star: the layer chosen on validation; dashed line "
+            "from it: the score of the last layer.",
             numbers=rows,
             render=partial(profile_of, made, rows, task),
+            alt=profiles_alt(profile_panels(rows), metric_label(first_row(rows))),
         )
 
 
 def profile_of(made: Tables, rows: pd.DataFrame, task: str) -> Figure:
     """Return the layer-profile figure of a task's rows of `Tables.layers`."""
+    first = first_row(rows)
     return profile_figure(
         profile_panels(rows),
         title=f"{made.suite} · {task}",
-        label=metric_label(rows),
-        direction=str(rows["direction"].iloc[0]),
+        label=metric_label(first),
+        direction=str(first["direction"]),
         generated=made.generated,
     )
 
@@ -99,21 +115,23 @@ def _depths(made: Tables) -> Iterator[FigureSpec]:
         panels = depth_panels(rows)
         if not panels:
             continue
+        first = first_row(rows)
         yield FigureSpec(
-            stem=f"depth_{task}",
+            stem=f"depth_{file_name(task)}",
             task=task,
             kind="depth",
-            caption="How much better each layer does on test than the last one (blue: better), at the most labels; the "
-            "star is the layer chosen on validation.",
+            caption="Test score of each layer minus that of the last layer (blue: better), at the most labels. Star: "
+            "the layer chosen on validation.",
             numbers=rows,
             render=partial(
                 depth_figure,
                 panels,
-                title=f"{made.suite} · {task}: gain over last layer",
-                label=metric_label(rows),
-                direction=str(rows["direction"].iloc[0]),
+                title=f"{made.suite} · {task}: gain over the last layer",
+                label=metric_label(first),
+                direction=str(first["direction"]),
                 generated=made.generated,
             ),
+            alt=depth_alt(panels, metric_label(first)),
         )
 
 
@@ -122,49 +140,52 @@ def _labels(made: Tables) -> Iterator[FigureSpec]:
         charts = label_charts(rows)
         if not charts:
             continue
+        first = first_row(rows)
         yield FigureSpec(
             stem=f"labels_{file_name(str(task))}",
             task=base(str(task)),
             kind="label efficiency",
-            caption="Test score over the share of training labels (logarithmic), mean over label subsets with its 95 % "
-            "interval over test blocks; few-shot subsets in panels of their own.",
+            caption="Test score over the share of training labels (logarithmic axis), mean over label subsets, with "
+            "its 95 % interval over test blocks. Few-shot subsets are in separate panels.",
             numbers=rows[[*_NUMBERS, "spread", "subsets"]],
             render=partial(
                 label_figure,
                 charts,
                 title=f"{made.suite} · {task}: label efficiency",
-                label=metric_label(rows),
-                direction=str(rows["direction"].iloc[0]),
+                label=metric_label(first),
+                direction=str(first["direction"]),
                 generated=made.generated,
             ),
+            alt=lines_alt(charts, f"test {metric_label(first)}", "the share of training labels"),
         )
 
 
-_NUMBERS = ("model", "variant", "origin", "protocol", "decoder", "tuning", "layer", "fraction", "score", "low", "high")
+_NUMBERS = ("model", "variant", "origin", *SETTING, "fraction", "score", "low", "high")
 
 
 def _costs(made: Tables) -> Iterator[FigureSpec]:
     for task, rows in headline_rows(made.leaderboard).groupby("task", sort=True):
-        most = rows[rows["fraction"] == rows["fraction"].max()]
+        most = rows[rows["fraction"] == max(rows["fraction"], key=label_amount)]
         panels = cost_panels(most)
         if not panels:
             continue
-        columns = ["parameters", "flops", "image_seconds", "step_seconds", "device"]
+        first = first_row(most)
         yield FigureSpec(
             stem=f"cost_{file_name(str(task))}",
             task=base(str(task)),
             kind="cost",
-            caption="Test score against what the model costs, with 95 % intervals; nothing to the left of the steps is "
-            "as good. Models without parameters are left out.",
-            numbers=most[[*_NUMBERS, *columns]],
+            caption="Test score over the cost of the model, with 95 % intervals. Steps: the best score at or below "
+            "each cost. Models without parameters are not shown.",
+            numbers=most[[*_NUMBERS, "parameters", "flops", "image_seconds", "step_seconds", "device"]],
             render=partial(
                 cost_figure,
                 panels,
-                title=f"{made.suite} · {task}: score against cost",
-                label=metric_label(most),
-                direction=str(most["direction"].iloc[0]),
+                title=f"{made.suite} · {task}: score over cost",
+                label=metric_label(first),
+                direction=str(first["direction"]),
                 generated=made.generated,
             ),
+            alt=costs_alt(panels, metric_label(first), str(first["direction"])),
         )
 
 
@@ -177,24 +198,19 @@ def _calibrations(made: Tables) -> Iterator[FigureSpec]:
             stem=f"calibration_{file_name(str(task))}",
             task=base(str(task)),
             kind="calibration",
-            caption="Accuracy over confidence of the predicted class, 15 bins; marks are as large as the share of test "
-            f"samples in them, those of fewer than {FEWEST_IN_BIN} are left out. Below the dotted line a model is too "
-            "sure of itself.",
+            caption="Accuracy over confidence of the predicted class, 15 bins. The area of a mark is the share of test "
+            f"samples in the bin; bins with fewer than {FEWEST_IN_BIN} samples are not shown. Below the dotted line a "
+            "model is overconfident.",
             numbers=rows,
             render=partial(
                 calibration_figure, charts, title=f"{made.suite} · {task}: calibration", generated=made.generated
             ),
+            alt=lines_alt(charts, "accuracy", "confidence"),
         )
 
 
-def _settings(made: Tables, agreed: Agreements | None) -> Iterator[FigureSpec]:
-    if agreed is None:
-        return
-    yield from settings_pictures(agreed, made.suite, generated=made.generated)
-
-
 def settings_pictures(agreed: Agreements, title: str, *, generated: bool) -> list[FigureSpec]:
-    """Return the bump chart and the matrix of tau of some settings."""
+    """Return the bump chart and the matrix of tau of the settings compared."""
     place = ranks(agreed.scores)
     numbers = pd.DataFrame(place, index=pd.Index(agreed.flat, name="setting"), columns=list(agreed.models))
     return [
@@ -202,8 +218,8 @@ def settings_pictures(agreed: Agreements, title: str, *, generated: bool) -> lis
             stem="ranks",
             task="",
             kind="ranks",
-            caption="Rank of each model in each setting (task, way of adapting, labels); filled marks are the best, or "
-            "not told apart from it.",
+            caption="Rank of each model in each setting (task, adaptation, labels). Filled marks: the best model and "
+            "those statistically tied with it.",
             numbers=numbers.reset_index(),
             render=partial(
                 bump_figure,
@@ -214,13 +230,14 @@ def settings_pictures(agreed: Agreements, title: str, *, generated: bool) -> lis
                 title=f"{title}: ranks across settings",
                 generated=generated,
             ),
+            alt=ranks_alt(place, agreed.models),
         ),
         FigureSpec(
             stem="agreement",
             task="",
             kind="agreement",
-            caption="Kendall's τ-b between settings below the diagonal (n.s. or °: no more than chance); on grey the τ "
-            "that test sets of this size would allow two settings that rank alike (split-half ceiling).",
+            caption="Below the diagonal: Kendall's τ-b between settings (n.s. or °: p ≥ .05). On grey: the split-half "
+            "ceiling, the τ to be expected of two settings that rank alike, given the size of their test sets.",
             numbers=agreed.pairs(),
             render=partial(
                 agreement_figure,
@@ -231,25 +248,28 @@ def settings_pictures(agreed: Agreements, title: str, *, generated: bool) -> lis
                 title=f"{title}: agreement on {len(agreed.models)} models",
                 generated=generated,
             ),
+            alt=agreement_alt(agreed.tau),
         ),
     ]
 
 
 def _variances(made: Tables, designs: Sequence[Design]) -> Iterator[FigureSpec]:
-    known = [one for one in designs if one.components and np.isfinite([part.share for part in one.components]).any()]
+    known = [each for each in designs if np.isfinite([part.share for part in each.components]).any()]
     if not known:
         return
+    first = known[0]
     yield FigureSpec(
         stem="variance",
         task="",
         kind="variance",
-        caption="Share of the variance of fine-tuned scores that each choice accounts for. Thick: 95 % interval over "
-        "the test samples, for these very levels; thin: over levels like these, which few levels make wide.",
+        caption="Share of the variance of fine-tuned scores due to each choice. Thick: 95 % interval over test "
+        "samples, levels fixed. Thin: for a new sample of levels and seeds, wide with few levels.",
         numbers=components_frame(known),
         render=partial(
             variance_figure,
-            {f"{one.task}, {one.fraction:g}": one.components for one in known},
-            title=f"{made.suite}: what fine-tuned scores vary with",
+            {f"{each.task}, {each.fraction:g}": each.components for each in known},
+            title=f"{made.suite}: variance of fine-tuned scores",
             generated=made.generated,
         ),
+        alt=f"{first.task}: {shares_alt((part.effect, part.share) for part in first.components)}",
     )

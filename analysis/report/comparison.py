@@ -1,4 +1,4 @@
-"""Ours beside what others published, as files: every pair with what sets the two apart, every copied number marked."""
+"""Comparison of our scores with published numbers, as files: protocol differences stated, copied numbers marked."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 
 from analysis.findings.published import COPIED, MARK, RERUN, compare, read_published
-from analysis.report.markdown import table_lines
+from analysis.report.escaping import csv, markdown_table, markdown_text
 from analysis.report.suite_page import rendered
-from analysis.report.write import csv, put_files
+from analysis.report.write import put_files
 from analysis.tables.build import tables
 from analysis.tables.columns import as_rows, model_label
-from analysis.tables.formatting import number
+from analysis.tables.formatting import digits, number
 from analysis.tables.source import RecordSource
 from bench.core import label_fraction_text
 from bench.metrics import METRICS
@@ -23,69 +23,64 @@ from bench.metrics import METRICS
 NAME = "published_comparison"
 PAIRS = ("suite", "task", "model", "metric", "ours", f"published {MARK}", "ours - published", "protocol", "labels")
 ALONE = ("suite", "task", f"model {MARK}", "metric", f"published {MARK}", "protocol", "labels")
-LAST = ("differences of protocol", "source")
+LAST = ("differences in protocol", "source")
 KEY = (
-    f"Numbers marked {MARK} are copied from where they were published, not run here. A difference is ours minus theirs "
-    "in the metric's unit, and first a question about the protocol: what is known to differ stands beside it. Brackets "
-    "hold our 95 % bootstrap interval over test blocks, and theirs, or ± their spread, where they give one; ✓ says "
-    "that their number lies in our interval. Of several runs of ours those of the same protocol and at the most labels "
-    "are shown; the CSV has all."
+    f"Numbers marked {MARK} are copied from publications, not run here. A difference is ours minus published, in the "
+    "metric's unit. Consider the differences in protocol before interpreting it. Brackets: our 95 % bootstrap interval "
+    "over test blocks, and the published interval or ± spread, if there is one. ✓: the published number lies in our "
+    "interval. Of several runs of ours, those with the same protocol and the most labels are shown; the CSV has all."
 )
 
 
 def write_comparison(store: RecordSource, out: Path, suites: Sequence[str]) -> list[Path]:
-    """Write ours beside the numbers of ``out/published/published.csv`` as CSV, Markdown and HTML; return the paths.
+    """Write our scores with the numbers of ``out/published/published.csv`` as CSV, Markdown and HTML; return the paths.
 
     Args:
         store: where our records are.
         out: the results folder.
-        suites: with records; those of other suites are listed as published alone.
+        suites: suites with records; numbers for other suites are listed as published only.
 
     Raises:
-        MissingData: there is no such file.
+        MissingData: the file does not exist.
     """
     published = read_published(out / "published" / "published.csv")
     board = pd.concat([tables(store, suite).leaderboard for suite in suites], ignore_index=True)
-    found = compare(board, published)
-    pairs, alone = shown(found)
+    comparison = compare(board, published)
+    pairs, alone = shown(comparison)
     files = {
-        f"{NAME}.csv": csv(found),
-        f"{NAME}.md": comparison_markdown(pairs, alone).encode(),
+        f"{NAME}.csv": csv(comparison),
+        f"{NAME}.md": comparison_markdown(pairs, alone).encode(errors="replace"),
         f"{NAME}.html": rendered(
             "comparison.html",
             key=KEY,
             parts=[
-                {"heading": "run here and published", "head": (*PAIRS, *LAST), "rows": pairs},
-                {"heading": f"published, not run here {MARK}", "head": (*ALONE, *LAST), "rows": alone},
+                {"heading": "Run here and published", "head": (*PAIRS, *LAST), "rows": pairs},
+                {"heading": f"Published, not run here {MARK}", "head": (*ALONE, *LAST), "rows": alone},
             ],
         ),
     }
     return put_files(files, out)
 
 
-def shown(found: pd.DataFrame) -> tuple[list[list[str]], list[list[str]]]:
-    """Return the rows that pages show, as text: pairs with most in common, and numbers without ours.
+def shown(comparison: pd.DataFrame) -> tuple[list[list[str]], list[list[str]]]:
+    """Return the rows that pages show, as text: the closest pairs, and published numbers without a run of ours.
 
     Args:
-        found: from `analysis.findings.published.compare`. Of the pairs of a published number those at our most labels
-            are shown, and those of its own protocol where there are any; the CSV has all.
+        comparison: from `analysis.findings.published.compare`. Of the pairs of a published number those with our most
+            labels are shown, and only those of its own protocol if there are any.
     """
-    ours = found[found["status"] == RERUN]
+    ours = comparison[comparison["status"] == RERUN]
     theirs = ["suite", "task", "model", "metric", "setting", "source", "where"]
     ours = ours[ours["fraction"] == ours.groupby(theirs)["fraction"].transform("max")]
     alike = ~ours["differences"].str.contains("protocol: ours", regex=False)
     groups = [ours[name] for name in theirs]
     ours = ours[alike | ~alike.groupby(groups).transform("any")]
     pairs = [_pair(row) for row in as_rows(ours)]
-    return pairs, [_alone(row) for row in as_rows(found[found["status"] == COPIED])]
-
-
-def _digits(metric: str) -> int:
-    return 3 if METRICS[metric].high <= 1 else 2
+    return pairs, [_alone(row) for row in as_rows(comparison[comparison["status"] == COPIED])]
 
 
 def _pair(row: Mapping[str, Any]) -> list[str]:
-    decimals = _digits(row["metric"])
+    decimals = digits(row["metric"], [row["ours"], row["published"]])
     bounds = f" [{number(row['low'], decimals)}, {number(row['high'], decimals)}]" if np.isfinite(row["low"]) else ""
     inside = " ✓" if row["within"] is True or row["within"] == 1 else ""
     sign = "+" if row["difference"] > 0 else ""
@@ -101,7 +96,7 @@ def _pair(row: Mapping[str, Any]) -> list[str]:
 
 def _alone(row: Mapping[str, Any]) -> list[str]:
     labels = label_fraction_text(row["fraction"]) if np.isfinite(row["fraction"]) else ""
-    decimals = _digits(row["metric"])
+    decimals = digits(row["metric"], [row["published"]])
     return [
         *(row["suite"], row["task"], f"{row['model']} {MARK}", METRICS[row["metric"]].label),
         *(_published(row, decimals), row["protocol"] or "not stated", labels),
@@ -120,18 +115,22 @@ def _published(row: Mapping[str, Any], decimals: int) -> str:
 
 
 def _last(row: Mapping[str, Any]) -> list[str]:
-    setting = f"theirs: {row['setting']}" if row["setting"] else ""
+    setting = f"published setting: {row['setting']}" if row["setting"] else ""
     differences = "; ".join(part for part in (row["differences"], setting) if part)
     return [differences, ", ".join(part for part in (row["source"], row["where"]) if part)]
 
 
 def comparison_markdown(pairs: Sequence[Sequence[str]], alone: Sequence[Sequence[str]]) -> str:
     """Return the comparison as Markdown; see `shown`."""
-    lines = ["# Ours beside published numbers", "", KEY, ""]
+    lines = ["# Our scores and published numbers", "", KEY, ""]
     if pairs:
-        lines += ["## Run here and published", "", *table_lines((*PAIRS, *LAST), pairs, len(PAIRS) + len(LAST))]
+        lines += ["## Run here and published", "", *_table((*PAIRS, *LAST), pairs)]
     else:
-        lines += ["None of the published numbers is of a suite, task and model run here.", ""]
+        lines += ["No published number is for a suite, task and model that was run here.", ""]
     if alone:
-        lines += [f"## Published, not run here {MARK}", "", *table_lines((*ALONE, *LAST), alone, len(ALONE) + 2)]
+        lines += [f"## Published, not run here {MARK}", "", *_table((*ALONE, *LAST), alone)]
     return "\n".join(lines)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return markdown_table(head, [[markdown_text(cell) for cell in row] for row in rows], len(head))

@@ -1,4 +1,4 @@
-"""Everything a report says of a suite, gathered; and of all suites together, how their settings agree."""
+"""The content of a suite's report, and of the report over all suites."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from analysis.tables.build import Tables
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteContents:
-    """What a suite's pages are made of.
+    """The content of a suite's report.
 
     Attributes:
         tables: see `analysis.tables.build.Tables`.
@@ -38,7 +38,7 @@ class SuiteContents:
 
 @dataclass(frozen=True, kw_only=True)
 class AcrossSuites:
-    """What all suites say together: how their settings agree, and models over all their tasks."""
+    """Results over all suites: how far their settings agree, and models over all their tasks."""
 
     agreed: Agreements | None = None
     whole: Overall | None = None
@@ -47,18 +47,18 @@ class AcrossSuites:
 
 
 def across_suites(every: Sequence[Tables]) -> AcrossSuites:
-    """Return what settings of several suites say of the models they share; nothing for a single suite."""
+    """Return how far settings of several suites agree on the models they share; empty for a single suite."""
     if len(every) < 2:
         return AcrossSuites()
-    board = pd.concat([made.leaderboard for made in every], ignore_index=True)
+    board = pd.concat([tables.leaderboard for tables in every], ignore_index=True)
     board["suite"] = board["suite"].astype(str)
-    drawn: dict[tuple[Any, ...], RowDraws] = {}
-    for made in every:
-        drawn |= {(made.suite, *name): value for name, value in made.row_draws.items()}
-    agreed = compare_settings(board, drawn)
+    draws: dict[tuple[Any, ...], RowDraws] = {}
+    for tables in every:
+        draws |= {(tables.suite, *name): value for name, value in tables.row_draws.items()}
+    agreed = compare_settings(board, draws)
     if agreed is not None and len({name.split()[0] for name in agreed.settings}) < 2:
         agreed = None
     whole = overall(every)
-    generated = any(made.generated for made in every)
+    generated = any(tables.generated for tables in every)
     pictures = settings_pictures(agreed, "all suites", generated=generated) if agreed else ()
     return AcrossSuites(agreed=agreed, whole=whole, sections=statistics(agreed, whole=whole), pictures=pictures)

@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis.findings.final_layer import final_layer
-from analysis.report.boards import boards
+from analysis.report.boards import Board, BoardRow, Setting, boards
 from analysis.report.contents import AcrossSuites, SuiteContents
 from analysis.report.statistics_text import final_layer_sentence
-from analysis.report.suite_page import embedded, rendered
+from analysis.report.suite_page import embedded, records_of, rendered, score_order, setting_name
 from analysis.tables.build import Tables
-from analysis.tables.columns import as_rows, label_amount
-from analysis.tables.formatting import adaptation, count, digits, interval, layer_text, metric_label, number, origin
+from analysis.tables.columns import SETTING, as_rows, first_row, label_amount, model_label
+from analysis.tables.formatting import (
+    adaptation,
+    count,
+    interval,
+    layer_text,
+    metric_label,
+    number,
+    origin,
+    task_digits,
+)
 from bench.core import label_fraction_text
+from bench.metrics import direction_sign
 
 COLUMNS = (
-    *("suite", "task", "model", "score", "interval", "metric", "way", "layer", "labels", "parameters"),
-    *("origin", "standing", "subsets", "notes"),
+    *("suite", "task", "model", "score", "interval", "metric", "protocol", "layer", "labels", "parameters"),
+    *("origin", "standing", "compared_with", "subsets", "notes"),
 )
-"""Columns of the table of all rows; each cell is a text, or a pair of a text and what it sorts by."""
+"""Columns of the table of all rows; a cell is a text, or a pair of a text and the value it is sorted by.
+
+``standing`` and ``compared_with`` are not shown: they give the marks of best and tied scores.
+"""
 
 
 def index_page(
@@ -29,91 +42,121 @@ def index_page(
     """Return the page of all suites.
 
     Args:
-        every: findings of each suite, and the files of its report.
-        across: what they say together.
-        files: the figures of that.
+        every: contents of each suite's report, and its files.
+        across: results over all suites.
+        files: the figures of `across`.
     """
     suites = []
-    for found, own in every:
-        made = found.tables
+    for contents, of_suite in every:
+        tables = contents.tables
         suites.append(
             {
-                **_summary(made),
-                "summary": final_layer_sentence(final_layer(made.layers)),
-                "sections": found.sections,
-                "pictures": embedded(found.pictures, own, made.suite),
-                "cards": made.cards,
+                **_summary(tables),
+                "summary": final_layer_sentence(final_layer(tables.layers)),
+                "sections": contents.sections,
+                "pictures": embedded(contents.pictures, of_suite, tables.suite),
+                "cards": tables.cards,
             }
         )
-    rows = [row for found, _ in every for row in _rows(found.tables)]
-    pictures = [one for suite in suites for one in suite["pictures"]]
+    rows = [row for contents, _ in every for row in _rows(contents.tables)]
+    pictures = [picture for suite in suites for picture in suite["pictures"]]
     shared = embedded(across.pictures, files, "all suites")
+    place = {name: index for index, name in enumerate(COLUMNS)}
     return rendered(
         "index.html",
         suites=suites,
         data={"columns": COLUMNS, "rows": rows},
         options={
-            "suite": list(dict.fromkeys(row[0] for row in rows)),
-            "task": list(dict.fromkeys(row[1] for row in rows)),
-            "way": sorted(dict.fromkeys(row[6] for row in rows)),
-            "layer": sorted(dict.fromkeys(row[7][0].split(":")[0] for row in rows)),
-            "labels": [text for text, _ in sorted({tuple(row[8]) for row in rows}, key=lambda pair: -pair[1])],
+            "suite": list(dict.fromkeys(row[place["suite"]] for row in rows)),
+            "task": list(dict.fromkeys(row[place["task"]] for row in rows)),
+            "protocol": sorted({row[place["protocol"]] for row in rows}),
+            "layer": sorted({row[place["layer"]][1] for row in rows}),
+            "labels": [text for text, _ in sorted({tuple(row[place["labels"]]) for row in rows}, key=lambda p: -p[1])],
         },
-        kinds=list(dict.fromkeys(one["kind"] for one in [*pictures, *shared])),
+        kinds=list(dict.fromkeys(picture["kind"] for picture in [*pictures, *shared])),
         shared={"sections": across.sections, "pictures": shared},
         total=len(rows),
     )
 
 
-def _rows(made: Tables) -> list[list[Any]]:
-    """Return the leaderboard of a suite as short rows for the page's own script; see `COLUMNS`."""
+def _rows(tables: Tables) -> list[list[Any]]:
+    """Return the leaderboard of a suite as short rows for the page's script; see `COLUMNS`."""
     found: list[list[Any]] = []
-    for task, part in made.leaderboard.groupby("task", sort=False):
-        decimals, metric = digits(part["score"]), metric_label(part)
-        for row in as_rows(part):
+    decimals = task_digits(tables.leaderboard)
+    for task, part in tables.leaderboard.groupby("task", sort=False):
+        metric, digits = metric_label(first_row(part)), decimals[str(task)]
+        compared = part.groupby([*SETTING, "fraction"])["score"].transform("size").to_numpy() > 1
+        rivals = dict(zip(map(setting_name, as_rows(part)), compared, strict=True))
+        for row in sorted(as_rows(part), key=score_order):
             seen = " †" if row["trained_on_this"] == "yes" else ""
-            variant = f" ({row['variant']})" if row["variant"] else ""
-            mark = {"best": " ●", "tie": " ≈"}.get(row["standing"], "")
             chosen = f": {layer_text(row)}" if row["chosen_layer"] else ""
             found.append(
                 [
-                    *(made.suite, task, f"{row['model']}{seen}{variant}"),
-                    [number(row["score"], decimals) + mark, _sortable(row["score"])],
-                    [interval(row, decimals), _sortable(row["low"])],
+                    *(tables.suite, task, model_label(row) + seen),
+                    [number(row["score"], digits), _sortable(row["score"])],
+                    [interval(row, digits), _sortable(row["low"])],
                     *(metric, adaptation(row), [f"{row['layer']}{chosen}", row["layer"]]),
                     [label_fraction_text(row["fraction"]), label_amount(row["fraction"])],
                     [count(row["parameters"]), row["parameters"]],
-                    *(origin(row), row["standing"], row["subsets"], row["notes"]),
+                    *(origin(row), row["standing"] if rivals[setting_name(row)] else "", setting_name(row)),
+                    *(row["subsets"], row["notes"]),
                 ]
             )
     return found
 
 
 def _sortable(value: float) -> float | None:
-    return None if math.isnan(value) else float(f"{value:.6g}")
+    return float(f"{value:.6g}") if math.isfinite(value) else None
 
 
-def _summary(made: Tables) -> dict[str, Any]:
-    """Return what the index says of a suite: its best model a task."""
-    best: list[dict[str, str]] = []
-    for board in boards(made.leaderboard):
-        top = board.lines[0].entries.get(board.settings[0])
-        if top and board.task not in [row["task"] for row in best]:
-            score = f"{number(top['score'], board.digits)} {interval(top, board.digits)}"
-            setting = ", ".join([*board.settings[0], board.labels])
-            best.append({"task": board.task, "metric": board.metric, "model": top["model"]})
-            ties = sum(line.entries.get(board.settings[0], {}).get("standing") == "tie" for line in board.lines)
-            best[-1] |= {"score": score, "at": setting, "ties": f"≈ {ties} more" if ties else ""}
+def _summary(tables: Tables) -> dict[str, Any]:
+    """Return the facts of a suite for the index: sizes, and the best models of each task."""
+    by_task: dict[str, list[Board]] = {}
+    for board in boards(tables.leaderboard):
+        by_task.setdefault(board.task, []).append(board)
     return {
-        "name": made.suite,
-        "title": made.title,
-        "generated": made.generated,
-        "models": _count(made.leaderboard["model"]),
-        "runs": _count(name for text in made.leaderboard["record"] for name in text.split()),
-        "failed": len(made.failures),
-        "best": best,
+        "name": tables.suite,
+        "title": tables.title,
+        "generated": tables.generated,
+        "models": len(set(tables.leaderboard["model"])),
+        "runs": records_of(tables),
+        "failed": len(tables.failures),
+        "left_out": len(tables.left_out),
+        "best": [_best(of_task) for of_task in by_task.values()],
     }
 
 
-def _count(values: Iterable[str]) -> int:
-    return len(set(values))
+def _best(of_task: Sequence[Board]) -> dict[str, Any]:
+    """Return the best score of a task by probes of frozen features and by trained decoders, over all their settings."""
+    first = of_task[0]
+    probe = _best_of(of_task, decoders=False)
+    tuned = _best_of(of_task, decoders=True)
+    return {"task": first.task, "metric": first.metric, "probe": probe, "tuned": tuned}
+
+
+def _best_of(of_task: Sequence[Board], *, decoders: bool) -> dict[str, str] | None:
+    """Return the best score at the largest label fraction that has one, None without scores."""
+    for board in of_task:
+        scores = [
+            (direction_sign(entry["direction"]) * entry["score"], row, setting)
+            for row in board.rows
+            for setting, entry in row.entries.items()
+            if bool(entry["decoder"]) == decoders and not math.isnan(entry["score"])
+        ]
+        if scores:
+            _, row, setting = max(scores, key=lambda score: score[0])
+            return _best_text(board, row, setting)
+    return None
+
+
+def _best_text(board: Board, row: BoardRow, setting: Setting) -> dict[str, str]:
+    entry = row.entries[setting]
+    ties = sum(other.entries.get(setting, {}).get("standing") == "tie" for other in board.rows)
+    tied = f"≈ {ties} other{'s' if ties > 1 else ''}" if entry["standing"] == "best" and ties else ""
+    return {
+        "model": row.marked_name,
+        "score": number(entry["score"], board.digits),
+        "interval": interval(entry, board.digits),
+        "setting": ", ".join([*setting, board.labels]),
+        "ties": tied,
+    }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,8 +17,8 @@ from analysis.findings.overall import Overall
 from analysis.statistics.power import RankPower
 from analysis.statistics.ranking import tau_tail
 from analysis.statistics.variance_components import RESIDUAL
-from analysis.tables.columns import SETTING, as_rows, label_amount, model_label
-from analysis.tables.formatting import HEADLINE, digits, interval, metric_label, number
+from analysis.tables.columns import SETTING, as_rows, first_row, label_amount, model_label
+from analysis.tables.formatting import HEADLINE, adaptation, interval, metric_label, number
 from bench.core import label_fraction_text
 from bench.core.wording import shortened
 
@@ -42,6 +43,8 @@ def statistics(
     scales: pd.DataFrame | None = None,
     areas: pd.DataFrame | None = None,
     whole: Overall | None = None,
+    *,
+    decimals: Mapping[str, int] | None = None,
 ) -> list[Section]:
     """Return the sections on statistics; empty if there is nothing to report.
 
@@ -52,6 +55,7 @@ def statistics(
         scales: see `analysis.findings.multiscale.multi_scale`.
         areas: see `analysis.findings.label_efficiency.label_areas`.
         whole: models over several tasks.
+        decimals: of each task's scores, see `analysis.tables.formatting.task_digits`.
     """
     sections = []
     if agreed is not None:
@@ -59,7 +63,8 @@ def statistics(
     if whole is not None:
         sections.append(_overall(whole))
     if areas is not None:
-        sections += [_efficiency(str(task), rows) for task, rows in areas.groupby("task", sort=True)]
+        by_task = areas.groupby("task", sort=True)
+        sections += [_efficiency(str(task), rows, (decimals or {}).get(str(task), 3)) for task, rows in by_task]
     sections += [_variance(design) for design in designs]
     if scales is not None and len(scales):
         sections.append(_multi_scale(scales))
@@ -165,19 +170,21 @@ def _percent(share: float) -> str:
 
 def _overall(whole: Overall) -> Section:
     """Return the table of the headline setting if there is one, else of the setting with most labels and models."""
-    by_key = [(key, rows) for key, rows in whole.table.groupby([*SETTING, "fraction"], sort=True)]
-    key, chosen = max(
-        by_key,
-        key=lambda pair: ((pair[0][0], pair[0][3]) == HEADLINE, label_amount(float(str(pair[0][4]))), len(pair[1])),
-    )
-    first = chosen.iloc[0]
+    by_key = list(whole.table.groupby([*SETTING, "fraction"], sort=True))
+
+    def preference(pair: tuple[Any, pd.DataFrame]) -> tuple[bool, float, int]:
+        first = first_row(pair[1])
+        return (adaptation(first), first["layer"]) == HEADLINE, label_amount(first["fraction"]), len(pair[1])
+
+    key, chosen = max(by_key, key=preference)
+    first = first_row(chosen)
     pooled = first["iqm_tasks"] > 0
     rows = [
         [row["model"], f"{row['mean_rank']:.2f}", interval({"low": row["rank_low"], "high": row["rank_high"]}, 2)]
         + ([number(row["iqm"], 3), interval({"low": row["iqm_low"], "high": row["iqm_high"]}, 3)] if pooled else [])
         for row in as_rows(chosen)
     ]
-    setting = ", ".join([*(str(part) for part in key[:4] if part), _labels(key[4])])
+    setting = ", ".join([adaptation(first), first["layer"], _labels(first["fraction"])])
     sentences = [
         f"Mean rank over {first['tasks']} tasks ({setting}), 1 is the best, among the {len(chosen)} models that all of "
         "these tasks have, controls included. Interval: 95 % of resamples of the test sets. Ranks do not show the size "
@@ -202,16 +209,21 @@ def _labels(fraction: object) -> str:
     return label_fraction_text(float(str(fraction)), sentence=True)
 
 
-def _efficiency(task: str, rows: pd.DataFrame) -> Section:
+def _efficiency(task: str, rows: pd.DataFrame, decimals: int) -> Section:
     """Return the areas of a task in the headline setting if there is one, else in the setting with most models."""
-    by_setting = list(rows.groupby(list(SETTING), sort=True))
-    setting, chosen = max(by_setting, key=lambda pair: ((pair[0][0], pair[0][3]) == HEADLINE, len(pair[1])))
-    decimals, first = digits(chosen["area"]), chosen.iloc[0]
+    by_setting = [part for _, part in rows.groupby(list(SETTING), sort=True)]
+
+    def preference(part: pd.DataFrame) -> tuple[bool, int]:
+        first = first_row(part)
+        return (adaptation(first), first["layer"]) == HEADLINE, len(part)
+
+    chosen = max(by_setting, key=preference)
+    first = first_row(chosen)
     table = [[model_label(row), number(row["area"], decimals), interval(row, decimals)] for row in as_rows(chosen)]
     text = (
-        f"Area under the label-efficiency curve: mean {metric_label(chosen)} over the logarithm of the label fraction "
-        f"({first['fractions'].replace(' ', ', ')}; {', '.join(str(part) for part in setting if part)}). Each doubling "
-        "of the labels has equal weight. Interval: 95 %, over test samples. All settings are in label_efficiency.csv."
+        f"Area under the label-efficiency curve: mean {metric_label(first)} over the logarithm of the label fraction "
+        f"({first['fractions'].replace(' ', ', ')}; {adaptation(first)}, {first['layer']}). Each doubling of labels "
+        "has equal weight. Interval: 95 %, over test samples. All settings are in label_efficiency.csv."
     )
     head = ["model", "area", "95 %"]
     return Section(heading=f"label efficiency: {task}", sentences=[text], head=head, rows=table)

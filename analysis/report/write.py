@@ -1,4 +1,7 @@
-"""Which tables and figures a suite gets; written below the results folder from records alone, always the same bytes."""
+"""Writing of reports: a suite's files from its records only, and the index of all suites.
+
+The same records give the same bytes on one machine: bootstrap seeds come from the records.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.figures.style import saved, style
@@ -21,13 +23,16 @@ from analysis.gallery.suite_gallery import pictures, profiles
 from analysis.processes import ForkedWork, spare_processes
 from analysis.report.boards import latex
 from analysis.report.contents import SuiteContents, across_suites
+from analysis.report.escaping import csv
 from analysis.report.index_page import index_page
 from analysis.report.markdown import markdown
 from analysis.report.statistics_text import Section, statistics
 from analysis.report.suite_page import suite_page
 from analysis.tables.build import Tables, tables
+from analysis.tables.formatting import task_digits
 from analysis.tables.source import RecordSource
-from bench.core.errors import MissingData
+from bench.core.errors import BadSetting, MissingData
+from bench.core.file_names import file_name_fault
 from bench.store import write_atomic
 
 
@@ -40,73 +45,6 @@ class Report:
     files: Mapping[str, bytes]
 
 
-def write_report(store: RecordSource, out: Path, suite: str) -> list[Path]:
-    """Write a suite's leaderboard, layer table and figures, and return their paths.
-
-    Args:
-        store: where the records are.
-        out: the results folder; files go to ``out/<suite>/``.
-        suite: its name.
-
-    Raises:
-        MissingData: the suite has no records.
-    """
-    return put(begin(store, suite, processes=spare_processes()).finish(), out)
-
-
-def write_reports(store: RecordSource, out: Path) -> list[Path]:
-    """Write the report of every suite there are records of, and ``out/index.html`` that links them.
-
-    Raises:
-        MissingData: there are no records at all.
-    """
-    suites = known_suites(store, out)
-    processes = spare_processes()
-    begun = [begin(store, suite, processes=processes) for suite in suites]
-    reports = [one.finish() for one in begun]
-    paths = [path for report in reports for path in put(report, out)]
-    return [*paths, *write_index(reports, out)]
-
-
-def known_suites(store: RecordSource, out: Path) -> list[str]:
-    """Return the suites there are records of.
-
-    Raises:
-        MissingData: there are none.
-    """
-    if not (suites := store.suites()):
-        raise MissingData(f"no records below {out}; run geobench-run suite=demo, or set results= to where they are")
-    return suites
-
-
-def write_index(reports: Sequence[Report], out: Path) -> list[Path]:
-    """Write what is said of all suites together: the index, and how settings of different suites agree."""
-    files: dict[str, bytes] = {}
-    every = across_suites([report.tables for report in reports])
-    for picture in every.pictures:
-        files |= picture_files(picture)
-    if every.whole is not None:
-        files["overall.csv"] = csv(every.whole.table)
-    page = index_page([(report.contents, report.files) for report in reports], every, files)
-    return put_files({**files, "index.html": page}, out)
-
-
-def put(report: Report, out: Path) -> list[Path]:
-    """Write a report below the results folder `out` and return its paths; files that hold its bytes are left alone."""
-    return put_files(report.files, out / report.tables.suite)
-
-
-def put_files(files: Mapping[str, bytes], folder: Path) -> list[Path]:
-    """Write files into a folder and return their paths; those that hold the same bytes already are left alone."""
-    return [_put(folder / name, content) for name, content in files.items()]
-
-
-def _put(path: Path, content: bytes) -> Path:
-    if not path.exists() or path.read_bytes() != content:
-        write_atomic(path, content)
-    return path
-
-
 @dataclass(frozen=True, kw_only=True)
 class PendingReport:
     """A suite's report whose figures are being drawn."""
@@ -117,37 +55,40 @@ class PendingReport:
     drawing: ForkedWork[FigureSpec, dict[str, bytes]]
 
     def finish(self) -> Report:
-        """Return the whole report: the pages hold the figures."""
+        """Return the complete report, once its figures are drawn."""
         files = dict(self.files)
         for drawn in self.drawing.results():
             files |= drawn
-        found = SuiteContents(tables=self.tables, sections=self.sections, pictures=self.drawing.items)
-        files["leaderboard.md"] = markdown(found).encode()
-        files["leaderboard.html"] = suite_page(found, files)
-        return Report(tables=self.tables, contents=found, files=files)
+        contents = SuiteContents(tables=self.tables, sections=self.sections, pictures=self.drawing.items)
+        files["leaderboard.md"] = markdown(contents).encode(errors="replace")
+        files["leaderboard.html"] = suite_page(contents, files)
+        return Report(tables=self.tables, contents=contents, files=files)
 
 
 def begin(store: RecordSource, suite: str, *, processes: int = 0) -> PendingReport:
-    """Return the report of a suite with all but its figures, which are under way.
+    """Return the report of a suite without its figures, which are being drawn.
 
     Args:
         store: where the records are.
         suite: its name.
-        processes: that draw beside this one, see `analysis.processes.spare_processes`.
+        processes: further processes that draw, see `analysis.processes.spare_processes`.
 
     Raises:
-        MissingData: the suite has no records.
+        MissingData: the suite has no records that can be read.
     """
     made = tables(store, suite, processes=processes)
     agreed = compare_settings(made.leaderboard, made.row_draws)
-    taken_apart = designs(made.arms, made.arm_draws)
-    drawn = pictures(made, store, agreed, taken_apart)
+    fine_tuned = designs(made.arms, made.arm_draws)
+    drawn = pictures(made, store, agreed, fine_tuned)
     if made.leaderboard.empty and made.failures.empty and not drawn:
-        raise MissingData(f"no records of suite {suite}; make some with geobench-run suite={suite}, or set results=")
+        unreadable = f" ({len(made.left_out)} cannot be read)" if made.left_out else ""
+        raise MissingData(
+            f"no records of suite {suite}{unreadable}; make some with geobench-run suite={suite}, or set results="
+        )
     drawing = ForkedWork(picture_files, drawn, processes)
-    files: dict[str, bytes] = {
+    files = {
         "leaderboard.csv": csv(made.leaderboard),
-        "leaderboard.tex": latex(made).encode(),
+        "leaderboard.tex": latex(made).encode(errors="replace"),
         "layers.csv": csv(made.layers),
     }
     areas = label_areas(made.leaderboard, made.row_draws)
@@ -157,7 +98,8 @@ def begin(store: RecordSource, suite: str, *, processes: int = 0) -> PendingRepo
         files["overall.csv"] = csv(whole.table)
     drifts = drift_answers(drift_frame(store, made.records.values()))
     scales = multi_scale(made.leaderboard, made.row_draws)
-    sections = statistics(agreed, taken_apart, drifts, scales, areas, whole)
+    decimals = task_digits(made.leaderboard)
+    sections = statistics(agreed, fine_tuned, drifts, scales, areas, whole, decimals=decimals)
     return PendingReport(tables=made, sections=sections, files=files, drawing=drawing)
 
 
@@ -165,13 +107,98 @@ def build(store: RecordSource, suite: str) -> Report:
     """Return the report of a suite.
 
     Raises:
-        MissingData: the suite has no records.
+        MissingData: the suite has no records that can be read.
     """
     return begin(store, suite).finish()
 
 
+def write_report(store: RecordSource, out: Path, suite: str) -> list[Path]:
+    """Write a suite's leaderboard, layer table and figures, and return their paths.
+
+    Args:
+        store: where the records are.
+        out: the results folder; files go to ``out/<suite>/``.
+        suite: its name.
+
+    Raises:
+        MissingData: the suite has no records that can be read.
+    """
+    return put(begin(store, suite, processes=spare_processes()).finish(), out)
+
+
+def write_reports(store: RecordSource, out: Path) -> list[Path]:
+    """Write the report of every suite with records, and ``out/index.html`` that links them.
+
+    Raises:
+        MissingData: there are no records at all.
+    """
+    suites = known_suites(store, out)
+    processes = spare_processes()
+    pending = [begin(store, suite, processes=processes) for suite in suites]
+    reports = [each.finish() for each in pending]
+    paths = [path for report in reports for path in put(report, out)]
+    return [*paths, *write_index(reports, out)]
+
+
+def known_suites(store: RecordSource, out: Path) -> list[str]:
+    """Return the names of the suites with records.
+
+    Raises:
+        MissingData: there are none.
+    """
+    if not (suites := store.suites()):
+        raise MissingData(f"no records below {out}; run geobench-run suite=demo, or set results= to another folder")
+    return suites
+
+
+def write_index(reports: Sequence[Report], out: Path) -> list[Path]:
+    """Write the files about all suites: the index, the agreement of settings across suites, models over all tasks."""
+    files: dict[str, bytes] = {}
+    across = across_suites([report.tables for report in reports])
+    for picture in across.pictures:
+        files |= picture_files(picture)
+    if across.whole is not None:
+        files["overall.csv"] = csv(across.whole.table)
+    page = index_page([(report.contents, report.files) for report in reports], across, files)
+    return put_files({**files, "index.html": page}, out)
+
+
+def put(report: Report, out: Path) -> list[Path]:
+    """Write a report below the results folder `out` and return its paths; unchanged files are not written again.
+
+    Raises:
+        BadSetting: the name of the suite cannot be that of a folder.
+    """
+    suite = report.tables.suite
+    if fault := file_name_fault(suite):
+        raise BadSetting(f"the report of suite {suite!r} cannot be written: its name {fault}")
+    return put_files(report.files, out / suite)
+
+
+def put_files(files: Mapping[str, bytes], folder: Path) -> list[Path]:
+    """Write files into a folder and return their paths; unchanged files are not written again.
+
+    Args:
+        files: name -> content; names come from `analysis.gallery.picture.file_name` or are fixed.
+        folder: nothing is written outside of it.
+
+    Raises:
+        BadSetting: a name cannot be that of a file in the folder.
+    """
+    for name in files:
+        if fault := file_name_fault(name):
+            raise BadSetting(f"{name!r} cannot be written into {folder}: it {fault}")
+    return [_put(folder / name, content) for name, content in files.items()]
+
+
+def _put(path: Path, content: bytes) -> Path:
+    if not path.exists() or path.read_bytes() != content:
+        write_atomic(path, content)
+    return path
+
+
 def figures(made: Tables) -> dict[str, Figure]:
-    """Return the layer-profile figure of each task with something to draw: a model of more than one layer."""
+    """Return the layer-profile figure of each task with a model of more than one layer."""
     return {picture.task: picture.render() for picture in profiles(made)}
 
 
@@ -184,9 +211,3 @@ def picture_files(picture: FigureSpec) -> dict[str, bytes]:
             f"{picture.stem}.png": saved(figure, "png"),
             f"{picture.stem}.pdf": saved(figure, "pdf"),
         }
-
-
-def csv(frame: pd.DataFrame) -> bytes:
-    """Return a frame as CSV with six significant digits."""
-    text: str = frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
-    return text.encode()

@@ -1,4 +1,4 @@
-"""What lies behind a leaderboard's rows: draws for comparing them, classes, regions, confidence, single runs."""
+"""Breakdowns of leaderboard rows: draws for comparing rows, classes, regions, confidence, single fine-tuned runs."""
 
 from __future__ import annotations
 
@@ -23,30 +23,38 @@ class RowDraws:
     halves: np.ndarray
 
 
-def shared_columns(cell: RunGroup, draws: GroupDraws) -> dict[str, Any]:
-    """Return the columns that both tables have."""
-    key, facts = cell.key, cell.facts
+def shared_columns(group: RunGroup, draws: GroupDraws) -> dict[str, Any]:
+    """Return the columns that the leaderboard and the layer table share."""
+    key, facts = group.key, group.facts
     return {
-        "task": cell.task,
+        "task": group.task,
         "model": key.model,
         "origin": facts["origin"],
         "parent": facts.get("parent", ""),
         "protocol": key.protocol,
         "fraction": key.fraction,
-        "metric": cell.metric,
-        "metric_label": facts.get("metric_label", cell.metric),
+        "metric": group.metric,
+        "metric_label": facts.get("metric_label", group.metric),
         "direction": facts["direction"],
-        "unit": facts.get("unit", "") if cell.metric in ("rmse", "mae") else "",
+        "unit": facts.get("unit", "") if group.metric in ("rmse", "mae") else "",
         "n_test": draws.samples,
-        "subsets": len({record.key.subset for record in cell.records}),
+        "subsets": len({record.key.subset for record in group.records}),
         "generated": bool(facts["generated"]),
-        "variant": cell.variant,
-        "record": " ".join(sorted(cell.digests)),
+        "variant": group.variant,
+        "protocol_settings": group.protocol_settings,
+        "twins": " = ".join(group.twins),
+        "record": " ".join(sorted([*group.digests, *group.twin_digests])),
     }
 
 
 class Breakdowns:
-    """Gathers what the outcomes say beyond one score a row."""
+    """Collects what the outcomes of run groups hold besides one score per row.
+
+    Attributes:
+        classes, regions, calibration, arms: rows of the frames of these names.
+        row_draws: `row_name` of a leaderboard row -> its draws.
+        arm_draws: digest and split of a fine-tuned run -> its draws.
+    """
 
     def __init__(self) -> None:
         self.classes: list[dict[str, Any]] = []
@@ -57,47 +65,47 @@ class Breakdowns:
         self.arm_draws: dict[tuple[str, str], np.ndarray] = {}
 
     def add(self, drawn: Sequence[tuple[RunGroup, GroupDraws]]) -> None:
-        """Take up the cells of one test set."""
-        most = max((label_amount(cell.key.fraction) for cell, _ in drawn), default=0.0)
-        for cell, draws in drawn:
+        """Add the run groups of one test set with their draws; classes, regions and bins only at the most labels."""
+        most = max((label_amount(group.key.fraction) for group, _ in drawn), default=0.0)
+        for group, draws in drawn:
             kept = (*REGIONS, "metric", "origin")
-            shared = {name: value for name, value in shared_columns(cell, draws).items() if name in kept}
-            for rule in cell.rules:
-                row = {**shared, **cell.arm, "layer": rule}
+            shared = {name: value for name, value in shared_columns(group, draws).items() if name in kept}
+            for rule in group.rules:
+                row = {**shared, **group.arm, "layer": rule}
                 if rule in draws.rules:
                     scores, halves = draws.rules[rule], draws.halves[rule]
                     self.row_draws[row_name(row)] = RowDraws(scores.astype(np.float32), halves.astype(np.float32))
-                if cell.arm["decoder"]:
-                    self._arms(cell, rule, row, draws)
-                if rule in draws.details and label_amount(cell.key.fraction) == most:
-                    self._details(cell, row, draws.details[rule])
+                if group.arm["decoder"]:
+                    self._add_arms(group, rule, row, draws)
+                if rule in draws.details and label_amount(group.key.fraction) == most:
+                    self._add_details(group, row, draws.details[rule])
 
-    def _arms(self, cell: RunGroup, rule: str, row: Mapping[str, Any], draws: GroupDraws) -> None:
-        for place, (record, digest, score) in enumerate(
-            zip(cell.records, cell.digests, cell.values(rule), strict=True)
-        ):
-            about = {"subset": record.key.subset, "seed": record.key.seed, "score": score, "record": digest}
-            self.arms.append({**row, **about})
+    def _add_arms(self, group: RunGroup, rule: str, row: Mapping[str, Any], draws: GroupDraws) -> None:
+        runs = zip(group.records, group.digests, group.values(rule), strict=True)
+        for place, (record, digest, score) in enumerate(runs):
+            run = {"subset": record.key.subset, "seed": record.key.seed, "score": score, "record": digest}
+            self.arms.append({**row, **run})
             if rule in draws.arm_draws:
-                self.arm_draws[digest, cell.split] = draws.arm_draws[rule][place]
+                self.arm_draws[digest, group.split] = draws.arm_draws[rule][place]
 
-    def _details(self, cell: RunGroup, row: Mapping[str, Any], found: Breakdown) -> None:
-        if found.classes is not None:
-            scores = class_scores(found.classes)
-            for place, name in enumerate(cell.facts["classes"]):
-                each = {what: float(values[place]) for what, values in scores.items()}
-                truth = round(float(found.classes[place, 1]) / found.runs)
-                self.classes.append({**row, "class": name, "truth": truth, **each})
-        if found.regions is not None and found.names is not None and found.samples is not None:
-            for name, count, score in zip(found.names, found.samples, found.regions / found.runs, strict=True):
+    def _add_details(self, group: RunGroup, row: Mapping[str, Any], breakdown: Breakdown) -> None:
+        runs = breakdown.runs
+        if breakdown.classes is not None:
+            scores = class_scores(breakdown.classes)
+            for place, name in enumerate(group.facts["classes"]):
+                of_class = {measure: float(values[place]) for measure, values in scores.items()}
+                truth = round(float(breakdown.classes[place, 1]) / runs)
+                self.classes.append({**row, "class": name, "truth": truth, **of_class})
+        if breakdown.regions is not None and breakdown.names is not None and breakdown.samples is not None:
+            for name, count, score in zip(breakdown.names, breakdown.samples, breakdown.regions / runs, strict=True):
                 self.regions.append({**row, "region": str(name), "samples": int(count), "score": float(score)})
-        if found.bins is not None:
-            for place, (count, sure, right) in enumerate(found.bins.T):
-                means = {"confidence": sure / count, "accuracy": right / count} if count else {}
+        if breakdown.bins is not None:
+            for place, (count, confidence, right) in enumerate(breakdown.bins.T):
+                means = {"confidence": confidence / count, "accuracy": right / count} if count else {}
                 self.calibration.append({**row, "bin": place, "count": int(count), **means})
 
     def frame(self, rows: list[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
-        """Return rows as a frame in an order of its own, whatever the order of the records."""
-        made = pd.DataFrame(rows, columns=list(columns))
+        """Return rows as a frame, sorted by the columns that name a row, so that the order of records is irrelevant."""
+        frame = pd.DataFrame(rows, columns=list(columns))
         names = [name for name in (*ROW, *ARM, "subset", "seed") if name in columns]
-        return made.sort_values(list(dict.fromkeys(names)), kind="stable", ignore_index=True)
+        return frame.sort_values(list(dict.fromkeys(names)), kind="stable", ignore_index=True)

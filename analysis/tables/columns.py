@@ -12,9 +12,9 @@ import pandas as pd
 
 ARM = ("decoder", "tuning", "taps")
 """What tells the arms of one protocol apart; empty for protocols without; see `bench.protocols.finetune`."""
-SETTING = ("protocol", "decoder", "tuning", "layer")
-"""How a score was obtained from a model: the protocol, its arm, and the layer rule."""
-ROW = ("task", "model", "variant", "protocol", "decoder", "tuning", "layer", "fraction")
+SETTING = ("protocol", "protocol_settings", "decoder", "tuning", "layer")
+"""How a score was obtained from a model: the protocol, its settings, its arm, and the layer rule."""
+ROW = ("task", "model", "variant", "protocol", "protocol_settings", "decoder", "tuning", "layer", "fraction")
 """Columns that together name a row of the leaderboard."""
 
 # Records -> frames (`analysis.tables`).
@@ -22,7 +22,7 @@ ROW = ("task", "model", "variant", "protocol", "decoder", "tuning", "layer", "fr
 LEADERBOARD = (
     *("task", "model", "origin", "parent", "protocol", "layer", "fraction", "metric", "score", "low", "high"),
     *("n_test", "trained_on_this", "record", "variant", "standing", "spread", "subsets", "seeds"),
-    *("decoder", "tuning", "taps"),
+    *("decoder", "tuning", "taps", "protocol_settings", "twins"),
     *("chosen_layer", "chosen_depth", "pool", "setting", "edge", "val", "objective", "parameters", "n_train"),
     *("blocks", "direction", "metric_label", "unit", "kind", "generated", "recipe", "suite", "notes"),
     *("seconds", "image_seconds", "step_seconds", "flops", "trained_parameters", "device"),
@@ -34,11 +34,15 @@ LAYERS = (
     *("final_layer_regret", "regret_low", "regret_high", "regret_p", "regret_p_holm"),
     *("peak_depth", "peak_low", "peak_high", "peak_chance"),
     *("n_test", "subsets", "direction", "metric_label", "unit", "generated", "variant", "record"),
+    *("protocol_settings", "twins"),
 )
 CLASSES = (*ROW, "class", "truth", "iou", "f1", "recall", "precision", "metric")
 REGIONS = (*ROW, "region", "samples", "score", "metric_label", "direction", "unit")
 CALIBRATION = (*ROW, "bin", "count", "confidence", "accuracy")
-ARMS = ("task", "model", "origin", "variant", *ARM, "fraction", "subset", "seed", "score", "metric", "record")
+ARMS = (
+    *("task", "model", "origin", "variant", "protocol_settings", *ARM, "fraction", "subset", "seed", "score", "metric"),
+    "record",
+)
 MODELS = (
     *("model", "origin", "objective", "parent", "parameters", "depth", "version", "weights", "licence"),
     *("trained_on_this", "reference"),
@@ -99,8 +103,14 @@ def row_name(row: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def model_label(row: Mapping[str, Any]) -> str:
-    """Return the model of a row with its variant, e.g. ``dofa_base (recipe.size=[96,96])``."""
-    return f"{row['model']} ({row['variant']})" if row["variant"] else str(row["model"])
+    """Return the model of a row with its twins and variant, e.g. ``dofa_base (recipe.size=[96,96])``."""
+    names = f"{row['model']} = {row['twins']}" if row.get("twins") else str(row["model"])
+    return f"{names} ({row['variant']})" if row["variant"] else names
+
+
+def curve_label(row: Mapping[str, Any]) -> str:
+    """Return `model_label` with the settings of the protocol, for figures that name the protocol elsewhere."""
+    return f"{model_label(row)} ({row['protocol_settings']})" if row["protocol_settings"] else model_label(row)
 
 
 def label_amount(fraction: float) -> float:
@@ -111,3 +121,8 @@ def label_amount(fraction: float) -> float:
 def as_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the rows of a frame as mappings from column name to value."""
     return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+
+def first_row(frame: pd.DataFrame) -> dict[str, Any]:
+    """Return the first row of a frame as a mapping from column name to value."""
+    return as_rows(frame.iloc[:1])[0]

@@ -1,4 +1,4 @@
-"""Experiment cards: for each command, exactly what it ran, on what and with what, and how to run it again."""
+"""Experiment cards: for each command its data, models, settings and environment, and how to run it again."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 from bench.core import Record, canonical, label_fraction_text, sha256_of
 
-UNTOLD = ("command", "time")
-"""Parts of the environment that are told otherwise, or say nothing of the result."""
+OMITTED = ("command", "time")
+"""Parts of the environment that are shown elsewhere, or do not affect the result."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,14 +17,14 @@ class Card:
     """The records that one command made with one state of the code.
 
     Attributes:
-        suite: whose data.
-        command: replays them; empty where the records do not say.
-        commit: state of the code; empty where unknown.
-        facts: data, tasks, labels, seeds, cost and environment, in words, by name.
+        suite: name of the suite.
+        command: replays them; empty if the records do not state it.
+        commit: state of the code; empty if unknown.
+        facts: data, tasks, labels, seeds, cost and environment as text, by name.
         protocols: protocol with version -> each set of settings that differ from its defaults.
         models: name, version, weights and input of each model.
         records: digests.
-        failed: how many of them failed.
+        failed: number of failed records.
     """
 
     suite: str
@@ -38,11 +38,11 @@ class Card:
 
 
 def cards(records: Mapping[str, Record]) -> list[Card]:
-    """Return one card a suite, command and commit of records by digest, in their order."""
+    """Return one card per suite, command and commit, sorted by them."""
     sets: dict[tuple[str, str, str], dict[str, Record]] = {}
     for digest, record in records.items():
-        told = record.environment
-        name = (record.key.suite, str(told.get("command", "")), str(told.get("commit", "")))
+        environment = record.environment
+        name = (record.key.suite, str(environment.get("command", "")), str(environment.get("commit", "")))
         sets.setdefault(name, {})[digest] = record
     return [_card(*name, sets[name]) for name in sorted(sets)]
 
@@ -91,10 +91,10 @@ def _facts(records: Sequence[Record]) -> dict[str, str]:
         "seeds": {record.key.seed for record in records},
         "hours": [f"{seconds / 3600:.2f}"],
     }
-    names = sorted({name for record in records for name in record.environment if name not in UNTOLD})
+    names = sorted({name for record in records for name in record.environment if name not in OMITTED})
     for name in names:
         facts[name] = {str(record.environment[name]) for record in records if name in record.environment}
     return {
-        name: ", ".join(str(one) for one in (sorted(values) if isinstance(values, set) else values))
+        name: ", ".join(str(value) for value in (sorted(values) if isinstance(values, set) else values))
         for name, values in facts.items()
     }

@@ -1,17 +1,21 @@
-"""How numbers, intervals, metrics and label fractions are written in tables."""
+"""How numbers, intervals, metrics, settings and models are written; every report uses these functions.
+
+One rounding rule: the scores of a task are written with the same number of decimals everywhere, see `task_digits`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from analysis.tables.columns import CHOSEN, label_amount
+from bench.metrics import METRICS
 
 HEADLINE = ("probe", CHOSEN)
-"""The (protocol, layer rule) that orders the models of a board, where it was run."""
+"""The (protocol, layer rule) that orders the models of a board, if it was run."""
 ARROWS = {"max": "↑", "min": "↓"}
 
 
@@ -20,49 +24,87 @@ def most_labels(frame: pd.DataFrame) -> list[float]:
     return sorted(frame["fraction"].unique(), key=label_amount, reverse=True)
 
 
-def digits(scores: pd.Series) -> int:
-    """Return the decimals that tell scores of this size apart: three up to 2, then about three figures in all."""
-    largest = float(np.nanmax(np.abs(scores.to_numpy(dtype=float)), initial=0.0))
+def digits(metric: str, scores: Iterable[float]) -> int:
+    """Return the decimals of scores: three for a metric of at most 1, else about three significant digits.
+
+    Args:
+        metric: name of the metric.
+        scores: all scores that are written with these decimals.
+
+    >>> digits("r2", [0.5, -12.0]), digits("rmse", [12.3]), digits("rmse", [431.0, float("nan")])
+    (3, 2, 1)
+    """
+    if metric in METRICS and METRICS[metric].high <= 1:
+        return 3
+    largest = max((abs(value) for value in scores if np.isfinite(value)), default=0.0)
     return 3 if largest < 2 else 2 if largest < 100 else 1 if largest < 1000 else 0
 
 
+def task_digits(board: pd.DataFrame) -> dict[str, int]:
+    """Return the decimals of each task's scores, from all rows of the task in a leaderboard."""
+    return {
+        str(task): digits(str(rows["metric"].iloc[0]), rows["score"])
+        for task, rows in board.groupby("task", sort=False)
+    }
+
+
 def number(value: float, decimals: int) -> str:
-    """Return a score as printed; a dash where there is none."""
+    """Return a score as printed, rounded half to even; a dash for NaN.
+
+    >>> number(0.12345, 3), number(-0.0001, 3), number(float("nan"), 3)
+    ('0.123', '0.000', '-')
+    """
     return "-" if np.isnan(value) else f"{round(value, decimals) + 0.0:.{decimals}f}"  # + 0.0: no minus before zero
 
 
-def adaptation(row: Mapping[str, Any]) -> str:
-    """Return how a row adapted its model: the protocol, with decoder and tuning where it has them."""
-    return " ".join(part for part in (row["protocol"], row["decoder"], row["tuning"]) if part)
-
-
 def interval(row: Mapping[str, Any], decimals: int) -> str:
-    """Return ``[low, high]``, or nothing where there is no interval."""
+    """Return ``[low, high]`` of a row; empty without an interval.
+
+    >>> interval({"low": 0.71, "high": 0.8049}, 3)
+    '[0.710, 0.805]'
+    """
     if np.isnan(row["low"]):
         return ""
     return f"[{number(row['low'], decimals)}, {number(row['high'], decimals)}]"
 
 
 def count(value: float) -> str:
-    """Return a number of parameters as people write it: ``86.6 M``, ``800 k``, ``0``."""
+    """Return a number of parameters with a unit prefix.
+
+    >>> count(86_600_000), count(800_000), count(0)
+    ('86.6 M', '800 k', '0')
+    """
     for size, unit in ((1e9, " B"), (1e6, " M"), (1e3, " k")):
         if value >= size:
             return f"{value / size:.3g}{unit}"
     return f"{value:g}"
 
 
-def metric_label(rows: pd.DataFrame) -> str:
-    """Return the metric of a task's rows with its unit, e.g. ``RMSE (t/ha)``."""
-    unit = str(rows["unit"].iloc[0])
-    return str(rows["metric_label"].iloc[0]) + (f" ({unit})" if unit else "")
+def adaptation(row: Mapping[str, Any]) -> str:
+    """Return how a row adapted its model: the protocol, with decoder and tuning, and settings that distinguish it.
+
+    >>> adaptation({"protocol": "finetune", "decoder": "fpn", "tuning": "lora", "protocol_settings": "steps=60"})
+    'finetune fpn lora (steps=60)'
+    """
+    text = " ".join(part for part in (row["protocol"], row["decoder"], row["tuning"]) if part)
+    return f"{text} ({row['protocol_settings']})" if row["protocol_settings"] else text
+
+
+def metric_label(row: Mapping[str, Any]) -> str:
+    """Return the metric of a row with its unit.
+
+    >>> metric_label({"metric_label": "RMSE", "unit": "t/ha"})
+    'RMSE (t/ha)'
+    """
+    return str(row["metric_label"]) + (f" ({row['unit']})" if row["unit"] else "")
 
 
 def origin(facts: Mapping[str, Any]) -> str:
-    """Return where a model's weights come from, with the entry it derives from."""
+    """Return the origin of a model's weights, with the entry it derives from."""
     return f"{facts['origin']} of {facts['parent']}" if facts["parent"] else str(facts["origin"])
 
 
 def layer_text(row: Mapping[str, Any]) -> str:
-    """Return the layer a rule took; how many where subsets chose differently."""
+    """Return the layer a rule took, or the number of layers if subsets chose different ones."""
     names = str(row["chosen_layer"]).split("/")
     return names[0] if len(names) == 1 else f"{len(names)} layers"

@@ -1,4 +1,4 @@
-"""Rows of the leaderboard: one per task, model, protocol, layer rule and label fraction."""
+"""Rows of the leaderboard: one per task, model, setting and label fraction."""
 
 from __future__ import annotations
 
@@ -10,33 +10,37 @@ import numpy as np
 from analysis.statistics.intervals import percentile
 from analysis.tables.bootstrap import GroupDraws
 from analysis.tables.breakdowns import shared_columns
-from analysis.tables.columns import NOTE_BREAK
+from analysis.tables.columns import NOTE_BREAK, SETTING
 from analysis.tables.run_groups import RunGroup, grouped, position
+from bench.metrics import direction_sign
 
 FEW_BLOCKS = 10
 
 
 def board_order(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return the sort key of a leaderboard row: by task, then best score first, failures last."""
-    worst = np.isnan(row["score"])
-    score = 0.0 if worst else row["score"] * _sign(row["direction"])
-    where = (row["task"], row["protocol"], row["decoder"], row["tuning"], row["layer"], row["fraction"])
-    return (*where, worst, -score, row["model"], row["variant"])
+    """Return the sort key of a leaderboard row: by task and setting, then best score first, rows without score last."""
+    missing = np.isnan(row["score"])
+    score = 0.0 if missing else row["score"] * direction_sign(row["direction"])
+    where = (row["task"], *(row[name] for name in SETTING), row["fraction"])
+    return (*where, missing, -score, row["model"], row["variant"])
 
 
-def _sign(direction: str) -> int:
-    return -1 if direction == "min" else 1
+def leaderboard_row(group: RunGroup, rule: str, draws: GroupDraws, most: int) -> dict[str, Any]:
+    """Return one leaderboard row.
 
-
-def leaderboard_row(cell: RunGroup, rule: str, draws: GroupDraws, most: int) -> dict[str, Any]:
-    """Return one leaderboard row; `most` is the number of samples of the model that could read the most."""
-    facts, values = cell.facts, cell.values(rule)
-    choices = [record.choices.get(rule, {}) for record in cell.records]
-    places = sorted(position(record, rule) for record in cell.records)
-    layers = [cell.records[0].curves[place] for place in places if cell.records[0].curves]
+    Args:
+        group: the runs that the row averages.
+        rule: its layer rule.
+        draws: bootstrap draws of the group.
+        most: largest number of test samples that any model of the test set was scored on.
+    """
+    facts, values = group.facts, group.values(rule)
+    choices = [record.choices.get(rule, {}) for record in group.records]
+    in_depth_order = sorted(group.records, key=lambda record: position(record, rule))
+    layers = [record.curves[position(record, rule)] for record in in_depth_order if record.curves]
     low, high = percentile(draws.rules[rule]) if rule in draws.rules else (np.nan, np.nan)
-    every = {name for record in cell.records for name in record.scores[cell.split].get(rule, {})}
-    return shared_columns(cell, draws) | {
+    metrics = {name for record in group.records for name in record.scores[group.split].get(rule, {})}
+    return shared_columns(group, draws) | {
         "layer": rule,
         "score": float(np.mean(values)),
         "low": float(low),
@@ -44,61 +48,64 @@ def leaderboard_row(cell: RunGroup, rule: str, draws: GroupDraws, most: int) -> 
         "trained_on_this": facts.get("trained_on_this", "unknown"),
         "standing": "",
         "spread": subset_spread(values),
-        **cell.arm,
-        "seeds": " ".join(str(seed) for seed in sorted({record.key.seed for record in cell.records})),
-        "chosen_layer": joined_notes(layer["layer"] for layer in layers),
+        **group.arm,
+        "seeds": " ".join(str(seed) for seed in sorted({record.key.seed for record in group.records})),
+        "chosen_layer": distinct_values(layer["layer"] for layer in layers),
         "chosen_depth": float(np.mean([layer["depth"] for layer in layers])) if layers else np.nan,
-        "pool": joined_notes(choice.get("pool", "") for choice in choices),
-        "setting": joined_notes(choice.get("setting", "") for choice in choices),
+        "pool": distinct_values(choice.get("pool", "") for choice in choices),
+        "setting": distinct_values(choice.get("setting", "") for choice in choices),
         "edge": any(choice.get("edge") for choice in choices),
         "val": float(np.mean([choice.get("val", np.nan) for choice in choices])),
         "objective": facts.get("objective", ""),
         "parameters": int(facts.get("parameters", 0)),
-        "n_train": round(float(np.mean([record.facts.get("n_train", 0) for record in cell.records]))),
+        "n_train": round(float(np.mean([record.facts.get("n_train", 0) for record in group.records]))),
         "blocks": draws.blocks,
         "kind": facts["kind"],
         "recipe": facts.get("input", ""),
-        "suite": cell.key.suite,
-        "notes": _notes(cell, draws, most),
-        **_costs(cell),
-        **{name: float(np.mean(cell.values(rule, name))) for name in sorted(every)},
+        "suite": group.key.suite,
+        "notes": _notes(group, draws, most),
+        **_costs(group),
+        **{name: float(np.mean(group.values(rule, name))) for name in sorted(metrics)},
     }
 
 
-def _costs(cell: RunGroup) -> dict[str, Any]:
-    """Return what a run of the cell costs, each number averaged over the runs that have it."""
+def _costs(group: RunGroup) -> dict[str, Any]:
+    """Return the costs of a run of the group, each averaged over the runs that state it."""
 
     def mean(name: str) -> float:
-        found = [float(record.cost[name]) for record in cell.records if name in record.cost]
-        return float(np.mean(found)) if found else np.nan
+        values = [float(record.cost[name]) for record in group.records if name in record.cost]
+        return float(np.mean(values)) if values else np.nan
 
-    # A pass that read the cache says nothing about the speed of the network.
-    passes = [(r.cost.get("extraction_seconds", 0.0), r.cost.get("passes", 0.0)) for r in cell.records]
-    images = [seconds / count for seconds, count in passes if seconds > 0 and count > 0]
+    # A pass that read cached features does not measure the speed of the network.
+    passes = [(r.cost.get("extraction_seconds", 0.0), r.cost.get("passes", 0.0)) for r in group.records]
+    per_image = [seconds / count for seconds, count in passes if seconds > 0 and count > 0]
     names = ("seconds", "step_seconds", "flops", "trained_parameters")
     return {name: mean(name) for name in names} | {
-        "image_seconds": float(np.mean(images)) if images else np.nan,
-        "device": joined_notes(record.environment.get("device", "") for record in cell.records),
+        "image_seconds": float(np.mean(per_image)) if per_image else np.nan,
+        "device": distinct_values(record.environment.get("device", "") for record in group.records),
     }
 
 
-def _notes(cell: RunGroup, draws: GroupDraws, most: int) -> str:
-    notes = [note for record in cell.records for note in record.notes]
+def _notes(group: RunGroup, draws: GroupDraws, most: int) -> str:
+    notes = [note for record in group.records for note in record.notes]
     if draws.reason:
         notes.append(draws.reason)
     elif draws.blocks < FEW_BLOCKS:
         notes.append(f"interval from {draws.blocks} blocks only")
     if draws.samples < most:
         notes.append(f"scored on {draws.samples} of {most} samples")
-    if cell.failed:
-        notes.append(f"{cell.failed} of {cell.failed + len(cell.records)} runs failed")
+    if group.failed:
+        notes.append(f"{group.failed} of {group.failed + len(group.records)} runs failed")
     return NOTE_BREAK.join(dict.fromkeys(notes))
 
 
-def rank_rows(ranked: Sequence[tuple[dict[str, Any], np.ndarray | None]]) -> None:
-    """Fill ``standing``: the best of each protocol, rule and fraction, and who cannot be told from it."""
-    setting = ("protocol", "decoder", "tuning", "layer", "fraction")
-    for group in grouped(ranked, lambda pair: tuple(pair[0][name] for name in setting)).values():
+def rank_rows(rows: Sequence[tuple[dict[str, Any], np.ndarray | None]]) -> None:
+    """Fill ``standing`` of the rows of one test set: the best of each setting and fraction, and its statistical ties.
+
+    Args:
+        rows: leaderboard rows with their bootstrap draws (B,), None without.
+    """
+    for group in grouped(rows, lambda pair: tuple(pair[0][name] for name in (*SETTING, "fraction"))).values():
         rivals = sorted(group, key=lambda pair: board_order(pair[0]))
         top, best = rivals[0]
         if np.isnan(top["score"]):
@@ -107,7 +114,7 @@ def rank_rows(ranked: Sequence[tuple[dict[str, Any], np.ndarray | None]]) -> Non
         for row, draws in rivals[1:]:
             if best is None or draws is None:
                 continue
-            lead = _sign(row["direction"]) * (best - draws)
+            lead = direction_sign(row["direction"]) * (best - draws)
             row["standing"] = "tie" if percentile(lead)[0] <= 0 else ""
 
 
@@ -116,6 +123,6 @@ def subset_spread(values: Sequence[float]) -> float:
     return float(np.std(values, ddof=1)) if len(values) > 1 else np.nan
 
 
-def joined_notes(values: Iterable[Any]) -> str:
-    """Return the distinct values in order of appearance, ``/`` between them."""
+def distinct_values(values: Iterable[Any]) -> str:
+    """Return the distinct values in order of appearance, separated by ``/``."""
     return "/".join(dict.fromkeys(f"{value:g}" if isinstance(value, float) else str(value) for value in values))

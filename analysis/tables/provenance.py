@@ -1,4 +1,4 @@
-"""What records say of where they come from: models, failures, and everything that had a part in them."""
+"""Provenance of records: their models, failures, and the versions of data and software that made them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from bench.core import Record
 
 
 def models_of(records: Iterable[Record]) -> pd.DataFrame:
-    """Return one row a model, version and weights; see `MODELS`."""
-    found = {}
+    """Return one row per model, version and weights; columns `MODELS`."""
+    rows = {}
     for record in records:
         key, facts = record.key, record.facts
         if not facts:
             continue
-        found[key.model, key.model_version, key.weights] = {
+        rows[key.model, key.model_version, key.weights] = {
             "model": key.model,
             "origin": facts["origin"],
             "objective": facts.get("objective", ""),
@@ -30,11 +30,11 @@ def models_of(records: Iterable[Record]) -> pd.DataFrame:
             "trained_on_this": facts.get("trained_on_this", "unknown"),
             "reference": facts.get("reference", ""),
         }
-    return pd.DataFrame([found[name] for name in sorted(found)], columns=list(MODELS))
+    return pd.DataFrame([rows[name] for name in sorted(rows)], columns=list(MODELS))
 
 
 def failures_of(records: Iterable[Record]) -> pd.DataFrame:
-    """Return one row a failed run; see `FAILURES`."""
+    """Return one row per failed run; columns `FAILURES`."""
     rows = [
         {
             **{name: getattr(record.key, name) for name in FAILURES[:6]},
@@ -49,8 +49,8 @@ def failures_of(records: Iterable[Record]) -> pd.DataFrame:
 
 
 def provenance_of(records: Iterable[Record]) -> dict[str, str]:
-    """Return every value met of what made the records; when they were made is left out."""
-    met: dict[str, set[str]] = {}
+    """Return all values of the versions, licences and software that made the records; times are left out."""
+    values_of: dict[str, set[str]] = {}
     for record in records:
         key = record.key
         facts = {
@@ -64,5 +64,5 @@ def provenance_of(records: Iterable[Record]) -> dict[str, str]:
         }
         for name, value in facts.items():
             if value not in ("", None):
-                met.setdefault(name, set()).add(str(value))
-    return {name: ", ".join(sorted(values)) for name, values in met.items()}
+                values_of.setdefault(name, set()).add(str(value))
+    return {name: ", ".join(sorted(values)) for name, values in values_of.items()}

@@ -1,4 +1,4 @@
-"""Records -> cells: the runs that one table row averages, and their bootstrap draws from shared resamples."""
+"""Records -> run groups: the runs that one table row averages, and what tells two groups of one model apart."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 from analysis.tables.columns import ARM
 from bench.core import Record, RunKey, canonical, sha256_of
 
-# What two records may differ in besides subset and seed without anybody having declared it: never pooled.
-AXES = ("suite_version", "split_hash", "model_version", "weights", "recipe", "protocol_version", "settings")
+# Axes besides subset and seed in which two records may differ without a column of their own: never pooled.
+MODEL_AXES = ("suite_version", "split_hash", "model_version", "weights", "recipe")
+PROTOCOL_AXES = ("protocol_version", "settings")
+ARM_SETTINGS = ("settings.decoders", "settings.tuning", "settings.taps")  # they have columns: those of `ARM`
 
 Item = TypeVar("Item")
 Group = TypeVar("Group", bound=Hashable)
@@ -18,23 +20,29 @@ Group = TypeVar("Group", bound=Hashable)
 
 @dataclass(frozen=True, kw_only=True)
 class RunGroup:
-    """Runs that differ in subset and seed alone, seen on one test split.
+    """Runs that differ in subset and seed only, scored on one test split.
 
     Attributes:
-        task: task name; ``name@split`` on a split other than ``test``.
+        task: task name; ``name@split`` for a split other than ``test``.
         split: the split scored.
-        variant: what sets it apart from runs of the same model, protocol and fraction; empty where there are none.
-        records: the runs that succeeded, by subset and seed.
+        variant: what distinguishes it from runs of the same model with other data, weights or input; empty without.
+        protocol_settings: settings of the protocol that distinguish it from runs of the same model and protocol.
+        records: the successful runs, by subset and seed.
         digests: of the records, in their order.
-        failed: how many failed.
+        failed: number of failed runs.
+        twins: other models with the same network, see `analysis.tables.twins`.
+        twin_digests: digests of their records.
     """
 
     task: str
     split: str
     variant: str
+    protocol_settings: str
     records: tuple[Record, ...]
     digests: tuple[str, ...]
     failed: int = 0
+    twins: tuple[str, ...] = ()
+    twin_digests: tuple[str, ...] = ()
 
     @property
     def key(self) -> RunKey:
@@ -53,21 +61,27 @@ class RunGroup:
 
     @property
     def arm(self) -> dict[str, str]:
-        """Its decoder, tuning and taps; empty words for protocols without."""
+        """Its decoder, tuning and taps; empty for protocols without arms."""
         return arm_of(self.records[0])
 
     @property
     def rules(self) -> list[str]:
-        """The layer rules it has scores for, sorted."""
-        return sorted(self.records[0].scores[self.split])
+        """The layer rules that all its records have scores for, sorted."""
+        return sorted(set.intersection(*(set(record.scores[self.split]) for record in self.records)))
+
+    @property
+    def has_profile(self) -> bool:
+        """Whether its records have curves over the same layers."""
+        layers = {tuple(row["layer"] for row in record.curves) for record in self.records}
+        return len(layers) == 1 and layers != {()}
 
     @property
     def test_set(self) -> tuple[str, int, str, str, str]:
-        """What names the samples it was scored on."""
+        """The identity of the samples it was scored on."""
         return (self.key.suite, self.key.suite_version, self.key.split_hash, self.key.task, self.split)
 
     def values(self, rule: str, metric: str = "") -> list[float]:
-        """Return a metric (the headline one by default) of each record."""
+        """Return a metric (by default the headline metric) of each record."""
         scores = (record.scores[self.split].get(rule, {}) for record in self.records)
         return [score.get(metric or self.metric, float("nan")) for score in scores]
 
@@ -81,47 +95,64 @@ def grouped(items: Iterable[Item], key: Callable[[Item], Group]) -> dict[Group, 
 
 
 def arm_of(record: Record) -> dict[str, str]:
-    """Return the decoder, tuning and taps of a record; empty words for protocols without."""
+    """Return the decoder, tuning and taps of a record; empty for protocols without arms."""
     named = record.facts.get("arm", {})
     return {name: str(named.get(name, "")) for name in ARM}
 
 
 def run_groups(records: Mapping[str, Record]) -> list[RunGroup]:
-    """Return the cells of records by digest, sorted; records that differ in an undeclared axis never share one."""
-    # What explains rather than scores (embeddings, drift) is no cell of a table.
+    """Return the run groups of records by digest, sorted; records that differ in an undeclared axis are not pooled.
+
+    A model that was run twice with, say, two image sizes is two rows with a `variant` each, and its other runs belong
+    to the row of their image size. A protocol that was run twice with different settings is two columns of the same
+    row, told apart by `protocol_settings`; runs with default settings have none.
+    """
+    # Protocols that explain rather than score (embeddings, drift) are not rows of a table.
     scored = [digest for digest, record in records.items() if record.facts.get("board", True)]
-    groups = grouped(scored, lambda digest: _name(records[digest]))
-    # Arms are told apart by columns of their own: only runs of one arm are rivals, and need a variant.
-    rivals = grouped(groups, lambda name: name[:5])
-    found = []
-    for name in sorted(groups):
-        members = sorted(groups[name], key=lambda digest: (records[digest].key.subset, records[digest].key.seed))
+    members_of = grouped(scored, lambda digest: _name(records[digest]))
+    key_of = {name: records[members[0]].key for name, members in members_of.items()}
+    # Rivals have the same task, model, protocol, label fraction and arm: something else has to tell them apart.
+    rivals = list(grouped(members_of, lambda name: name[:5]).values())
+    of_model = _differing(rivals, key_of, MODEL_AXES, lambda key: key.model)
+    of_protocol = _differing(rivals, key_of, PROTOCOL_AXES, lambda key: key.protocol)
+    groups = []
+    for name in sorted(members_of):
+        members = sorted(members_of[name], key=lambda digest: (records[digest].key.subset, records[digest].key.seed))
         ok = [digest for digest in members if records[digest].status == "ok"]
-        keys = [records[groups[rival][0]].key for rival in rivals[name[:5]]]
-        variant = _variant(records[members[0]].key, keys)
-        for split in records[ok[0]].scores if ok else ():
-            found.append(
+        key = key_of[name]
+        variant = _text(_axes(key, MODEL_AXES), of_model.get(key.model, ()), absent="default")
+        settings = {axis: value for axis, value in _axes(key, PROTOCOL_AXES).items() if axis not in ARM_SETTINGS}
+        splits = (
+            [split for split in records[ok[0]].scores if all(split in records[run].scores for run in ok)] if ok else []
+        )
+        for split in splits:
+            groups.append(
                 RunGroup(
                     task=name[0] if split == "test" else f"{name[0]}@{split}",
                     split=split,
                     variant=variant,
+                    protocol_settings=_text(settings, of_protocol.get(key.protocol, ())).replace("settings.", ""),
                     records=tuple(records[digest] for digest in ok),
                     digests=tuple(ok),
                     failed=len(members) - len(ok),
                 )
             )
-    return found
+    return groups
 
 
-def _name(record: Record) -> tuple[str, str, str, float, str, str]:
+_Name = tuple[str, str, str, float, str, str]
+
+
+def _name(record: Record) -> _Name:
     key = record.key
-    return (key.task, key.model, key.protocol, key.fraction, canonical(arm_of(record)), canonical(_axes(key)))
+    axes = canonical(_axes(key, (*MODEL_AXES, *PROTOCOL_AXES)))
+    return (key.task, key.model, key.protocol, key.fraction, canonical(arm_of(record)), axes)
 
 
-def _axes(key: RunKey) -> dict[str, Any]:
-    """Return the undeclared axes of a key, nested mappings spelt with dots."""
+def _axes(key: RunKey, names: Sequence[str]) -> dict[str, Any]:
+    """Return these axes of a key; the entries of nested mappings are named with dots."""
     flat: dict[str, Any] = {}
-    for axis in AXES:
+    for axis in names:
         value = getattr(key, axis)
         if isinstance(value, Mapping):
             flat |= {f"{axis}.{name}": part for name, part in value.items()}
@@ -130,22 +161,42 @@ def _axes(key: RunKey) -> dict[str, Any]:
     return flat
 
 
-def _variant(key: RunKey, rivals: Sequence[RunKey]) -> str:
-    """Return the axes in which a key differs from any of its rivals, with its values."""
-    axes = [_axes(rival) for rival in rivals]
-    own = _axes(key)
+def _differing(
+    rivals: Iterable[Sequence[_Name]],
+    key_of: Mapping[_Name, RunKey],
+    axes: Sequence[str],
+    owner: Callable[[RunKey], str],
+) -> dict[str, set[str]]:
+    """Return model or protocol (`owner`) -> the axes in which any of its rivals differ."""
+    found: dict[str, set[str]] = {}
+    for names in rivals:
+        each = [_axes(key_of[name], axes) for name in names]
+        differing = {axis for flat in each for axis in flat if len({canonical(flat.get(axis)) for flat in each}) > 1}
+        found.setdefault(owner(key_of[names[0]]), set()).update(differing)
+    return found
+
+
+def _text(axes: Mapping[str, Any], names: Iterable[str], *, absent: str = "") -> str:
+    """Return the values of these axes in words, hashes and long values shortened.
+
+    Args:
+        axes: name -> value.
+        names: which of them.
+        absent: written for one that is not there; by default it is left out.
+    """
     parts = []
-    for name in sorted({name for each in axes for name in each}):
-        if len({canonical(each.get(name)) for each in axes}) == 1:
+    for name in sorted(names):
+        if name not in axes:
+            parts += [f"{name}={absent}"] if absent else []
             continue
-        text = canonical(own[name]).strip('"') if name in own else "default"
+        text = canonical(axes[name]).strip('"')
         if name in ("split_hash", "weights"):
             text = text[:12]
-        parts.append(f"{name}={text if len(text) <= 60 else sha256_of(own[name])[:8]}")
+        parts.append(f"{name}={text if len(text) <= 60 else sha256_of(axes[name])[:8]}")
     return " ".join(parts)
 
 
 def position(record: Record, rule: str) -> int:
-    """Return the index among a record's layers of the one a rule took; 0 where it has no layers."""
+    """Return the index among a record's layers of the one a rule took; 0 for a record without layers."""
     names = [row["layer"] for row in record.curves]
     return names.index(record.choices[rule]["layer"]) if names else 0

@@ -81,9 +81,10 @@ def print_report(done: Sweep, out: Console) -> None:
     report = build(done.request.store, suite.name)
     paths = put(report, results)
     board = report.tables.leaderboard
-    shown = board[board["model"].isin({run.entry.name for run in done.plan.runs})]
-    if len(shown):
-        print_board(out, terminal_table(shown, title=f"{suite.name}: {suite.title}"))
+    models = {run.entry.name for run in done.plan.runs}
+    table = terminal_table(board, models=models, title=f"{suite.name}: {suite.title}")
+    if table.row_count:
+        print_board(out, table)
     if any(run.key.protocol == "drift" for run in done.plan.runs):
         for section in report.contents.sections:
             for sentence in section.sentences if section.heading == DRIFT else ():

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench.core import Band, Sample, Task
+from bench.core.colours import RADAR, natural_bands, stretched
 from bench.finetuning.predictions import predictions
 from bench.finetuning.task_model import TaskModel
 from bench.finetuning.workbench import Workbench
@@ -15,7 +16,6 @@ from bench.input.batches import Examples, ImageExamples, StoredExamples
 
 IMAGES = 6
 SIDE = 256  # pixels of a kept image, at most
-COLOURS = (("red", "b04"), ("green", "b03"), ("blue", "b02"))
 
 
 def kept_images(
@@ -123,20 +123,21 @@ def picture(sample: Sample, bands: Sequence[Band]) -> np.ndarray:
     Each channel is stretched from its 2nd to its 98th percentile.
     """
     layers: dict[str, np.ndarray] = {}
-    for band in bands:
-        place = sum(other.sensor == band.sensor for other in bands[: list(bands).index(band)])
-        layers.setdefault(band.name.partition(".")[2], sample.images[band.sensor][0, place])
-    chosen = [next((layers[name] for name in names if name in layers), None) for names in COLOURS]
-    if any(layer is None for layer in chosen):
-        if {"vv", "vh"} <= set(layers):
-            chosen = [layers["vv"], layers["vh"], layers["vv"] - layers["vh"]]
-        else:
-            chosen = [next(iter(layers.values()))] * 3
-    return np.stack([_stretched(layer) for layer in chosen if layer is not None])
+    for index, band in enumerate(bands):
+        place = sum(other.sensor == band.sensor for other in bands[:index])
+        layers[band.name] = sample.images[band.sensor][0, place]
+    natural = natural_bands(list(layers))
+    if natural:
+        channels = [layers[name] for name in natural]
+    elif set(RADAR) <= set(layers):
+        vv, vh = (layers[name] for name in RADAR)
+        channels = [vv, vh, vv - vh]
+    else:
+        channels = [next(iter(layers.values()))] * 3
+    return np.stack([_as_bytes(values) for values in channels])
 
 
-def _stretched(values: np.ndarray) -> np.ndarray:
+def _as_bytes(values: np.ndarray) -> np.ndarray:
     finite = values[np.isfinite(values)]
     low, high = np.percentile(finite, [2, 98]) if finite.size else (0.0, 1.0)
-    scaled = np.nan_to_num((values - low) / max(float(high - low), 1e-9), nan=0.0)
-    return (scaled.clip(0, 1) * 255).astype(np.uint8)
+    return np.asarray(np.nan_to_num(stretched(values, low, high), nan=0.0) * 255, dtype=np.uint8)

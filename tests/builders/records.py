@@ -1,8 +1,8 @@
-"""Made-up records with the shape and the habits of real ones: a seeded simulation, and a source that holds them."""
+"""Simulated records with the structure of real ones, from a seeded simulation, and a source that holds them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,13 +10,14 @@ import numpy as np
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score, r2_score
 
 from bench.core import Record, RunKey
+from bench.store import Fault
 
 CLASSES = ("water", "forest", "crop", "grass", "bare", "built")
 
 
 @dataclass
 class MemorySource:
-    """Records in memory, in the manner of `bench.store.Store`."""
+    """Records in memory, with the interface of `bench.store.Store`."""
 
     held: dict[str, tuple[Record, dict[str, np.ndarray]]] = field(default_factory=dict)
 
@@ -32,13 +33,16 @@ class MemorySource:
             if suite in (None, record.key.suite):
                 yield record
 
+    def faults(self, suite: str | None = None) -> Sequence[Fault]:
+        return []
+
     def arrays(self, record: Record) -> Mapping[str, np.ndarray]:
         return self.held[record.digest][1]
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model as the simulation sees it: how good it is, where along its depth, and what tables say of it."""
+    """A simulated model: its skill, the depth of its best layer, and its facts."""
 
     name: str
     skill: float
@@ -95,7 +99,7 @@ def _rng(*words: object) -> np.random.Generator:
 
 
 def _quality(model: Model, layer: int, fraction: float, subset: int) -> float:
-    """Skill of a layer in 0..1: a hump over depth, less of it with fewer labels, a little luck a subset."""
+    """Skill of a layer in 0..1: a hump over depth, lower with fewer labels, with noise per subset."""
     depth = layer / max(1, model.layers - 1)
     hump = 1 - 0.35 * (depth - model.peak) ** 2
     luck = 0.01 * _rng(model.name, fraction, subset).standard_normal()
@@ -191,19 +195,19 @@ def make(
     for split, n, blocks in (("val", 200, 40), *task.splits):
         target, held = _target(task, split, n, blocks)
         noise = _rng(task.name, split, model.name, protocol, fraction, subset, seed)
-        said = np.stack(
+        predicted = np.stack(
             [_predict(task, target, value * (0.85 if split == "bolivia" else 1), noise) for value in quality]
         )
-        layers[split] = [scores_of(task, layer, target) for layer in said]
+        layers[split] = [scores_of(task, layer, target) for layer in predicted]
         if split == "val":
             continue
         if task.kind == "classification":
-            sure = _rng(task.name, split, model.name, "confidence").random(said.shape)
+            sure = _rng(task.name, split, model.name, "confidence").random(predicted.shape)
             arrays[f"{split}.confidence"] = (0.5 + 0.5 * np.sqrt(sure)).astype(np.float16)
         if task.kind == "segmentation":
-            arrays |= held | {f"{split}.confusion": said}
+            arrays |= held | {f"{split}.confusion": predicted}
         else:
-            arrays |= held | {f"{split}.prediction": said, f"{split}.target": target}
+            arrays |= held | {f"{split}.prediction": predicted, f"{split}.target": target}
     ends = max(1, model.layers - 2)
     curves = [
         {
@@ -295,7 +299,7 @@ def make_arm(
     loss = np.exp(-step / 60) + 0.1 * np.arange(1, rates + 1)[:, None]
     history = np.stack([step, loss, shallow.skill * (1 - loss / 3)], axis=-1).astype(np.float32)
     history[2, 4:] = np.nan  # an early stop
-    arrays = arrays | {"history": history} | (_panel(task) if panels else {})
+    arrays = arrays | {"history": history} | (panel(task) if panels else {})
     cost = {"seconds": 40.0, "step_seconds": 0.1, "flops": 50.0 * model.parameters, "trained_parameters": 5e4}
     return replace(
         record,
@@ -309,13 +313,13 @@ def make_arm(
 
 
 def _detector(model: Model, task: TaskFacts, seed: int, fraction: float) -> tuple[Record, dict[str, np.ndarray]]:
-    """A record of boxes: true ones found where luck has it, and false ones beside."""
+    """A record of boxes: some of the true boxes with noise, and false ones."""
     from bench.metrics.boxes import average_precision, matched
 
     base, _ = make(model, LABELS, fraction=fraction, seed=seed)
     name, n, blocks = task.splits[0]
     rng = _rng(task.name, model.name, seed, fraction)
-    target, said = [], []
+    target, predicted = [], []
     for _ in range(n):
         corner = rng.uniform(0, 40, (int(rng.integers(0, 5)), 2))
         true = np.concatenate([corner, corner + rng.uniform(8, 20, corner.shape)], 1)
@@ -324,14 +328,14 @@ def _detector(model: Model, task: TaskFacts, seed: int, fraction: float) -> tupl
         wild = rng.uniform(0, 40, (2, 2))
         near = true[found] + rng.normal(0, 0.5, true[found].shape)
         target.append({"boxes": true, "labels": kind})
-        said.append(
+        predicted.append(
             {
                 "boxes": np.concatenate([near, np.concatenate([wild, wild + 10], 1)]),
                 "scores": np.concatenate([0.4 + 0.6 * rng.random(len(near)), 0.6 * rng.random(2)]),
                 "labels": np.concatenate([kind[found], rng.integers(0, len(task.classes), 2)]),
             }
         )
-    detected, truth = matched(said, target, len(task.classes))
+    detected, truth = matched(predicted, target, len(task.classes))
     values = average_precision(detected, truth)
     facts = {"kind": task.kind, "metric": task.metric, "metric_label": task.label, "classes": list(task.classes)}
     record = replace(
@@ -346,8 +350,8 @@ def _detector(model: Model, task: TaskFacts, seed: int, fraction: float) -> tupl
     return record, arrays
 
 
-def _panel(task: TaskFacts, images: int = 6, side: int = 48) -> dict[str, np.ndarray]:
-    """Images with what was said of them, as `bench.finetuning.panels.kept_images` keeps them."""
+def panel(task: TaskFacts, images: int = 6, side: int = 48) -> dict[str, np.ndarray]:
+    """Test images with truth and prediction, as `bench.finetuning.panels.kept_images` keeps them."""
     rng = _rng(task.name, "panel")
     rows, columns = np.mgrid[:side, :side]
     waves = np.stack([np.sin((rows * (i + 1) + columns) / 9) for i in range(images)])
@@ -369,8 +373,8 @@ def _panel(task: TaskFacts, images: int = 6, side: int = 48) -> dict[str, np.nda
         return found | {"panel.boxes": np.concatenate(both).astype(np.float32)}
     if task.kind == "segmentation":
         truth = (waves > 0.2).astype(np.int64)
-        said = (waves > np.linspace(0.8, 0.2, images)[:, None, None]).astype(np.int16)
-        return found | {"panel.target": truth, "panel.prediction": said}
+        predicted = (waves > np.linspace(0.8, 0.2, images)[:, None, None]).astype(np.int16)
+        return found | {"panel.target": truth, "panel.prediction": predicted}
     if task.kind == "regression":
         return found | {"panel.target": rng.random((images, 1)), "panel.prediction": rng.random((images, 1))}
     target = rng.integers(0, len(task.classes), images)

@@ -17,7 +17,7 @@ from analysis.figures.ranks import bump_figure
 from analysis.figures.style import COLOURS, GREY, NARROW, WIDE, saved
 from analysis.figures.variance import variance_figure
 from analysis.statistics.variance_components import variance_components
-from tests.builders.records import TASKS, TREES, _panel
+from tests.builders.records import TASKS, TREES, panel
 
 
 def texts(axes):
@@ -103,7 +103,7 @@ def test_label_curves_are_on_a_logarithmic_axis_with_few_shots_apart():
     share, shots = figure.axes
     assert share.get_xscale() == shots.get_xscale() == "log"
     assert [tick.get_text() for tick in share.get_xticklabels()] == ["10", "100"]
-    assert (share.get_xlabel(), shots.get_xlabel()) == ("% of training labels", "samples a class")
+    assert (share.get_xlabel(), shots.get_xlabel()) == ("% of training labels", "samples per class")
     oak = next(one for one in share.lines if one.get_color() == COLOURS[0])
     assert list(oak.get_ydata()) == [0.5, 0.7]
     band = share.collections[0].get_paths()[0].vertices
@@ -122,7 +122,7 @@ def test_the_pareto_front_holds_what_nothing_cheaper_beats():
 @pytest.mark.parametrize(("direction", "named"), [("max", {"oak", "fir"}), ("min", {"oak", "elm"})])
 def test_costs_are_drawn_where_they_lie_and_the_front_is_named(direction, named):
     points = [
-        Point(model=model, way="probe", cost=cost, score=score, low=score - 0.05, high=score + 0.05)
+        Point(model=model, setting="probe", cost=cost, score=score, low=score - 0.05, high=score + 0.05)
         for model, cost, score in (("oak", 1e6, 0.5), ("elm", 1e7, 0.4), ("fir", 1e8, 0.8))
     ]
     panel = Costs(label="parameters", points=points)
@@ -183,7 +183,7 @@ def test_variance_components_are_points_with_two_intervals():
 
 
 def test_panels_of_masks_show_input_truth_prediction_and_error_worst_first():
-    arrays = _panel(TASKS[2])
+    arrays = panel(TASKS[2])
     figure = panel_figure(arrays, kind="segmentation", classes=("land", "water"), title="t", generated=True)
     shown = [axes for axes in figure.axes if axes.get_visible()]
     assert len(shown) == 6 * 4
@@ -198,7 +198,7 @@ def test_panels_of_masks_show_input_truth_prediction_and_error_worst_first():
 
 
 def test_pixels_without_a_true_class_stay_white():
-    arrays = _panel(TASKS[2], images=1)
+    arrays = panel(TASKS[2], images=1)
     arrays["panel.target"][0, :5] = -1
     figure = panel_figure(arrays, kind="segmentation", classes=("land", "water"), title="t", generated=False)
     masks = [axes.images[0].get_array().mask for axes in figure.axes[1:4]]
@@ -206,7 +206,7 @@ def test_pixels_without_a_true_class_stay_white():
 
 
 def test_panels_of_boxes_show_the_true_ones_and_the_sure_ones_with_scores():
-    arrays = _panel(TREES, images=2)
+    arrays = panel(TREES, images=2)
     arrays["panel.boxes"] = np.array(
         [[0, 5, 6, 20, 22, -1, 0], [0, 6, 6, 21, 22, 0.9, 0], [0, 1, 1, 9, 9, 0.1, 1]], np.float32
     )
@@ -221,8 +221,8 @@ def test_panels_of_boxes_show_the_true_ones_and_the_sure_ones_with_scores():
     )
 
 
-def test_panels_of_classes_name_what_was_said():
-    arrays = _panel(TASKS[0])
+def test_panels_of_classes_name_truth_and_prediction():
+    arrays = panel(TASKS[0])
     figure = panel_figure(arrays, kind="classification", classes=TASKS[0].classes, title="t", generated=False)
     first = figure.axes[0]
     truth, said = (TASKS[0].classes[arrays[f"panel.{name}"][0]] for name in ("target", "prediction"))

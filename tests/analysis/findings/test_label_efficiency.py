@@ -17,7 +17,8 @@ from tests.builders.records import LABELS, MODELS, MemorySource, make
 def row(model, fraction, score, **changes):
     facts = dict(
         task="water", model=model, origin="pretrained", protocol="probe", decoder="", tuning="", layer="best-on-val",
-        fraction=fraction, variant="", score=score, direction="max", metric_label="IoU", unit="",
+        fraction=fraction, variant="", twins="",
+        protocol_settings="", score=score, direction="max", metric_label="IoU", unit="",
     )  # fmt: skip
     return facts | changes
 

@@ -16,7 +16,8 @@ from bench.core import lookup
 def row(decoder, taps, score, val, **changes):
     facts = dict(
         task="water", model="net", origin="pretrained", protocol="finetune", decoder=decoder, tuning="frozen",
-        taps=taps, layer=taps, fraction=1.0, variant="", score=score, val=val, direction="max",
+        taps=taps, layer=taps, fraction=1.0, variant="", twins="",
+        protocol_settings="", score=score, val=val, direction="max",
     )  # fmt: skip
     return facts | changes
 

@@ -20,6 +20,7 @@ from tests.builders.records import orchard
 
 FACTS = dict(
     origin="pretrained", protocol="probe", decoder="", tuning="", layer="best-on-val", fraction=1.0, variant="",
+    twins="", protocol_settings="",
     metric="miou", direction="max",
 )  # fmt: skip
 
@@ -119,6 +120,6 @@ def test_a_report_has_it_in_words_and_in_a_file():
     part = next(part for part in report.contents.sections if part.heading == "over all tasks")
     assert "(probe, best-on-val, all labels)" in part.sentences[0]
     assert {part.rows[0][0], part.rows[1][0]} == {"alder_base", "cedar_nano"} and ".random" in part.rows[-1][0]
-    assert len(part.rows) == 7 and report.files["overall.csv"].decode().startswith("protocol,decoder")
+    assert len(part.rows) == 7 and report.files["overall.csv"].decode().startswith("protocol,protocol_settings")
     assert "### over all tasks" in report.files["leaderboard.md"].decode()
     assert statistics(None) == []

@@ -66,8 +66,8 @@ def test_a_pair_says_what_differs(board, published):
     assert len(pairs) == 4 and set(pairs["published"]) == {25.28, 25.98}
     tuned = pairs[(pairs["published"] == 25.28) & (pairs["layer"] == "last")].iloc[0]
     assert tuned["difference"] == pytest.approx(24.9 - 25.28) and tuned["direction"] == "min"
-    assert "protocol: ours probe, theirs finetune" in tuned["differences"]
-    assert "perhaps other test samples" in tuned["differences"]
+    assert "protocol: ours probe, published finetune" in tuned["differences"]
+    assert "possibly other test samples" in tuned["differences"]
     # Ours has an interval of r2 alone, so nothing is said of rmse.
     assert np.isnan(tuned["low"]) and np.isnan(tuned["within"])
     assert np.isnan(found[found["status"] == "copied"]["ours"].astype(float)).all()
@@ -84,10 +84,10 @@ def test_a_headline_metric_brings_its_interval_and_other_labels_are_named(publis
     pairs = compare(board, published)
     card = pairs[(pairs["status"] == "rerun") & (pairs["published"] == 0.8868)].iloc[0]
     assert card["within"] and card["ours"] == 0.88
-    assert "labels: ours 0.1, theirs 1 of the training set" in card["differences"]
+    assert "labels: ours 0.1, published 1 of the training set" in card["differences"]
     assert "input: ours s2: six bands" in card["differences"] and "ours with size=224" in card["differences"]
     second = pairs[(pairs["status"] == "rerun") & (pairs["seen"] == "second-hand")]
-    assert len(second) and second["differences"].str.contains("not read in the source itself").all()
+    assert len(second) and second["differences"].str.contains("quoted from a secondary source").all()
     assert not pairs[pairs["status"] == "rerun"]["task"].str.contains("bolivia").any()
 
 
@@ -98,9 +98,9 @@ def test_copied_rows_stay_marked(board, published):
     assert len(copied) == 6 and copied["model"].str.endswith(MARK).all() and (copied["standing"] == "").all()
     assert copied["notes"].str.startswith("copied from Presto").all()
     assert (mixed["status"] == "rerun").sum() == 2
-    with pytest.raises(Incompatible, match="neither copied nor rerun"):
+    with pytest.raises(Incompatible, match="has neither status"):
         check_marked(board)
-    with pytest.raises(Incompatible, match="is for copied rows"):
+    with pytest.raises(Incompatible, match="copied rows, and only those"):
         check_marked(mixed.assign(model=mixed["model"].str.removesuffix(f" {MARK}")))
     with pytest.raises(Incompatible, match="with themselves"):
         compare(mixed, published)
@@ -110,13 +110,13 @@ def test_copied_rows_stay_marked(board, published):
     ("change", "message"),
     [
         ({"metric": "miou", "value": 88.7}, "per cent"),
-        ({"metric": "mAP"}, "no metric of ours"),
+        ({"metric": "mAP"}, "not a known metric"),
         ({"status": "rerun"}, "status is 'rerun'"),
-        ({"where": ""}, "no where"),
-        ({"value": np.nan}, "no value"),
+        ({"where": ""}, "where is empty"),
+        ({"value": np.nan}, "value is empty"),
         ({"suite": "eurosat", "task": ""}, "needs task"),
         ({"low": 2.0}, "outside its interval"),
-        ({"seen": "heard"}, "none of read, second-hand"),
+        ({"seen": "heard"}, "known: read, second-hand"),
     ],
 )
 def test_unfit_rows_are_refused_by_line(published, change, message):
@@ -130,7 +130,7 @@ def test_unfit_rows_are_refused_by_line(published, change, message):
 
 
 def test_a_row_twice_and_a_damaged_file_are_refused(published, tmp_path):
-    with pytest.raises(BadSetting, match="there twice"):
+    with pytest.raises(BadSetting, match="is repeated"):
         check_published(pd.concat([published.head(2), published.head(1)]))
     with pytest.raises(MissingData, match="no published numbers"):
         read_published(tmp_path / "published.csv")
@@ -139,7 +139,7 @@ def test_a_row_twice_and_a_damaged_file_are_refused(published, tmp_path):
     with pytest.raises(BadSetting, match="seen"):
         read_published(path)
     published.head(2).astype({"value": object}).assign(value="high").to_csv(path, index=False)
-    with pytest.raises(BadSetting, match="a value is no number"):
+    with pytest.raises(BadSetting, match="a value is not a number"):
         read_published(path)
 
 

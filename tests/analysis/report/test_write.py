@@ -18,8 +18,9 @@ from matplotlib.colors import to_hex
 from rich.console import Console
 
 from analysis.figures.profiles import NORM_OFFSET, Curve, Panel, inks, limits, profile_figure
-from analysis.figures.style import COLOURS, in_sight, saved
-from analysis.report.boards import boards, escaped, terminal_table
+from analysis.figures.style import COLOURS, saved, visible_range
+from analysis.report.boards import boards, terminal_table
+from analysis.report.escaping import latex_text
 from analysis.report.write import build, write_report, write_reports
 from analysis.tables.formatting import count, number
 from bench.core.errors import MissingData
@@ -117,7 +118,7 @@ def printed(table):
     return console.export_text()
 
 
-def test_markdown_marks_the_best_and_those_not_told_apart_from_it(text, report):
+def test_markdown_marks_the_best_and_those_tied_with_it(text, report):
     section = text["leaderboard.md"].split("## landcover")[1].split("## water")[0]
     lines = {line.split("|")[1].strip(" †"): line for line in section.split("### by")[0].splitlines() if "|" in line}
     rows = report.tables.leaderboard.query(
@@ -136,7 +137,7 @@ def test_markdown_marks_the_best_and_those_not_told_apart_from_it(text, report):
 def test_markdown_tells_exposure_failures_notes_and_how_to_run_it_again(text):
     markdown = text["leaderboard.md"]
     assert "| birch_small † |" in markdown
-    assert "† has seen images or labels of this dataset in training." in markdown
+    assert "†: images or labels of this dataset were in the model's training data." in markdown
     assert "| landcover | dogwood_base | probe | 100 % | 0 | ValueError: block_3 is NaN |" in markdown
     assert "```\ngeobench-run suite=orchard\n```" in markdown
     assert "Holm's correction over all groups" in markdown
@@ -155,7 +156,7 @@ def test_markdown_has_a_column_a_label_fraction_for_every_protocol_that_has_seve
 def test_a_board_orders_models_by_the_headline_setting(report):
     board = next(b for b in boards(report.tables.leaderboard) if b.task == "landcover" and b.fraction == 1)
     assert board.settings == [("probe", "best-on-val"), ("probe", "last"), ("knn", "best-on-val"), ("knn", "last")]
-    scores = [line.entries[board.settings[0]]["score"] for line in board.lines]
+    scores = [line.entries[board.settings[0]]["score"] for line in board.rows]
     assert scores == sorted(scores, reverse=True)
 
 
@@ -168,7 +169,7 @@ def test_latex_is_balanced_and_escaped(text):
         columns = len(re.match(r"\{(\w+)\}", table).group(1))
         rows = [line for line in table.splitlines() if line.endswith(r"\\")]
         assert {line.count(" & ") for line in rows} == {columns - 1}
-    assert escaped("a_b & 5 % {x} \\") == r"a\_b \& 5 \% \{x\} \textbackslash{}"
+    assert latex_text("a_b & 5 % {x} \\") == r"a\_b \& 5 \% \{x\} \textbackslash{}"
     assert tex.isascii()
 
 
@@ -267,14 +268,14 @@ def test_one_collapsed_layer_does_not_flatten_the_figure():
 
 def test_one_collapsed_model_does_not_flatten_the_figure_nor_the_table():
     scores = np.array([0.42, 0.5, 0.55, 0.4, -3.7])
-    low, high = in_sight(scores, scores - 0.1, scores + 0.1)
+    low, high = visible_range(scores, scores - 0.1, scores + 0.1)
     assert -0.2 < low < 0.2 and 0.65 < high < 0.75
     errors = np.array([24.0, 25.0, 26.0, 27.0, 400.0])
-    low, high = in_sight(errors, np.full(5, np.nan), np.full(5, np.nan))
+    low, high = visible_range(errors, np.full(5, np.nan), np.full(5, np.nan))
     assert 20 < low < 24 and 27 < high < 60
     near = np.array([0.01, -0.01, 0.02])
-    assert in_sight(near, near - 0.1, near + 0.1)[0] < -0.11
-    assert in_sight(np.array([np.nan]), np.array([np.nan]), np.array([np.nan])) == (0.0, 1.0)
+    assert visible_range(near, near - 0.1, near + 0.1)[0] < -0.11
+    assert visible_range(np.array([np.nan]), np.array([np.nan]), np.array([np.nan])) == (0.0, 1.0)
 
 
 @pytest.mark.parametrize("panels", [1, 2, 3, 4, 5])

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
+from analysis.report.boards import boards
 from analysis.tables.build import tables
 from analysis.tables.columns import LAYERS, LEADERBOARD
 from bench.store import Store
@@ -85,25 +86,99 @@ def test_a_partly_failed_cell_says_so():
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "column", "text"),
     [
-        ({"recipe": {"size": [96, 96], "normalise": "affine"}}, "recipe.size=[96,96]"),
-        ({"settings": {"pools": ["mean"]}}, 'settings.pools=["mean"]'),
-        ({"suite_version": 2}, "suite_version=2"),
-        ({"weights": "cd" * 32}, "weights=cdcdcdcdcdcd"),
-        ({"protocol_version": 2}, "protocol_version=2"),
-        ({"split_hash": "77" * 32}, "split_hash=777777777777"),
+        ({"recipe": {"size": [96, 96], "normalise": "affine"}}, "variant", "recipe.size=[96,96]"),
+        ({"settings": {"pools": ["mean"]}}, "protocol_settings", 'pools=["mean"]'),
+        ({"suite_version": 2}, "variant", "suite_version=2"),
+        ({"weights": "cd" * 32}, "variant", "weights=cdcdcdcdcdcd"),
+        ({"protocol_version": 2}, "protocol_settings", "protocol_version=2"),
+        ({"split_hash": "77" * 32}, "variant", "split_hash=777777777777"),
     ],
 )
-def test_runs_that_differ_in_an_undeclared_axis_are_not_pooled(changes, said):
+def test_runs_that_differ_in_an_undeclared_axis_are_not_pooled(changes, column, text):
     source = holding(make(ALDER, LANDCOVER), make(ALDER, LANDCOVER, **changes), make(BIRCH, LANDCOVER))
     rows = where(tables(source, "orchard").leaderboard, layer="last")
     assert len(rows) == 3
-    variants = set(where(rows, model="alder_base")["variant"])
-    assert len(variants) == 2
-    assert any(said in variant for variant in variants)
+    assert len(set(where(rows, model="alder_base")[column])) == 2
+    assert rows[column].str.contains(text, regex=False).any()
     assert set(where(rows, model="birch_small")["variant"]) == {""}
     assert set(rows["subsets"]) == {1}
+
+
+def test_a_changed_setting_of_one_protocol_does_not_tear_a_row():
+    """Two pools in the probe, one kNN: one row of the board, with a column for each."""
+    changed = make(ALDER, LANDCOVER, settings={"pools": ["mean"]})
+    source = holding(make(ALDER, LANDCOVER), changed, make(ALDER, LANDCOVER, protocol="knn"), make(BIRCH, LANDCOVER))
+    (board,) = boards(tables(source, "orchard").leaderboard)
+    entries = {row.name: row.entries for row in board.rows}
+    assert [name for name, rule in board.settings if rule == "last"] == ["probe", "knn", 'probe (pools=["mean"])']
+    assert {name: len(each) for name, each in entries.items()} == {"alder_base": 6, "birch_small": 2}
+
+
+def test_a_run_belongs_to_the_row_of_its_input():
+    """Two image sizes in the probe, one of them with kNN: two rows, the kNN score in that of its size."""
+    large = {"recipe": {"size": [96, 96], "normalise": "affine"}}
+    runs = [make(ALDER, LANDCOVER), make(ALDER, LANDCOVER, **large), make(ALDER, LANDCOVER, protocol="knn", **large)]
+    (board,) = boards(tables(holding(*runs), "orchard").leaderboard)
+    sizes = {row.name: len(row.entries) for row in board.rows}
+    assert len(sizes) == 2 and sorted(sizes.values()) == [2, 4]
+    assert sizes[next(name for name in sizes if "[96,96]" in name)] == 4
+
+
+def random_twin(name, record, arrays, **changes):
+    return replace(record, key=replace(record.key, model=name), facts=dict(record.facts) | changes), arrays
+
+
+def test_models_with_one_random_network_are_one_row_that_names_all():
+    record, arrays = make(ALDER_RANDOM, LANDCOVER)
+    runs = [(record, arrays), random_twin("zelkova.random", record, arrays), make(MODELS[3], LANDCOVER)]
+    rows = where(tables(holding(*runs), "orchard").leaderboard, layer="last")
+    assert rows[["model", "twins"]].values.tolist() == [["alder_base.random", "zelkova.random"], [MODELS[3].name, ""]]
+    assert len(rows["record"].iloc[0].split()) == 2
+    assert boards(rows)[0].rows[0].name == "alder_base.random = zelkova.random"
+
+
+def test_the_fingerprint_of_the_network_tells_twins_where_records_have_it():
+    record, arrays = make(ALDER_RANDOM, LANDCOVER)
+    same = random_twin("zelkova.random", record, arrays, network="f1")
+    first = (replace(record, facts=dict(record.facts) | {"network": "f1"}), arrays)
+    assert where(tables(holding(first, same), "orchard").leaderboard, layer="last")["twins"].tolist() == [
+        "zelkova.random"
+    ]
+    other = random_twin("zelkova.random", record, arrays, network="f2")
+    assert set(tables(holding(first, other), "orchard").leaderboard["twins"]) == {""}
+    trained = random_twin("zelkova", record, arrays, origin="pretrained", network="f1")
+    assert set(tables(holding(first, trained), "orchard").leaderboard["twins"]) == {""}
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"facts": {"title": "t"}}, "states no origin, generated, kind"),
+        ({"facts": {"direction": "up"}}, "neither 'max' nor 'min'"),
+        ({"scores": {}}, "holds no scores"),
+        ({"scores": {"test": {"last": {"accuracy": "high"}}}}, "not a number"),
+        ({"curves": ({"layer": "norm"},)}, "a curve without depth"),
+        ({"choices": {}}, "no layer of its curve"),
+    ],
+)
+def test_incomplete_records_are_left_out_by_name(change, fault):
+    record, arrays = make(ALDER, LANDCOVER)
+    if "direction" in change.get("facts", {}):
+        change = {"facts": dict(record.facts) | change["facts"]}
+    made = tables(holding((replace(record, **change), arrays), make(BIRCH, LANDCOVER)), "orchard")
+    assert set(made.leaderboard["model"]) == {"birch_small"}
+    (text,) = made.left_out
+    assert record.digest in text and fault in text
+
+
+def test_arrays_that_do_not_fit_together_cost_the_interval_of_that_row_alone():
+    record, arrays = make(ALDER, LANDCOVER)
+    short = arrays | {"test.prediction": arrays["test.prediction"][:, :7]}
+    rows = tables(holding((record, short), make(BIRCH, LANDCOVER)), "orchard").leaderboard
+    assert where(rows, model="alder_base")["low"].isna().all()
+    assert where(rows, model="birch_small")["low"].notna().all()
 
 
 def test_seeds_of_one_cell_are_averaged():

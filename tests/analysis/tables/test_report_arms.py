@@ -37,11 +37,17 @@ def test_arms_are_rows_of_their_own_with_columns_and_no_variant(made):
     assert set(probes["decoder"]) == set(probes["tuning"]) == set(probes["taps"]) == {""}
 
 
-def test_another_learning_rate_grid_of_an_arm_is_a_variant():
+def test_another_learning_rate_grid_of_an_arm_is_another_column_of_the_same_row():
     record, arrays = make_arm(MODELS[0], TASKS[0], decoder="upernet")
     other = replace(record, key=replace(record.key, settings={**record.key.settings, "learning_rates": [0.1]}))
     rows = tables(holding((record, arrays), (other, arrays)), "orchard").leaderboard
-    assert sorted(rows["variant"]) == ["settings.learning_rates=[0.1]", "settings.learning_rates=default"]
+    assert sorted(rows["protocol_settings"]) == ["", "learning_rates=[0.1]"] and set(rows["variant"]) == {""}
+    (board,) = boards(rows)
+    (row,) = board.rows
+    assert board.settings == [
+        ("finetune upernet frozen", "last"), ("finetune upernet frozen (learning_rates=[0.1])", "last"),
+    ]  # fmt: skip
+    assert set(row.entries) == set(board.settings)
 
 
 def test_taps_are_the_layer_rule_and_set_arms_apart():
@@ -59,7 +65,7 @@ def test_each_arm_has_a_best_of_its_own_and_boards_name_decoder_and_tuning(made)
     assert board.settings[:2] == [("probe", "best-on-val"), ("probe", "last")]
     assert ("finetune upernet full", "last") in board.settings
     assert "finetune upernet frozen, last" in markdown(SuiteContents(tables=made))
-    assert adaptation({"protocol": "knn", "decoder": "", "tuning": ""}) == "knn"
+    assert adaptation({"protocol": "knn", "decoder": "", "tuning": "", "protocol_settings": ""}) == "knn"
 
 
 def test_boxes_have_intervals_around_their_scores(made):
