@@ -1,7 +1,6 @@
-"""Writing of reports: a suite's files from its records only, and the index of all suites; always the same bytes.
+"""Writing of reports: a suite's files from its records only, and the index of all suites.
 
-Bytes are equal on every machine: bootstrap seeds come from the records, and numbers that depend on the order of
-floating-point sums are rounded when they are computed (`analysis.similarity.arrays.REPRODUCIBLE`).
+The same records give the same bytes on one machine: bootstrap seeds come from the records.
 """
 
 from __future__ import annotations
