@@ -1,7 +1,8 @@
 """Damaged and hostile files in the tiny copy of every suite: a sentence that names the file, or a sound reading.
 
-Each kind of file that a suite reads is damaged in turn, in every way of `tests.builders.data_damage`. Opening and reading
-must raise `MissingData` or `Incompatible` with the name of the file, or end well where the damage leaves valid content.
+Each kind of file that a suite reads is damaged in turn, in every way of `tests.builders.data_damage`. Opening and
+reading must raise `MissingData` or `Incompatible` with the name of the file, or end well where the damage leaves valid
+content.
 """
 
 from __future__ import annotations
