@@ -76,6 +76,7 @@ class Layout:
         varies: whether images and targets differ a little in size and are resized to the suite's size.
         placed: whether the images carry their place.
         day: pattern of the date (year, month, day, or the first of them) in the name of an image file.
+        images_in: file name of the list that states the images, with ``{}`` for the split, if it is another list.
     """
 
     directory: str
@@ -88,6 +89,7 @@ class Layout:
     varies: bool = False
     placed: bool = True
     day: str = ""
+    images_in: str = ""
 
 
 def static_entries(directory: Path, split: str, targets: str, block: Callable[[str], str]) -> list[Entry]:
@@ -135,6 +137,8 @@ def read_flags(path: Path, names: int, classes: int) -> dict[tuple[str, ...], np
 
     with reading(path, "a CSV file"):
         rows = list(csv.reader(read_lines(path)))[1:]
+    if not rows:
+        raise MissingData(f"{path} has a header and no rows; download it again")
     flags: dict[tuple[str, ...], np.ndarray] = {}
     for number, row in enumerate(rows, start=2):
         values = row[names:]
@@ -269,9 +273,10 @@ def opened(suite: Suite, layout: Layout, root: Path, task: str, split: str, band
     directory = locate(suite.name, root, FOLDER, markers, "get it with download=true") / layout.directory
     present = [name for name in SPLITS if name == split or is_there(directory / names[name])]
     listed = {name: layout.entries(directory, name, task) for name in present}
-    require_distinct(suite.name, {name: [entry.id for entry in entries] for name, entries in listed.items()})
+    require_distinct(suite.name, {name: [entry.id for entry in entries] for name, entries in listed.items()}, names)
     entries = listed[split]
-    require_all([file for entry in entries for date in entry.images for file in date], suite.name, names[split])
+    images_in = layout.images_in.format(split) or names[split]
+    require_all([file for entry in entries for date in entry.images for file in date], suite.name, images_in)
     require_all([entry.target for entry in entries if isinstance(entry.target, Path)], suite.name, names[split])
     [(sensor, columns)] = by_sensor(bands, [band.name for band in layout.stored]).items()
     target_of = _reader(suite, layout, asked)

@@ -56,6 +56,7 @@ def _entries(directory: Path, split: str, task: str) -> list[Entry]:
 LAYOUT = Layout(
     directory="lc100_s3",
     lists="multilabel-{}.csv",
+    images_in="static_fnames-{}.csv",
     archive=("l2_lc100_s3/lc100_s3.zip", "967d1da6286e0d0e346e425a8f3800e9"),
     stored=SENTINEL3,
     scale=COUNTS,

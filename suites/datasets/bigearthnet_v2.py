@@ -134,7 +134,7 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
     folder = locate(SUITE.name, root, SUITE.folder, [TABLE], "get it with download=true")
     table = _table(folder / TABLE)
     rows = {name: [i for i, value in enumerate(table["split"]) if value == word] for name, word in STORED.items()}
-    require_distinct(SUITE.name, {name: [table["patch_id"][i] for i in places] for name, places in rows.items()})
+    require_distinct(SUITE.name, {name: [table["patch_id"][i] for i in places] for name, places in rows.items()}, TABLE)
     names = {sensor: [str(table[column][i]) for i in rows[split]] for sensor, column in COLUMNS.items()}
     ids = names["s2"]
     # Bands are looked up in the suite: a caller's bands may have another ground size.

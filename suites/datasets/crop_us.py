@@ -104,7 +104,7 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
     check_request(SUITE, task, split, bands)
     folder = locate(SUITE.name, root, SUITE.folder, list(LISTS.values()), "get it with download=true")
     lists = {part: _listed(folder, part) for part in LISTS}
-    require_distinct(SUITE.name, lists)
+    require_distinct(SUITE.name, lists, LISTS)
     part = "validation" if split == "test" else "training"
     ids = [name for name in lists[part] if split == "test" or (share_of(name) < VALIDATION) == (split == "val")]
     images = [folder / f"{part}_chips" / f"{name}_merged.tif" for name in ids]

@@ -125,7 +125,7 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
         ]
         for name, (file, _) in LISTS.items()
     }
-    require_distinct(SUITE.name, lists)
+    require_distinct(SUITE.name, lists, {name: file for name, (file, _) in LISTS.items()})
     names = lists[split]
     pairs = _pairs(folder, names, LISTS[split][0])
     columns = by_sensor(bands, [band.name for band in BANDS])["rgb"]

@@ -92,7 +92,7 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
     )
     lists = next(folder / below for below in LISTS if (folder / below).is_dir())
     ids = {name: read_lines(require(lists / f"{name}.txt", SUITE.name, "the list of a split")) for name in SUITE.splits}
-    require_distinct(SUITE.name, ids)
+    require_distinct(SUITE.name, ids, {name: f"{name}.txt" for name in ids})
     listed = lists / f"{split}.txt"
     images = [listed_path(folder / IMAGES[split], f"{name}.jpg", listed) for name in ids[split]]
     labels = [listed_path(folder / ANNOTATIONS, f"{name}.xml", listed) for name in ids[split]]

@@ -110,13 +110,17 @@ def _listed(folder: Path, split: str) -> list[tuple[str, str, str, Path, Path]]:
         images, notes = _dates(pictures, "_rgb.jpg"), _dates(truth, "_rgb.json")
         if not images or images.keys() != notes.keys():
             date = min(images.keys() ^ notes.keys(), default="")
-            absent = truth / f"{truth.name}_{date}_rgb.json" if date in images else f"{pictures}/..._{date}_rgb.jpg"
+            absent = (
+                truth / f"{truth.name}_{date}_rgb.json"
+                if date in images
+                else pictures / f"{pictures.name}_{date}_rgb.jpg"
+            )
             raise MissingData(f"{SUITE.name} is incomplete: {absent} is absent; download {pictures} and {truth} again")
         place = f"{split}_{truth.name}"
         rows += [(f"{place}_{date}", place, kind, images[date], notes[date]) for date in images]
     if not rows:
         raise MissingData(f"{folder / split} holds no picture; download it again")
-    require_distinct(SUITE.name, {split: [row[0] for row in rows]})
+    require_distinct(SUITE.name, {split: [row[0] for row in rows]}, MAPPING if split == "test" else "")
     return rows
 
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.core import Band, Fetch, Sample, Suite, Task
+from bench.core.errors import MissingData
 from bench.core.sensors import sentinel1_bands, sentinel2_bands
 from suites.reading import (
     Samples,
@@ -108,6 +109,10 @@ def _check(arrays: dict[str, np.ndarray], folder: Path) -> None:
     }
     for name, shape in expected.items():
         path = folder / "npy" / f"{name}.npy"
+        if name != "target" and len(arrays[name]) != count:
+            raise MissingData(
+                f"{path} has shape {arrays[name].shape}, expected {shape}: target.npy has {count} values; replace them"
+            )
         check_shape(path, arrays[name].shape, shape)
         if name != "site":
             check_type(path, arrays[name].dtype, "")

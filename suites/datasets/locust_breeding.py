@@ -111,7 +111,7 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
     folder = locate(SUITE.name, root, SUITE.folder, list(LISTS.values()), HOW)
     present = [name for name in LISTS if name == split or is_there(folder / LISTS[name])]
     lists = {name: _listed(folder, name) for name in present}
-    require_distinct(SUITE.name, {name: list(listed) for name, listed in lists.items()})
+    require_distinct(SUITE.name, {name: list(listed) for name, listed in lists.items()}, LISTS)
     pairs = list(lists[split].values())
     for paths in zip(*pairs, strict=True):
         require_all(paths, SUITE.name, LISTS[split])

@@ -127,7 +127,7 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
     markers = [f"splits/{name}_X.txt" for name in SUITE.splits]
     folder = locate(SUITE.name, root, SUITE.folder, markers, "get it with download=true")
     lists = {name: read_lines(folder / "splits" / f"{name}_X.txt") for name in SUITE.splits}
-    require_distinct(SUITE.name, lists)
+    require_distinct(SUITE.name, lists, {name: f"splits/{name}_X.txt" for name in lists})
     ids = lists[split]
     if strange := [name for name in ids if not re.fullmatch(r"Scene_\d+_\d+", name)]:
         raise MissingData(f"{folder / 'splits' / f'{split}_X.txt'}: {strange[0]!r} is no Scene_<s>_<n>; replace it")

@@ -148,9 +148,8 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
     edition = next((name for name in EDITIONS if is_there(root / name / "metadata.geojson")), SUITE.folder)
     folder = locate(SUITE.name, root, edition, ("metadata.geojson",), "get it with download=true")
     patches = _patches(folder / "metadata.geojson")
-    require_distinct(
-        SUITE.name, {name: [patch.name for patch in patches if patch.fold in folds] for name, folds in FOLDS.items()}
-    )
+    folded = {name: [patch.name for patch in patches if patch.fold in folds] for name, folds in FOLDS.items()}
+    require_distinct(SUITE.name, folded, "metadata.geojson")
     chosen = [patch for patch in patches if patch.fold in FOLDS[split]]
     table = folder / "metadata.geojson"
     images = [listed_path(folder, f"DATA_S2/S2_{patch.name}.npy", table) for patch in chosen]

@@ -172,7 +172,9 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
     for image in every:
         lists[_split_of(image.folder)].append(image)
     require_distinct(
-        SUITE.name, {name: [f"{image.folder}_{image.name}" for image in listed] for name, listed in lists.items()}
+        SUITE.name,
+        {name: [f"{image.folder}_{image.name}" for image in listed] for name, listed in lists.items()},
+        LISTS["s2"],
     )
     images = lists[split]
     wanted = {sensor: [band for band in bands if band.sensor == sensor] for sensor in (band.sensor for band in bands)}

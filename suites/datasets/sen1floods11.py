@@ -118,7 +118,7 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
     folder = locate(SUITE.name, root, SUITE.folder, [str(SPLITS / file) for file in LISTS.values()], how)
     present = [name for name in LISTS if name == split or is_there(folder / SPLITS / LISTS[name])]
     lists = {name: _listed(folder, name) for name in present}
-    require_distinct(SUITE.name, lists)
+    require_distinct(SUITE.name, lists, LISTS)
     ids = lists[split]
     columns = columns_of(bands, STORED)
     labels = [folder / CHIPS / "LabelHand" / f"{name}_LabelHand.tif" for name in ids]

@@ -58,6 +58,10 @@ def _picture(path: Path) -> np.ndarray:
 
         if min(file.size) < SMALLEST or max(file.size) > 2 * wide - SMALLEST:
             raise MissingData(f"{path} has {file.size} pixels, expected about {wide}; replace it by the published file")
+        if file.mode != "RGB":
+            raise MissingData(
+                f"{path} has pixels of the kind {file.mode}, expected RGB; replace it by the published file"
+            )
         picture = file.convert("RGB")
         if picture.size != (wide, tall):
             picture = picture.resize((wide, tall), Resampling.BILINEAR)

@@ -144,7 +144,7 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
     stems: dict[str, list[str]] = {name: [] for name in SUITE.splits}
     for image in images:
         stems[_split_of(image.stem)].append(image.stem)
-    require_distinct(SUITE.name, stems)
+    require_distinct(SUITE.name, stems, "annotations.json")
     wanted = [image for image in images if _split_of(image.stem) == split]
     pictures = folder / TOP / "positive image set"
     require_all([pictures / f"{image.stem}.jpg" for image in wanted], SUITE.name, "annotations.json")

@@ -259,7 +259,7 @@ def open_files(suite: Suite, layout: Layout, root: Path, task: str, split: str, 
     marker = f"{layout.folder}/{PARTITION}"
     folder = locate(suite.name, root, suite.folder, [marker], "get it with download=true") / layout.folder
     lists = _partition(folder / PARTITION)
-    require_distinct(suite.name, lists)
+    require_distinct(suite.name, lists, PARTITION)
     names = lists[split]
     paths = {name: folder / f"{name}.hdf5" for name in names}
     require_all(list(paths.values()), suite.name, PARTITION)

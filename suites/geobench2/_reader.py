@@ -121,7 +121,7 @@ def open_container(
     require_all([folder / name for name in files], suite.name, "the published set")
     entries = sorted((entry for name in files for entry in entries_of(folder / name)), key=lambda entry: entry.name)
     named = {name: [entry.name for entry in entries if entry.split == stored] for name, stored in SPLITS.items()}
-    require_distinct(suite.name, named)
+    require_distinct(suite.name, named, " or ".join(files))
     wanted = [entry for entry in entries if entry.split == SPLITS[split]]
     columns: dict[str, list[int]] = {}
     for band in bands:

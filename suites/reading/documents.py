@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MOST_TEXT = GIGABYTE // 2
 """Largest document in bytes that is read."""
+LONGEST_LINE = 1 << 16
+"""Longest line of a list in characters."""
 MOST_STEPS = 100_000
 """Longest query of a database, in thousands of instructions of its virtual machine."""
 
@@ -51,9 +53,14 @@ def read_lines(path: Path) -> list[str]:
     """Return the non-empty lines of a list file, without the blanks around them.
 
     Raises:
-        MissingData: see `read_text`; also if there is no such line.
+        MissingData: see `read_text`; also if there is no such line, or one is longer than `LONGEST_LINE`.
     """
     lines = [line.strip() for line in read_text(path).splitlines() if line.strip()]
+    if long := next((line for line in lines if len(line) > LONGEST_LINE), ""):
+        raise MissingData(
+            f"cannot read {path}: a line has {len(long):,} characters and begins with {long[:40]!r}, and more than "
+            f"{LONGEST_LINE:,} are not read; replace it by the published file"
+        )
     if not lines:
         raise MissingData(f"{path} lists nothing; download it again")
     return lines
@@ -67,8 +74,8 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
         columns: the columns it must have; it may have more.
 
     Raises:
-        MissingData: see `read_lines`; also if a column is absent, a row has another number of fields than the header,
-            or a field is longer than the csv module reads (128 KiB).
+        MissingData: see `read_lines`; also if a column is absent, there are no rows, or a row has another number of
+            fields than the header.
     """
     lines = read_lines(path)
     with reading(path, f"a CSV file with the columns {', '.join(columns)}"):
@@ -80,6 +87,8 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
             f"cannot read {path}: it has no column {absent[0]!r}, expected {', '.join(columns)}; its header is "
             f"{', '.join(head)[:300]}; download it again"
         )
+    if not rows:
+        raise MissingData(f"{path} has a header and no rows; download it again")
     for number, row in enumerate(rows, start=2):
         if None in row or None in row.values():
             raise MissingData(
@@ -130,7 +139,10 @@ def read_parquet(source: Path | bytes, columns: Sequence[str] | None, label: str
         file = parquet.ParquetFile(io.BytesIO(content))
         if absent := sorted(set(columns or ()) - set(file.schema_arrow.names)):
             raise KeyError(f"it has no column {absent[0]!r}")
-        frame: pd.DataFrame = file.read(columns=None if columns is None else list(columns)).to_pandas()
+        table = file.read(columns=None if columns is None else list(columns))
+        # Text is decoded late: without this check damaged text would fail after this block.
+        table.validate(full=True)
+        frame: pd.DataFrame = table.to_pandas()
     return frame
 
 

@@ -137,12 +137,15 @@ def _other_case(path: Path) -> str:
     return f" (the folder holds {like}, which differs in upper and lower case: rename it)" if like else ""
 
 
-def require_distinct(suite: str, ids: Mapping[str, Sequence[str]]) -> None:
+def require_distinct(
+    suite: str, ids: Mapping[str, Sequence[str]], listed_in: Mapping[str, str | Path] | str | Path = ""
+) -> None:
     """Check that no sample is listed twice, within a split or across splits.
 
     Args:
         suite: name of the suite, for the message.
         ids: split -> sample ids.
+        listed_in: the list that states them, or split -> its list, for the message.
 
     Raises:
         MissingData: with the first id that occurs twice, and where.
@@ -151,8 +154,14 @@ def require_distinct(suite: str, ids: Mapping[str, Sequence[str]]) -> None:
     for split, names in ids.items():
         for name in names:
             if name in seen:
+                lists = [
+                    listed_in.get(key, "") if isinstance(listed_in, Mapping) else listed_in
+                    for key in (seen[name], split)
+                ]
+                where = " and ".join(dict.fromkeys(str(file) for file in lists if file))
                 raise MissingData(
                     f"{suite} lists {name} twice: in {seen[name]} and in {split}; a sample may be in one split only"
+                    f"{f': correct {where}' if where else ''}"
                 )
             seen[name] = split
 

@@ -68,7 +68,8 @@ def open_class_folders(
             name: [listed_stem(line, folder / file) for line in read_lines(folder / file)]
             for name, (file, _) in layout.lists.items()
         }
-    require_distinct(suite.name, lists)
+    files = {name: file for name, (file, _) in layout.lists.items()}
+    require_distinct(suite.name, lists, source if source == layout.table else files)
     ids = lists[split]
     kinds = [layout.kind(name) for name in ids]
     if strange := [kind for kind in kinds if kind not in classes]:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 FORMATS = {"JPEG": "JPEG", "PNG": "PNG", "GeoTIFF": "TIFF"}
+# Pillow's kinds of pixels with eight bits per band: black and white, grey, palette, and colour with or without alpha.
+MODES = ("1", "L", "P", "RGB", "RGBA")
 MOST_PIXELS = 400_000_000
 """Largest picture that is decoded: fMoW's reach some 270 million pixels, and this many take 1.2 GB as RGB."""
 
@@ -44,10 +46,11 @@ def open_picture(path: Path, *formats: str) -> Iterator[Any]:
             all other formats, some of which start other programs, are never read.
 
     Yields:
-        The open ``PIL.Image.Image``, of at most `MOST_PIXELS` pixels.
+        The open ``PIL.Image.Image``, of at most `MOST_PIXELS` pixels, grey or coloured with eight bits per band.
 
     Raises:
-        MissingData: if the file may not be read, has another format, is too large, damaged or cut short.
+        MissingData: if the file may not be read, has another format or other pixels, is too large, damaged or
+            cut short.
     """
     wanted = formats or ("JPEG", "PNG")
     names = [name for name, format_ in FORMATS.items() if format_ in wanted]
@@ -58,6 +61,11 @@ def open_picture(path: Path, *formats: str) -> Iterator[Any]:
             raise MissingData(
                 f"cannot read {path}: it claims to have {width} x {height} pixels, and more than {MOST_PIXELS:,} are "
                 "not decoded; replace it by the published file"
+            )
+        if file.mode not in MODES:
+            raise MissingData(
+                f"cannot read {path}: its pixels are of the kind {file.mode} ({', '.join(file.getbands())}), expected "
+                "red, green and blue or grey of eight bits; replace it by the published file"
             )
         yield file
 
