@@ -78,11 +78,6 @@ class Cell(NamedTuple):
     settings: Settings
 
 
-def foresee_nothing(entry: ModelEntry, task: Task, recipe: InputRecipe) -> str:
-    """Return no reason against a run."""
-    return ""
-
-
 def make(
     config: RunConfig,
     suite: Suite,
@@ -92,7 +87,6 @@ def make(
     explicit: bool,
     split_hash: Callable[[Task], str],
     weights: Callable[[ModelEntry], str],
-    foresee: Callable[[ModelEntry, Task, InputRecipe], str] = foresee_nothing,
 ) -> Plan:
     """Return the plan of a configuration.
 
@@ -105,8 +99,6 @@ def make(
         split_hash: task -> hash over the ids of all its splits.
         weights: entry -> SHA-256 of its weights, ``random`` or ``none``, without fetching them; see
             `bench.catalogue.weights.WeightSources.planned_digest`.
-        foresee: (entry, task, recipe) -> why runs would fail, as far as data at hand tell, or ``""``; see
-            `bench.runs.foreseen`.
 
     Raises:
         UnknownName: a task, band or layer that does not exist.
@@ -122,7 +114,7 @@ def make(
     refused: list[Refusal] = []
     unavailable: dict[str, str] = {}
     for entry in entries:
-        cells, reasons = _crossed(config, suite, entry, tasks, bands, protocols, settings, foresee)
+        cells, reasons = _crossed(config, suite, entry, tasks, bands, protocols, settings)
         refused += reasons
         if not cells:
             continue
@@ -148,7 +140,6 @@ def _crossed(
     bands: tuple[Band, ...],
     protocols: Mapping[str, Protocol],
     settings: Mapping[str, Settings],
-    foresee: Callable[[ModelEntry, Task, InputRecipe], str],
 ) -> tuple[list[Cell], list[Refusal]]:
     """Return the cells of one model, and the refusals of those that make no sense."""
     cells: list[Cell] = []
@@ -159,7 +150,6 @@ def _crossed(
             recipe = match(
                 entry, suite, task, bands, absent=config.absent, precision=config.precision, rgb_as=config.rgb_as
             )
-            reason = foresee(entry, task, recipe)
         except Incompatible as error:
             reason = str(error)
         for name, protocol in protocols.items():

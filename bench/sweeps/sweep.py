@@ -19,7 +19,10 @@ from bench.executors.local import execute
 from bench.input.content import Contents
 from bench.input.splits import Splits
 from bench.protocols.contract.protocol import Protocol
+<<<<<<< HEAD
 from bench.runs.foreseen import Foreseen
+=======
+>>>>>>> runs
 from bench.runs.identity import still_true
 from bench.runs.plan import Plan, Run, make, passes
 from bench.runs.session import Session, resolve_device
@@ -87,7 +90,6 @@ def _plan(request: Resolved, data: Splits | None, *, fetch_weights: bool) -> tup
                 hashes[task.name] = "no data"
         return hashes[task.name]
 
-    foreseen = Foreseen(data, request.shelf)
     unfetched: dict[str, MissingWeights] = {}
 
     def weights(entry: ModelEntry) -> str:
@@ -104,7 +106,6 @@ def _plan(request: Resolved, data: Splits | None, *, fetch_weights: bool) -> tup
             explicit=request.explicit,
             split_hash=split_hash,
             weights=weights,
-            foresee=foreseen,
         )
 
     plan = planned()
