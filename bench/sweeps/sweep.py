@@ -19,10 +19,6 @@ from bench.executors.local import execute
 from bench.input.content import Contents
 from bench.input.splits import Splits
 from bench.protocols.contract.protocol import Protocol
-<<<<<<< HEAD
-from bench.runs.foreseen import Foreseen
-=======
->>>>>>> runs
 from bench.runs.identity import still_true
 from bench.runs.plan import Plan, Run, make, passes
 from bench.runs.session import Session, resolve_device
