@@ -30,7 +30,9 @@ def latex_text(text: str) -> str:
     '50 \\% of a\\_b \\& \\{c\\} \\textbackslash{} d'
     """
     plain = " ".join(printable(text).split())
-    return "".join(SPECIAL.get(c, c if ord(c) <= LATIN else f"[U+{ord(c):04X}]") for c in plain)
+    escaped = "".join(SPECIAL.get(c, c if ord(c) <= LATIN else f"[U+{ord(c):04X}]") for c in plain)
+    # A bracket at the start of a cell would be read as the argument of the line break before it.
+    return f"{{}}{escaped}" if escaped.startswith("[") else escaped
 
 
 def latex_label(*parts: str) -> str:

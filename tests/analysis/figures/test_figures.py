@@ -226,7 +226,7 @@ def test_panels_of_classes_name_truth_and_prediction():
     figure = panel_figure(arrays, kind="classification", classes=TASKS[0].classes, title="t", generated=False)
     first = figure.axes[0]
     truth, said = (TASKS[0].classes[arrays[f"panel.{name}"][0]] for name in ("target", "prediction"))
-    assert first.get_title(loc="left") == f"true: {truth}\nsaid: {said}" and first.get_xlabel() == "error 0.90"
+    assert first.get_title(loc="left") == f"true: {truth}\npredicted: {said}" and first.get_xlabel() == "error 0.90"
 
 
 def test_bytes_do_not_depend_on_the_hour_nor_on_which_format_came_first():

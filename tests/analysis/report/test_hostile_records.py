@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -119,7 +120,7 @@ def test_markdown_tables_keep_their_columns_and_hold_no_html(report):
     assert whole.count("\n````\n") == 2  # the commands, one of which holds a fence
     text = whole.partition("\n````\n")[0] + whole.rpartition("\n````\n")[2]
     assert "<script" not in text and "<img" not in text and "\0" not in text and "\x1b" not in text
-    assert "](javascript" not in text
+    assert not re.search(r"(?<!\\)\]\(javascript", text)
     blocks = [block.splitlines() for block in text.split("\n\n") if block.startswith("| ")]
     assert blocks
     for block in blocks:
@@ -146,11 +147,12 @@ def test_a_terminal_shows_names_and_reads_no_markup(report):
 
 def test_latex_commands_of_a_record_are_text(report):
     text = report.files["leaderboard.tex"].decode()
-    body = [line for line in text.splitlines() if line.endswith(r"\\")]
-    assert len({line.replace(r"\&", "").count("&") for line in body}) == 1
+    for table in text.split(r"\begin{tabular}")[1:]:
+        rows = [line for line in table.splitlines() if line.endswith(r"\\")]
+        assert len({line.replace(r"\&", "").count("&") for line in rows}) == 1
     assert (r"\input" not in text and text.isascii()) or "\u00e9" in text
-    (label,) = {line.strip() for line in text.splitlines() if r"\label" in line}
-    assert not set(label.removeprefix(r"\label{").removesuffix("}")) & set("%#&{}\\ $")
+    for label in {line.strip() for line in text.splitlines() if r"\label" in line}:
+        assert not set(label.removeprefix(r"\label{").removesuffix("}")) & set("%#&{}\\ $")
 
 
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="pdflatex is not installed")
