@@ -99,10 +99,10 @@ def test_a_setting_of_one_model_has_no_best():
     source.put(*make_arm(MODELS[0], TASKS[0], decoder="fpn", suite="grove"))
     report = build(source, "grove")
     (board,) = boards(report.tables.leaderboard)
-    setting, alone = next(item for item in board.rows[0].entries.items() if "fpn" in item[0][0])
+    setting, alone = next(item for row in board.rows for item in row.entries.items() if "fpn" in item[0][0])
     assert alone["standing"] == "best" and not board.is_best(setting, alone)
     line = next(line for line in report.files["leaderboard.md"].decode().splitlines() if "| alder_base |" in line)
-    assert line.count("**") == 4  # two probes
+    assert "**" not in line.split("|")[-2]  # the only arm of its setting is no best
 
 
 def test_the_index_names_the_best_of_all_settings():
@@ -121,7 +121,7 @@ def test_the_index_names_the_best_of_all_settings():
     for decoders in (True, False):
         part = frame[(frame["decoder"] != "") == decoders]
         top = part.loc[part["score"].idxmax()]
-        assert f"<b>{top['score']:.3f}</b>" in card and f"<b>{top['model']}</b>" in card
+        assert f"<b>{top['score']:.3f}</b>" in card and f"<b>{top['model']}" in card
     assert "finetune unet scratch, last, all labels" in card
 
 
