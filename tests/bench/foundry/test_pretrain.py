@@ -13,7 +13,8 @@ from torchgeo.models.croma import get_2dalibi
 from bench.core import Sample, Suite, Task
 from bench.core.errors import BadSetting, UnknownName
 from bench.foundry import pretrain
-from bench.foundry.pretraining import croma, dino, mae, views
+from bench.foundry.pretraining import croma, dino, mae, training, views
+from bench.foundry.pretraining.settings import DINOSettings, PretrainSettings
 from bench.models import tiny
 from bench.networks.checkpoint_files import read_state
 
@@ -38,17 +39,17 @@ def landscapes(count, *, seed=0):
 
 
 def settings(name, **changes):
-    small = pretrain.DINOSettings(global_size=32, local_size=16, local_views=2, prototypes=32)
-    return pretrain.Settings(model=name, **{"batch": 8, "dino": small, **changes})
+    small = DINOSettings(global_size=32, local_size=16, local_views=2, prototypes=32)
+    return PretrainSettings(model=name, **{"batch": 8, "dino": small, **changes})
 
 
 def trained(name, *, epochs=1, count=24, **changes):
-    wanted = pretrain.completed(ENTRIES[name], settings(name, epochs=epochs, **changes))
-    method = pretrain.method_of(ENTRIES[name], wanted)
+    wanted = training.completed(ENTRIES[name], settings(name, epochs=epochs, **changes))
+    method = training.method_of(ENTRIES[name], wanted)
     images = landscapes(count)
     if name != "tiny_croma":
         del images["s1"]
-    losses = pretrain.train(method, images, wanted)
+    losses = training.train(method, images, wanted)
     return method, losses
 
 
@@ -73,15 +74,15 @@ def test_training_lowers_the_loss(name):
 
 
 def test_learning_rate_rises_then_falls_to_zero():
-    factors = [pretrain.learning_rate_factor(share, 0.2) for share in (0.0, 0.1, 0.2, 0.6, 1.0)]
+    factors = [training.learning_rate_factor(share, 0.2) for share in (0.0, 0.1, 0.2, 0.6, 1.0)]
     assert factors == pytest.approx([0.0, 0.5, 1.0, 0.5, 0.0])
-    assert pretrain.learning_rate_factor(0.0, 0.0) == 1.0
-    assert pretrain.learning_rate_factor(1.0, 1.0) == pytest.approx(1.0)
+    assert training.learning_rate_factor(0.0, 0.0) == 1.0
+    assert training.learning_rate_factor(1.0, 1.0) == pytest.approx(1.0)
 
 
 def test_an_epoch_sees_every_image_once():
     images = {"s2": torch.arange(10.0).reshape(10, 1, 1, 1)}
-    seen = [batch["s2"].flatten().tolist() for batch in pretrain.batches(images, 5, generator())]
+    seen = [batch["s2"].flatten().tolist() for batch in training.batches(images, 5, generator())]
     assert [len(batch) for batch in seen] == [5, 5]
     order = [value for batch in seen for value in batch]
     assert sorted(order) == list(range(10)) != order
@@ -159,7 +160,7 @@ def test_error_counts_hidden_patches_alone():
 
 
 def test_the_encoder_sees_no_hidden_patch():
-    method = pretrain.method_of(ENTRIES["tiny_mae"], settings("tiny_mae"))
+    method = training.method_of(ENTRIES["tiny_mae"], settings("tiny_mae"))
     pixels = torch.randn(2, 12, 64, 64, generator=generator())
     indices = views.visible_tokens(2, 64, 0.75, generator())
     mask = views.hidden_mask(indices, 64).reshape(2, 1, 8, 8)
@@ -174,7 +175,7 @@ def test_the_encoder_sees_no_hidden_patch():
 
 
 def test_the_decoder_puts_tokens_back_in_their_places():
-    method = pretrain.method_of(ENTRIES["tiny_mae"], settings("tiny_mae"))
+    method = training.method_of(ENTRIES["tiny_mae"], settings("tiny_mae"))
     tokens = torch.randn(1, 16, 72, generator=generator())
     indices = views.visible_tokens(1, 64, 0.75, generator())
     order = torch.randperm(16, generator=generator())
@@ -186,7 +187,7 @@ def test_the_decoder_puts_tokens_back_in_their_places():
 
 def test_the_position_embedding_of_the_autoencoder_stays():
     method, _ = trained("tiny_mae")
-    start = pretrain.method_of(ENTRIES["tiny_mae"], settings("tiny_mae"))
+    start = training.method_of(ENTRIES["tiny_mae"], settings("tiny_mae"))
     assert torch.equal(method.encoder.pos_embed, start.encoder.pos_embed)
     assert not torch.equal(method.encoder.patch_embed.proj.weight, start.encoder.patch_embed.proj.weight)
 
@@ -195,7 +196,7 @@ def test_the_position_embedding_of_the_autoencoder_stays():
 
 
 def test_the_teacher_is_the_moving_average_of_the_student():
-    method = pretrain.method_of(ENTRIES["tiny_dino"], settings("tiny_dino"))
+    method = training.method_of(ENTRIES["tiny_dino"], settings("tiny_dino"))
     pairs = list(zip(method.teacher.parameters(), method.student.parameters(), strict=True))
     assert all(torch.equal(old, new) and old.data_ptr() != new.data_ptr() for old, new in pairs)
     loss = method.loss({"s2": torch.randn(4, 12, 64, 64, generator=generator())}, generator())
@@ -234,7 +235,7 @@ def test_distillation_loss_is_the_published_sum():
 
 
 def test_the_centre_follows_the_teachers_outputs():
-    method = pretrain.method_of(ENTRIES["tiny_dino"], settings("tiny_dino"))
+    method = training.method_of(ENTRIES["tiny_dino"], settings("tiny_dino"))
     pixels = torch.randn(4, 12, 64, 64, generator=generator())
     views = method.views(pixels, generator(5))
     assert [view.shape[-1] for view in views] == [32, 32, 16, 16]
@@ -260,7 +261,7 @@ def test_contrast_is_cross_entropy_both_ways():
 
 
 def test_masked_croma_with_everything_visible_is_torchgeos_own_pass():
-    method = pretrain.method_of(ENTRIES["tiny_croma"], settings("tiny_croma"))
+    method = training.method_of(ENTRIES["tiny_croma"], settings("tiny_croma"))
     images = {sensor: values.float() for sensor, values in landscapes(2).items()}
     everything = torch.arange(64).expand(2, -1)
     patches = [views.patches_of(images[sensor], 8) for sensor in ("s1", "s2")]
@@ -274,7 +275,7 @@ def test_masked_croma_with_everything_visible_is_torchgeos_own_pass():
 
 
 def test_masked_croma_measures_distance_between_visible_places():
-    method = pretrain.method_of(ENTRIES["tiny_croma"], settings("tiny_croma"))
+    method = training.method_of(ENTRIES["tiny_croma"], settings("tiny_croma"))
     here = torch.tensor([[0, 9], [63, 5]])
     there = torch.tensor([[1, 2, 63], [7, 8, 0]])
     found = method._bias(here, there)
@@ -340,7 +341,7 @@ def test_the_recipe_leaves_weights_that_load_and_a_card_that_says_how(suite, tmp
     moments = [card["data"].pop(f"normalised_{name}") for name in ("mean", "deviation")]
     bands = [band.name for band in (*tiny.S2, *tiny.S1)]
     assert card["data"].pop("bands") == bands
-    pool = pretrain.read_pool(ENTRIES["tiny_croma"], suite, wanted, tmp_path)
+    pool = training.read_pool(ENTRIES["tiny_croma"], suite, wanted, tmp_path)
     joined = torch.cat([pool["s2"], pool["s1"]], 1).double().numpy()
     assert moments[0] == pytest.approx(joined.mean((0, 2, 3)), abs=1e-4)
     assert moments[1] == pytest.approx(joined.std((0, 2, 3)), abs=1e-4)
@@ -353,8 +354,8 @@ def test_the_recipe_leaves_weights_that_load_and_a_card_that_says_how(suite, tmp
         "images": 16,
     }
     assert card["method"].pop("name") == "CrossModal"
-    again = pretrain.Settings(**card["settings"], croma=card["method"])
-    assert again == wanted.model_copy(update={"dino": pretrain.DINOSettings()})
+    again = PretrainSettings(**card["settings"], croma=card["method"])
+    assert again == wanted.model_copy(update={"dino": DINOSettings()})
     backbone = ENTRIES["tiny_croma"].load(ENTRIES["tiny_croma"], path, 0, (*tiny.S2, *tiny.S1))
     kept = {f"network.{name}": value.float() for name, value in state.items() if "GAP_FFN" not in name}
     assert kept.keys() == backbone.state_dict().keys()
@@ -364,18 +365,18 @@ def test_the_recipe_leaves_weights_that_load_and_a_card_that_says_how(suite, tmp
 
 
 def test_numbers_left_out_are_the_methods_own():
-    own = pretrain.completed(ENTRIES["tiny_dino"], pretrain.Settings(model="tiny_dino", batch=7))
-    assert (own.epochs, own.batch) == (pretrain.DINOSettings().epochs, 7)
+    own = training.completed(ENTRIES["tiny_dino"], PretrainSettings(model="tiny_dino", batch=7))
+    assert (own.epochs, own.batch) == (DINOSettings().epochs, 7)
 
 
 def test_images_are_normalised_as_the_entry_says(suite, tmp_path):
-    pool = pretrain.read_pool(ENTRIES["tiny_mae"], suite, settings("tiny_mae"), tmp_path)
+    pool = training.read_pool(ENTRIES["tiny_mae"], suite, settings("tiny_mae"), tmp_path)
     assert set(pool) == {"s2"} and pool["s2"].shape == (20, 12, 64, 64)
     raw = suite.open(tmp_path, "unlabelled", "train", suite.bands)[3].images["s2"][0]
     normalise = ENTRIES["tiny_mae"].normalise
     expected = (raw - np.reshape(normalise.shift, (12, 1, 1))) / np.reshape(normalise.scale, (12, 1, 1))
     assert np.allclose(pool["s2"][3].float().numpy(), expected, atol=5e-3)
-    few = pretrain.read_pool(ENTRIES["tiny_mae"], suite, settings("tiny_mae", images=8), tmp_path)
+    few = training.read_pool(ENTRIES["tiny_mae"], suite, settings("tiny_mae", images=8), tmp_path)
     assert torch.equal(few["s2"][-1], pool["s2"][-1]) and len(few["s2"]) == 8
 
 
