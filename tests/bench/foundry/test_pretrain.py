@@ -3,7 +3,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -321,7 +320,7 @@ def suite(monkeypatch):
         generated=True,
         open=lambda root, task, split, bands: Split(bands),
     )
-    monkeypatch.setattr(pretrain.lookup, "module", lambda package, name, kind: SimpleNamespace(SUITE=made))
+    monkeypatch.setattr(pretrain, "load_suite", lambda name: made)
     return made
 
 
