@@ -16,7 +16,7 @@ from bench.cli.completion import completion
 from bench.cli.help import help_text
 from bench.cli.options import COMMON_FLAGS, Command
 from bench.core.errors import BenchError, UnknownName
-from bench.core.wording import clipped, os_error_sentence
+from bench.core.wording import os_error_sentence
 from bench.sweeps.console import console, prepare_streams, print_line
 
 Body = Callable[[list[str], set[str]], int]
@@ -81,9 +81,15 @@ def _answer(command: Command, body: Body, arguments: list[str]) -> int:
     return body(words, flags)
 
 
+def _bounded(sentence: str) -> str:
+    """Return a sentence of at most `LONGEST` characters; a long name in it loses its middle, the reason stays."""
+    half = LONGEST // 2 - 3
+    return sentence if len(sentence) <= LONGEST else f"{sentence[:half]} ... {sentence[-half:]}"
+
+
 def _failed(command: Command, sentence: str, code: int = 2) -> int:
     with suppress(OSError):  # nobody reads
-        print_line(console(stderr=True), (f"{command.name}: {clipped(sentence, LONGEST)}", "red"))
+        print_line(console(stderr=True), (f"{command.name}: {_bounded(sentence)}", "red"))
     return code
 
 
