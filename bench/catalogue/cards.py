@@ -37,21 +37,6 @@ CARD, WEIGHTS = "card.json", "model.safetensors"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,120}")
 
 
-class Shape(BaseModel):
-    """`bench.core.Structure` as it is written in a card."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    blocks: tuple[int, ...] = ()
-    shapes: dict[str, tuple[int, ...]] = Field(default_factory=dict)
-    attributes: dict[str, dict[str, int | float]] = Field(default_factory=dict)
-    channels: tuple[int, ...] = ()
-
-    def structure(self) -> Structure:
-        """Return it as the noun that networks are reshaped by."""
-        return Structure(blocks=self.blocks, shapes=self.shapes, attributes=self.attributes, channels=self.channels)
-
-
 class Card(BaseModel):
     """Everything about an entry that a recipe made.
 
@@ -86,7 +71,7 @@ class Card(BaseModel):
     base: str
     parents: tuple[str, ...]
     bands: tuple[str, ...]
-    shape: Shape = Shape()
+    shape: Structure = Structure()
     parameters: int = Field(ge=0)
     depth: int = Field(ge=1)
     width: int = Field(ge=1)
@@ -223,7 +208,7 @@ def entry_of(card: Card, weights: Path, known: Mapping[str, ModelEntry]) -> Mode
         trained_on=card.trained_on,
         reference=card.reference or base.reference,
         version=card.version,
-        load=partial(load_made, base=base, structure=card.shape.structure()),
+        load=partial(load_made, base=base, structure=card.shape),
     )
 
 

@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 from bench import __version__
 from bench.cli.completion import completion
@@ -99,8 +98,3 @@ def _lost_output(command: Command, error: OSError) -> int:
     if isinstance(error, BrokenPipeError):
         return 1 if command.works else 0
     return _failed(command, f"what it prints cannot be written: {error.strerror or error}")
-
-
-def as_list(value: Any) -> list[str]:
-    """Return the value of a word as a list: nothing, one item or several."""
-    return [] if value is None else [value] if isinstance(value, str) else list(value)

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.catalogue import models as model_catalogue
-from bench.catalogue.cards import CARD, Shape, inherited, read_card
+from bench.catalogue.cards import CARD, inherited, read_card
 from bench.catalogue.weights import WeightSources
-from bench.core import Backbone, Band, ModelEntry
+from bench.core import Backbone, Band, ModelEntry, Structure
 from bench.core.errors import Incompatible
 from bench.store import default_cache
 
@@ -31,7 +31,7 @@ class Parent:
     entry: ModelEntry
     path: Path | None
     base: str
-    shape: Shape
+    shape: Structure
 
     def network(self, bands: tuple[Band, ...], *, seed: int = 0, random: bool = False) -> Backbone:
         """Return its network for `bands`, with its weights or at random init."""
@@ -65,7 +65,7 @@ def parent_of(name: str, *, weights: Path | None, entries: Sequence[Path]) -> Pa
         entry=entry,
         path=path,
         base=card.base if card else entry.name.removesuffix(".random"),
-        shape=card.shape if card else Shape(),
+        shape=card.shape if card else Structure(),
     )
 
 

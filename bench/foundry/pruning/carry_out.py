@@ -13,12 +13,14 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from bench.catalogue.cards import Card, Shape, write_entry
-from bench.core import Band, Task
-from bench.core.errors import BadSetting, Incompatible
+from bench.catalogue import models as model_catalogue
+from bench.catalogue.cards import Card, write_entry
+from bench.core import Band, Structure
+from bench.core.errors import BadSetting
 from bench.finetuning.arm import Arm
-from bench.finetuning.fit import Fitted, batches_of, fit, loss_function
+from bench.finetuning.fit import batches_of, fit, loss_function
 from bench.finetuning.loop import restore
+from bench.finetuning.rate_search import search_rates
 from bench.finetuning.settings import arms
 from bench.foundry.contract.resolved import Parent, lineage, parent_of
 from bench.foundry.contract.workbench import RecipeWorkbench, TaskData, open_task
@@ -27,6 +29,7 @@ from bench.foundry.pruning import structured
 from bench.foundry.pruning.budgets import Budget, example_images, multiply_adds, parameters, ratio_for, read_budget
 from bench.foundry.pruning.settings import DATA_METHODS, PruneSettings
 from bench.foundry.pruning.width import slice_width
+from bench.metrics import METRICS
 from bench.networks.reshaped import ShortenedBackbone, structure_of
 from bench.networks.tapped import TappedNetwork, tapped
 from bench.store import FeatureCache, default_cache
@@ -62,8 +65,7 @@ def prune_entry(settings: PruneSettings, *, data: Path, out: Path, device: str, 
     before = {"flops": multiply_adds(network, images), "parameters": float(parameters(network))}
     report(f"{settings.model}: {before['parameters']:,.0f} parameters, {before['flops']:,.3g} multiply-adds per image")
     pruner = Pruner(settings, parent, task_data, bands, images, device, report)
-    pruned, blocks, scores = pruner.carry_out(network, budget)
-    shape = _shape(parent, bands, pruned, blocks)
+    pruned, scores = pruner.carry_out(network, budget)
     counts = {"flops": multiply_adds(pruned, images), "parameters": float(parameters(pruned))}
     removed = unstructured.sparsity(pruned)
     report(f"left: {counts['parameters']:,.0f} parameters, {counts['flops']:,.3g} multiply-adds, {removed:.1%} zeros")
@@ -71,7 +73,7 @@ def prune_entry(settings: PruneSettings, *, data: Path, out: Path, device: str, 
         name=settings.name or f"{settings.model}.{settings.method}_{_per_cent(settings)}",
         origin="pruned",
         bands=tuple(band.name for band in bands),
-        shape=shape,
+        shape=_structure(parent, bands, pruned),
         parameters=int(counts["parameters"]),
         depth=sum(layer.name.startswith("block_") for layer in pruned.layers),
         width=pruned.layers[-1].channels,
@@ -140,23 +142,12 @@ def _facts(data: TaskData | None) -> dict[str, Any]:
     }
 
 
-def _shape(parent: Parent, bands: tuple[Band, ...], pruned: TappedNetwork, blocks: tuple[int, ...]) -> Shape:
+def _structure(parent: Parent, bands: tuple[Band, ...], pruned: TappedNetwork) -> Structure:
     """Return what differs between a pruned network and that of the base entry."""
-    from bench.catalogue import models as model_catalogue
-
     base = model_catalogue.entries()[parent.base]
     whole = tapped(base.load(base, None, 0, bands))
-    kept = tuple(parent.shape.blocks[number - 1] for number in blocks) if parent.shape.blocks and blocks else blocks
-    kept = kept or parent.shape.blocks
-    if kept:
-        whole = ShortenedBackbone(whole, kept)
-    found = structure_of(pruned, whole, blocks=kept)
-    return Shape(
-        blocks=found.blocks,
-        shapes=dict(found.shapes),
-        attributes={path: dict(values) for path, values in found.attributes.items()},
-        channels=found.channels,
-    )
+    blocks = pruned.kept if isinstance(pruned, ShortenedBackbone) else ()
+    return structure_of(pruned, ShortenedBackbone(whole, blocks) if blocks else whole, blocks=blocks)
 
 
 class Pruner:
@@ -169,7 +160,7 @@ class Pruner:
         bands: that the network is fed.
         images: prepared input for counting.
         device: torch device of training.
-        report: told a line per step.
+        report: called with a line per step.
     """
 
     def __init__(
@@ -185,21 +176,18 @@ class Pruner:
         self.settings, self.parent, self.data, self.bands = settings, parent, data, bands
         self.images, self.device, self.report = images, device, report
 
-    def carry_out(
-        self, network: TappedNetwork, budget: Budget | None
-    ) -> tuple[TappedNetwork, tuple[int, ...], dict[str, float]]:
-        """Return the pruned network, the blocks kept (none where all are), and validation scores."""
-        settings, scores, blocks = self.settings, dict[str, float](), tuple[int, ...]()
+    def carry_out(self, network: TappedNetwork, budget: Budget | None) -> tuple[TappedNetwork, dict[str, float]]:
+        """Return the pruned network, and the task's metric on validation before and after."""
+        settings, scores = self.settings, dict[str, float]()
         if settings.method in DATA_METHODS or (settings.recover and self.data):
             network, scores["before"] = self._trained(network, {}, "before pruning")
         for number in range(settings.rounds):
             values = self._importance(network) if settings.method == "taylor" else None
             ratio = self._ratio(network, budget, values, number)
-            network, kept, masks = self._removed(network, ratio, values)
-            blocks = kept or blocks
+            network, masks = self._removed(network, ratio, values)
             if settings.recover and self.data:
                 network, scores["after"] = self._trained(network, masks, f"round {number + 1}")
-        return network, blocks, scores
+        return network, scores
 
     def _ratio(
         self, network: TappedNetwork, budget: Budget | None, values: Mapping[str, Tensor] | None, number: int
@@ -218,27 +206,27 @@ class Pruner:
 
     def _removed(
         self, network: TappedNetwork, ratio: float, values: Mapping[str, Tensor] | None
-    ) -> tuple[TappedNetwork, tuple[int, ...], dict[str, Tensor]]:
-        """Return a network with a share removed, the blocks kept, and masks of single weights."""
+    ) -> tuple[TappedNetwork, dict[str, Tensor]]:
+        """Return a network with a share removed, and the masks of single weights."""
         settings = self.settings
         if settings.method in ("magnitude", "dropout"):
             found = self._noise_ratios(network) if settings.method == "dropout" else None
             masks = unstructured.masks_for(network, ratio, scope=settings.scope, values=found)
             unstructured.apply_masks(network, masks)
-            return network, (), masks
+            return network, masks
         if settings.method == "depth":
             depth = sum(layer.name.startswith("block_") for layer in network.layers)
             kept = tuple(range(1, max(1, round((1 - ratio) * depth)) + 1))
-            return ShortenedBackbone(network, kept), kept, {}
+            return ShortenedBackbone(network, kept), {}
         if settings.method == "width":
-            return slice_width(network, 1 - ratio, self.images), (), {}
+            return slice_width(network, 1 - ratio, self.images), {}
         if structured.is_transformer(network):
             notes = structured.prune_transformer(network, ratio, self.images, scope=settings.scope, values=values)
             for note in notes:
                 self.report(note)
         else:
             structured.prune_convolutions(network, ratio, self.images, scope=settings.scope, values=values)
-        return network, (), {}
+        return network, {}
 
     def _arm(self, network: TappedNetwork, folder: Path) -> Arm:
         assert self.data is not None
@@ -257,42 +245,25 @@ class Pruner:
         return Arm(self.data.task, workbench, settings=training, seed=settings.seed, device=self.device)
 
     def _trained(self, network: TappedNetwork, masks: dict[str, Tensor], when: str) -> tuple[TappedNetwork, float]:
-        """Return the network trained on the task, pruned weights held at zero, and its validation score."""
+        """Return the network trained on the task, pruned weights held at zero, and its metric on validation."""
         for name, keep in masks.items():
             path, _, leaf = name.rpartition(".")
             torch.nn.utils.parametrize.register_parametrization(network.get_submodule(path), leaf, Mask(keep))
         with tempfile.TemporaryDirectory() as folder:
             arm = self._arm(network, Path(folder))
-            best = self._best(arm)
-        backbone = tapped(best.task_model.backbone)
-        restore(best.task_model, best.trained.state)
+            chosen = search_rates(arm)
+        for note in chosen.notes:
+            self.report(note)
+        task_model = arm.build()
+        restore(task_model, chosen.trained.state)
+        backbone = tapped(task_model.backbone)
         for name in masks:
             path, _, leaf = name.rpartition(".")
             torch.nn.utils.parametrize.remove_parametrizations(backbone.get_submodule(path), leaf)
-        score = best.trained.score
-        self.report(f"{when}: validation {self._metric(arm.task)} {abs(score):.4f}")
+        score = METRICS[arm.task.metric].sign * chosen.trained.score
+        self.report(f"{when}: validation {arm.task.metric} {score:.4f}")
         backbone.cpu().eval().requires_grad_(False)
         return backbone, score
-
-    def _metric(self, task: Task) -> str:
-        return task.metric
-
-    def _best(self, arm: Arm) -> Fitted:
-        """Return the training whose validation score is best among the learning rates."""
-        from bench.finetuning.loop import Diverged
-
-        best: Fitted | None = None
-        for number, rate in enumerate(arm.settings.learning_rates):
-            try:
-                found = fit(arm, number, rate)
-            except Diverged as problem:
-                self.report(f"learning rate {rate:g} left out: {problem}")
-                continue
-            if best is None or found.trained.score > best.trained.score:
-                best = found
-        if best is None:
-            raise Incompatible("training diverges at every learning rate; lower recovery.learning_rates")
-        return best
 
     def _importance(self, network: TappedNetwork) -> dict[str, Tensor]:
         """Return the Taylor importance of every value of the network, on training batches."""

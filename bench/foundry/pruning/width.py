@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from bench.core.errors import Incompatible
@@ -77,8 +76,3 @@ def _slice(module: Any, path: str, width: int, kept: int) -> None:
 
 def _first(value: Tensor, dim: int, kept: int) -> nn.Parameter:
     return nn.Parameter(value.detach().narrow(dim, 0, kept).clone(), requires_grad=False)
-
-
-def counted_zeros(backbone: nn.Module) -> int:
-    """Return how many values of a network are exactly zero."""
-    return sum(int(torch.count_nonzero(value == 0)) for value in backbone.parameters())

@@ -9,15 +9,15 @@ import torch
 from safetensors.torch import save
 
 from bench.catalogue import models as model_catalogue
-from bench.catalogue.cards import Card, Shape, inherited, made_entries, read_card, write_entry
-from bench.core import BadSetting, MissingData, UnknownName
+from bench.catalogue.cards import Card, inherited, made_entries, read_card, write_entry
+from bench.core import BadSetting, MissingData, Structure, UnknownName
 
 
 def a_card(**changes):
     facts = {
         "name": "tiny_mae.short", "origin": "pruned", "objective": "reconstruction", "base": "tiny_mae",
         "parents": ("tiny_mae",), "bands": tuple(band.name for band in model_catalogue.entries()["tiny_mae"].bands),
-        "shape": Shape(blocks=(1, 2)), "parameters": 1000, "depth": 2, "width": 96, "recipe": "prune", "version": 1,
+        "shape": Structure(blocks=(1, 2)), "parameters": 1000, "depth": 2, "width": 96, "recipe": "prune", "version": 1,
         "settings": {"ratio": 0.5}, "seed": 0, "trained_on": ("geobench-demo-unlabelled",), "sha256": "",
     }  # fmt: skip
     return Card(**{**facts, **changes})
