@@ -30,6 +30,12 @@ def own_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("GEOBENCH_CACHE", str(tmp_path / "cache"))
 
 
+@pytest.fixture(autouse=True)
+def own_width(monkeypatch):
+    """What commands print does not depend on the width of the terminal that the tests run in."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder with real data and weights; the test is skipped where it is absent."""
