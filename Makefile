@@ -9,6 +9,7 @@ VENV := .venv-$(or $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version
 endif
 endif
 BIN = $(VENV)/bin
+DOCTESTS = bench/core bench/config bench/metrics bench/input bench/preflight analysis suites/reading
 OLDEST = --constraint tests/oldest.txt
 TESTS = $(BIN)/python -m pytest -n 2 --dist loadgroup
 
@@ -55,6 +56,8 @@ lint: $(VENV)/.dev  ## what CI checks beside the tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/codespell
+	$(BIN)/python -m pytest -p no:cacheprovider --doctest-modules -o testpaths=. $(DOCTESTS)
 
 bench: $(VENV)/.dev  ## the measured ratios of the README
 	$(BIN)/python tests/benchmarks/bench_heads.py

@@ -82,7 +82,7 @@ def models_figure(frame: pd.DataFrame, *, title: str, generated: bool) -> Figure
     halves = (frame["high"] - frame["low"]) / 2
     for one, other, cka, half in zip(frame["model"], frame["other"], frame["cka"], halves, strict=True):
         values[names.index(other), names.index(one)] = cka
-        texts[names.index(other)][names.index(one)] = f"{cka:.2f}\n±{half:.2f}"
+        texts[names.index(other)][names.index(one)] = f"{cka:.2f}\n±{half:.2f}" if np.isfinite(half) else f"{cka:.2f}"
     with style():
         side = max(1.7, min(0.42, 4.8 / len(names)) * len(names))
         figure = canvas(WIDE if len(names) > 5 else NARROW, side + 0.6)

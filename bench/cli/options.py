@@ -162,7 +162,7 @@ LIST = Command(
 
 REPORT = Command(
     name="geobench-report",
-    summary="tables and figures again from the records alone, byte for byte; needs no GPU and no data",
+    summary="tables and figures again from the records alone, the same bytes on one machine; needs no GPU and no data",
     examples={"": "every suite, and the index", "suite=[eurosat_rgb,demo] results=DIR": "some suites"},
     options=ReportOptions,
     flags={"--json": "the files written, as JSON"},

@@ -1,1 +1,1 @@
-"""Recipes that make new entries: pretraining, and later pruning, distillation, merging and weight generation."""
+"""Recipes that make entries, one file each, named by ``recipe=``."""

@@ -1,1 +1,1 @@
-"""Protocols: one file each, named by `protocols=`: `VERSION`, `Settings`, `refuses(...)` and `run(...) -> Outcome`."""
+"""Ways to adapt a model to a task and to score it: one file each, named by ``protocols=``."""

@@ -1,1 +1,1 @@
-"""Named crosses of settings: ``WORDS`` a study brings, under those the user gives; ``DEMO`` for generated data."""
+"""Named crosses of settings, one file each; the words a user gives take precedence over those of a study."""
