@@ -151,10 +151,11 @@ def _cost_text(request: Resolved, plan: Plan, stored: Mapping[str, Record], todo
     rate = sorted(rates)[len(rates) // 2] if rates else RATES[kind]
     costs = passes(request.suite, todo, images)
     seconds = sum(costs.values()) / rate
-    return (
-        f"{len(costs)} backbone passes over {images:,} images, about {duration(seconds)} if none is cached; "
-        "probes come on top"
-    )
+    trained = sum(run.protocol.runs_network and run.protocol.reads_labels for run in todo)
+    rest = "probes come on top" if trained < len(todo) else ""
+    training = f"{trained} runs that train the network are not estimated" if trained else ""
+    passed = f"{len(costs)} backbone pass{'' if len(costs) == 1 else 'es'} over {images:,} images"
+    return "; ".join(filter(None, (f"{passed}, about {duration(seconds)} if none is cached", rest, training)))
 
 
 @dataclass(frozen=True, kw_only=True)
