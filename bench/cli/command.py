@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 
 from bench import __version__
 from bench.cli.completion import completion
@@ -87,8 +86,11 @@ def _bounded(sentence: str) -> str:
 
 
 def _failed(command: Command, sentence: str, code: int = 2) -> int:
-    with suppress(OSError):  # nobody reads
+    try:
         print_line(console(stderr=True), (f"{command.name}: {_bounded(sentence)}", "red"))
+        sys.stderr.flush()
+    except OSError:  # nobody can read it; what is left in the buffer would change the exit code
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123
     return code
 
 
