@@ -9,8 +9,8 @@ import torch
 from analysis.similarity.cka_maps import cka_map
 from analysis.similarity.dimensions import participation_ratio, rankme, twonn
 from analysis.similarity.measures import linear_cka
+from bench.features import representations
 from bench.features.representations import shared_out, summarise
-from bench.probes import representations
 
 
 def falling(rng, rows, width, power, common=None):
