@@ -123,7 +123,9 @@ def benchmark(config: RunConfig, *, quiet: bool = True, everything: bool = False
         raise BenchError(shortened([f"{name}: {error}" for name, error in done.failed.items()], 10))
     digests = {run.key.digest for run in done.plan.runs}
     others = any(record.digest not in digests for record in store.records(config.suite))
-    made = report.tables
+    report_tables = report.tables
     if others and not everything:
-        made = tables(AskedRecords(store, config.suite, digests), config.suite)
-    return made.leaderboard, Pictures({task: Picture(figure) for task, figure in figures(made).items()})
+        report_tables = tables(AskedRecords(store, config.suite, digests), config.suite)
+    return report_tables.leaderboard, Pictures(
+        {task: Picture(figure) for task, figure in figures(report_tables).items()}
+    )

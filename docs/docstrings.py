@@ -18,5 +18,5 @@ class Examples(griffe.Extension):
         """Change the docstring of an object as it is collected."""
         if obj.docstring:
             text = re.sub(r"^Example:$", "Examples:", obj.docstring.value, flags=re.M)
-            text = PROMPTS.sub(lambda found: "Examples:\n" + textwrap.indent(found[0], "    "), text)
+            text = PROMPTS.sub(lambda match: "Examples:\n" + textwrap.indent(match[0], "    "), text)
             obj.docstring.value = text

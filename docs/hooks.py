@@ -45,7 +45,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for name in pages():
         files.append(File.generated(config, name, abs_src_path=str(ROOT / name)))
         texts.append((ROOT / name).read_text())
-    pictures = {found for text in texts for found in re.findall(r"results/\w+/\w+\.png", text)}
+    pictures = {picture for text in texts for picture in re.findall(r"results/\w+/\w+\.png", text)}
     for name in sorted(pictures):
         if (ROOT / name).exists():
             files.append(File.generated(config, name, abs_src_path=str(ROOT / name)))
@@ -57,11 +57,11 @@ def on_page_markdown(markdown: str, page: Page, files: Files, **_: Any) -> str:
     outside = page.file.src_uri in pages()
     place = page.file.src_uri if outside else f"docs/{page.file.src_uri}"
 
-    def turned(found: re.Match[str]) -> str:
-        picture, text, link = found.groups()
+    def turned(match: re.Match[str]) -> str:
+        picture, text, link = match.groups()
         target, hash_, anchor = link.partition("#")
         if not target or "://" in target or target.startswith("mailto:"):
-            return found[0]
+            return match[0]
         path = os.path.normpath(Path(place).parent / target)
         address = path.removeprefix("docs/")
         if files.get_file_from_path(address) is None:

@@ -30,7 +30,11 @@ WAYS = ("probe, last", "probe, best-on-val", "knn, last", "fine-tuned")  # colum
 def rooms(package: str) -> Rows:
     """Return one row per folder of a package, from the top floor of its import contract to the lowest."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
-    floors = next(one["layers"] for one in contracts if one["type"] == "layers" and one["containers"] == [package])
+    floors = next(
+        contract["layers"]
+        for contract in contracts
+        if contract["type"] == "layers" and contract["containers"] == [package]
+    )
     rows = []
     for height, floor in enumerate(floors):
         for name in floor.split(" | "):

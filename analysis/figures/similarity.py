@@ -46,11 +46,11 @@ def maps_figure(maps: Sequence[LayerMap], *, title: str, generated: bool) -> Fig
         figure = canvas(WIDE if across > 1 else NARROW, 0.45 + (1.35 if small else 2.05) * down)
         grid = figure.subplots(down, across, squeeze=False)
         image = None
-        for axes, one in zip(grid.flat, maps, strict=False):
-            image = axes.imshow(one.values, origin="lower", cmap=SEQUENTIAL, vmin=0, vmax=1, aspect="auto")
-            _depth_ticks(axes, one)
-            axes.set_xlabel(one.columns, fontsize=5.5 if small else 6.5)
-            axes.set_ylabel(one.rows, fontsize=5.5 if small else 6.5)
+        for axes, layer_map in zip(grid.flat, maps, strict=False):
+            image = axes.imshow(layer_map.values, origin="lower", cmap=SEQUENTIAL, vmin=0, vmax=1, aspect="auto")
+            _depth_ticks(axes, layer_map)
+            axes.set_xlabel(layer_map.columns, fontsize=5.5 if small else 6.5)
+            axes.set_ylabel(layer_map.rows, fontsize=5.5 if small else 6.5)
             axes.grid(visible=False)
         for axes in list(grid.flat)[len(maps) :]:
             axes.set_axis_off()
@@ -62,8 +62,8 @@ def maps_figure(maps: Sequence[LayerMap], *, title: str, generated: bool) -> Fig
     return figure
 
 
-def _depth_ticks(axes: Axes, one: LayerMap) -> None:
-    for depth, put in ((one.columns_depth, axes.set_xticks), (one.rows_depth, axes.set_yticks)):
+def _depth_ticks(axes: Axes, layer_map: LayerMap) -> None:
+    for depth, put in ((layer_map.columns_depth, axes.set_xticks), (layer_map.rows_depth, axes.set_yticks)):
         places = sorted({int(np.argmin(np.abs(depth - wanted))) for wanted in (0.0, 0.5, 1.0)})
         put(places, [f"{depth[place]:.2g}" for place in places], fontsize=6)
 
@@ -80,9 +80,9 @@ def models_figure(frame: pd.DataFrame, *, title: str, generated: bool) -> Figure
     values = np.full((len(names), len(names)), np.nan)
     texts = [["" for _ in names] for _ in names]
     halves = (frame["high"] - frame["low"]) / 2
-    for one, other, cka, half in zip(frame["model"], frame["other"], frame["cka"], halves, strict=True):
-        values[names.index(other), names.index(one)] = cka
-        texts[names.index(other)][names.index(one)] = f"{cka:.2f}\n±{half:.2f}" if np.isfinite(half) else f"{cka:.2f}"
+    for model, other, cka, half in zip(frame["model"], frame["other"], frame["cka"], halves, strict=True):
+        values[names.index(other), names.index(model)] = cka
+        texts[names.index(other)][names.index(model)] = f"{cka:.2f}\n±{half:.2f}" if np.isfinite(half) else f"{cka:.2f}"
     with style():
         side = max(1.7, min(0.42, 4.8 / len(names)) * len(names))
         figure = canvas(WIDE if len(names) > 5 else NARROW, side + 0.6)

@@ -27,17 +27,17 @@ def shares(axes: Axes, components: Sequence[Component]) -> None:
     axes.grid(visible=False, axis="y")
 
 
-def variance_figure(found: Mapping[str, Sequence[Component]], *, title: str, generated: bool) -> Figure:
+def variance_figure(components: Mapping[str, Sequence[Component]], *, title: str, generated: bool) -> Figure:
     """Return the variance components of each task, one panel per task."""
-    across = min(2, len(found))
-    down = -(-len(found) // across)
-    tallest = max(len(parts) for parts in found.values())
+    across = min(2, len(components))
+    down = -(-len(components) // across)
+    tallest = max(len(parts) for parts in components.values())
     with style():
         figure = canvas(WIDE if across > 1 else NARROW, 0.45 + down * (0.5 + 0.14 * tallest))
         grid = figure.subplots(down, across, squeeze=False)
         for place, axes in enumerate(grid.flat):
-            axes.set_visible(place < len(found))
-        for axes, (name, parts) in zip(grid.flat, found.items(), strict=False):
+            axes.set_visible(place < len(components))
+        for axes, (name, parts) in zip(grid.flat, components.items(), strict=False):
             shares(axes, parts)
             axes.set_title(name)
             axes.set_xlabel("share of variance")

@@ -54,7 +54,7 @@ def designs(arms: pd.DataFrame, arm_draws: Mapping[tuple[str, str], np.ndarray])
         arms: see `analysis.tables.columns.ARMS`.
         arm_draws: draws of the runs, see `analysis.tables.build.Tables`.
     """
-    found = []
+    balanced = []
     rows = arms[arms["score"].notna() & ~arms["origin"].isin(CONTROLS)]
     rows = rows.assign(replicate=rows["subset"].astype(str) + " " + rows["seed"].astype(str))
     rows["model"] = [curve_label(row | {"twins": ""}) for row in as_rows(rows)]
@@ -68,8 +68,8 @@ def designs(arms: pd.DataFrame, arm_draws: Mapping[tuple[str, str], np.ndarray])
                 if (len(part) and largest.empty) or (len(part) > len(largest) and size == len(factors_of_largest)):
                     largest, factors_of_largest = part, factors
         if len(largest):
-            found.append(_design(task, fraction, largest, factors_of_largest, len(runs), arm_draws))
-    return found
+            balanced.append(_design(task, fraction, largest, factors_of_largest, len(runs), arm_draws))
+    return balanced
 
 
 def _crossed(rows: pd.DataFrame, factors: Sequence[str]) -> pd.DataFrame:
@@ -127,11 +127,11 @@ def _design(
     )
 
 
-def components_frame(found: Sequence[Design]) -> pd.DataFrame:
+def components_frame(balanced: Sequence[Design]) -> pd.DataFrame:
     """Return one row per task, label fraction and effect."""
     rows = [
         {"task": design.task, "fraction": design.fraction, "metric": design.metric, "runs": design.runs, **vars(part)}
-        for design in found
+        for design in balanced
         for part in design.components
     ]
     return pd.DataFrame(rows)

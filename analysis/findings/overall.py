@@ -88,7 +88,7 @@ def overall(every: Sequence[Tables]) -> Overall | None:
 
 def _by_setting(every: Sequence[Tables]) -> dict[tuple[Any, ...], dict[str, dict[str, _Score]]]:
     """Return key -> task -> model -> score; tasks of several suites carry the suite's name."""
-    found: dict[tuple[Any, ...], dict[str, dict[str, _Score]]] = {}
+    by_setting: dict[tuple[Any, ...], dict[str, dict[str, _Score]]] = {}
     for tables in every:
         for row in as_rows(tables.leaderboard):
             if "@" in str(row["task"]) or np.isnan(row["score"]):
@@ -96,8 +96,8 @@ def _by_setting(every: Sequence[Tables]) -> dict[tuple[Any, ...], dict[str, dict
             task = f"{tables.suite} {row['task']}" if len(every) > 1 else str(row["task"])
             key = (*(row[name] for name in SETTING), row["fraction"])
             score = _Score(row, tables.row_draws.get(row_name(row)))
-            found.setdefault(key, {}).setdefault(task, {})[model_label(row)] = score
-    return found
+            by_setting.setdefault(key, {}).setdefault(task, {})[model_label(row)] = score
+    return by_setting
 
 
 def _table(

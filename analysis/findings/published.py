@@ -122,8 +122,8 @@ def compare(board: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     ours = {key: part for key, part in board.groupby(["suite", "task", "model"], sort=False)}
     rows: list[dict[str, Any]] = []
     for copied in theirs.to_dict("records"):
-        found = ours.get((copied["suite"], copied["task"], copied["model"]))
-        pairs = [] if found is None else [_pair(own, copied) for own in found.to_dict("records")]
+        own_rows = ours.get((copied["suite"], copied["task"], copied["model"]))
+        pairs = [] if own_rows is None else [_pair(own, copied) for own in own_rows.to_dict("records")]
         rows += [pair for pair in pairs if pair] or [_alone(copied)]
     rows.sort(key=lambda row: (row["status"] == COPIED, *(str(row[name]) for name in COMPARISON[:4])))
     return pd.DataFrame(rows, columns=list(COMPARISON))
@@ -185,22 +185,24 @@ def _pair(own: Mapping[Any, Any], copied: Mapping[Any, Any]) -> dict[str, Any]:
 
 def _row_differences(own: Mapping[Any, Any], copied: Mapping[Any, Any]) -> list[str]:
     """Return the differences between two rows."""
-    found = []
+    differences = []
     if not copied["protocol"]:
-        found.append(f"protocol: ours {own['protocol']}, published not stated")
+        differences.append(f"protocol: ours {own['protocol']}, published not stated")
     elif own["protocol"] != copied["protocol"]:
-        found.append(f"protocol: ours {own['protocol']}, published {copied['protocol']}")
+        differences.append(f"protocol: ours {own['protocol']}, published {copied['protocol']}")
     if np.isfinite(copied["fraction"]) and float(own["fraction"]) != copied["fraction"]:
-        found.append(f"labels: ours {float(own['fraction']):g}, published {copied['fraction']:g} of the training set")
+        differences.append(
+            f"labels: ours {float(own['fraction']):g}, published {copied['fraction']:g} of the training set"
+        )
     layer, recipe = (_text(own.get(name)) for name in ("layer", "recipe"))
     changes = " ".join(part for part in (_text(own.get(name)) for name in ("variant", "protocol_settings")) if part)
     if layer and layer != "last" and copied["protocol"] in ("probe", "knn"):
-        found.append(f"layer: ours {layer}")
+        differences.append(f"layer: ours {layer}")
     if recipe:
-        found.append(f"input: ours {recipe}")
+        differences.append(f"input: ours {recipe}")
     if changes:
-        found.append(f"ours with {changes}")
-    return found
+        differences.append(f"ours with {changes}")
+    return differences
 
 
 def _text(value: object) -> str:
@@ -210,12 +212,12 @@ def _text(value: object) -> str:
 
 def _marks(copied: Mapping[Any, Any]) -> list[str]:
     """Return what limits the comparison with a published number."""
-    found = []
+    marks = []
     if copied["same_test"] != "yes":
-        found.append("other test samples" if copied["same_test"] == "no" else "possibly other test samples")
+        marks.append("other test samples" if copied["same_test"] == "no" else "possibly other test samples")
     if copied["seen"] != "read":
-        found.append("quoted from a secondary source")
-    return found
+        marks.append("quoted from a secondary source")
+    return marks
 
 
 def _joined(parts: Iterable[str]) -> str:

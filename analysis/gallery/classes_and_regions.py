@@ -19,9 +19,9 @@ MOST_COLUMNS = 40  # with more classes or regions there is only the CSV
 LABELS = {"iou": "IoU", "f1": "F1"}
 
 
-def classes(made: Tables) -> Iterator[FigureSpec]:
+def classes(tables: Tables) -> Iterator[FigureSpec]:
     """Yield the scores of each class, one figure per task."""
-    for task, rows in headline_rows(made.classes).groupby("task", sort=True):
+    for task, rows in headline_rows(tables.classes).groupby("task", sort=True):
         measure = "iou" if (rows["metric"].isin(["miou", "pixel_accuracy"])).any() else "f1"
         shown = _one_setting(rows)
         wide = _models_by(shown, "class", measure, ascending=False)
@@ -40,17 +40,17 @@ def classes(made: Tables) -> Iterator[FigureSpec]:
                 wide.to_numpy(float),
                 rows=list(wide.index),
                 columns=[str(name) for name in wide.columns],
-                title=f"{made.suite} · {task}: {label} by class",
+                title=f"{tables.suite} · {task}: {label} by class",
                 label=label,
-                generated=made.generated,
+                generated=tables.generated,
             ),
             alt=table_alt(wide, label, columns="classes"),
         )
 
 
-def regions(made: Tables) -> Iterator[FigureSpec]:
+def regions(tables: Tables) -> Iterator[FigureSpec]:
     """Yield the scores in each region of the test set, one figure per task."""
-    for task, rows in headline_rows(made.regions).groupby("task", sort=True):
+    for task, rows in headline_rows(tables.regions).groupby("task", sort=True):
         first, shown = first_row(rows), _one_setting(rows)
         smaller_is_better = direction_sign(first["direction"]) < 0
         wide = _models_by(shown, "region", "score", ascending=smaller_is_better)
@@ -68,9 +68,9 @@ def regions(made: Tables) -> Iterator[FigureSpec]:
                 wide.to_numpy(float),
                 rows=list(wide.index),
                 columns=[str(name) for name in wide.columns],
-                title=f"{made.suite} · {task}: {label} by region",
+                title=f"{tables.suite} · {task}: {label} by region",
                 label=label,
-                generated=made.generated,
+                generated=tables.generated,
                 reverse=smaller_is_better,
             ),
             alt=table_alt(wide, label, columns="regions"),

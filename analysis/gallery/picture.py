@@ -62,15 +62,15 @@ def file_name(name: str) -> str:
 def with_distinct_stems(pictures: Iterable[FigureSpec]) -> list[FigureSpec]:
     """Return the figures with safe stems, none of which occurs twice: a repeated one gets a number."""
     used: set[str] = set()
-    found = []
+    distinct = []
     for picture in pictures:
         stem = file_name(picture.stem)
         number = 2
         while stem in used:
             stem, number = f"{file_name(picture.stem)}_{number}", number + 1
         used.add(stem)
-        found.append(picture if stem == picture.stem else replace(picture, stem=stem))
-    return found
+        distinct.append(picture if stem == picture.stem else replace(picture, stem=stem))
+    return distinct
 
 
 def base(task: str) -> str:

@@ -23,12 +23,12 @@ from bench.metrics import direction_sign
 MOST_ARMS = 4
 
 
-def training_pictures(made: Tables, source: RecordSource) -> Iterator[FigureSpec]:
+def training_pictures(tables: Tables, source: RecordSource) -> Iterator[FigureSpec]:
     """Yield the training curves of each task: the model with the best test score of each decoder and tuning."""
-    for task, rows in _arms(made):
+    for task, rows in _arms(tables):
         arms, numbers = [], []
         for row in as_rows(rows.drop_duplicates(["decoder", "tuning", "taps"])):
-            record = _first_record(made, row)
+            record = _first_record(tables, row)
             history = read_arrays(source, record, ["history"]).get("history", np.zeros(0))
             if history.ndim != 3 or not history.size:
                 continue
@@ -53,20 +53,20 @@ def training_pictures(made: Tables, source: RecordSource) -> Iterator[FigureSpec
             render=partial(
                 training_figure,
                 arms,
-                title=f"{made.suite} · {task}: training",
+                title=f"{tables.suite} · {task}: training",
                 label=f"val. {metric_label(first)}{negated}",
-                generated=made.generated,
+                generated=tables.generated,
             ),
             alt=f"Curves of training loss and validation score over steps for {len(arms)} arms: "
             f"{shortened([arm.title.replace(chr(10), ', ') for arm in arms])}.",
         )
 
 
-def panel_pictures(made: Tables, source: RecordSource) -> Iterator[FigureSpec]:
+def panel_pictures(tables: Tables, source: RecordSource) -> Iterator[FigureSpec]:
     """Yield the test images of each task with predictions: of the arm with the best test score, its first seed."""
-    for task, rows in _arms(made):
+    for task, rows in _arms(tables):
         for row in as_rows(rows):
-            record = _first_record(made, row)
+            record = _first_record(tables, row)
             arrays = read_arrays(source, record, [name for name in record.arrays if name.startswith("panel.")])
             if not {"panel.image", "panel.rows", "panel.error"} <= set(arrays):
                 continue
@@ -87,8 +87,8 @@ def panel_pictures(made: Tables, source: RecordSource) -> Iterator[FigureSpec]:
                     arrays,
                     kind=kind,
                     classes=list(record.facts["classes"]),
-                    title=f"{made.suite} · {task}: {arm}",
-                    generated=made.generated,
+                    title=f"{tables.suite} · {task}: {arm}",
+                    generated=tables.generated,
                 ),
                 alt=f"{len(numbers)} test images with truth and prediction of {row['model']} ({adaptation(row)}), with "
                 f"errors from {numbers['error'].max():.2f} down to {numbers['error'].min():.2f}.",
@@ -96,17 +96,17 @@ def panel_pictures(made: Tables, source: RecordSource) -> Iterator[FigureSpec]:
             break
 
 
-def _arms(made: Tables) -> Iterator[tuple[str, pd.DataFrame]]:
+def _arms(tables: Tables) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield each task with its arms at the most labels, the best first."""
-    tuned = made.leaderboard[(made.leaderboard["decoder"] != "") & ~made.leaderboard["task"].str.contains("@")]
+    tuned = tables.leaderboard[(tables.leaderboard["decoder"] != "") & ~tables.leaderboard["task"].str.contains("@")]
     for task, rows in tuned.groupby("task", sort=True):
         most = rows[rows["fraction"] == max(rows["fraction"], key=label_amount)]
         smaller_is_better = direction_sign(first_row(most)["direction"]) < 0
         yield str(task), most.sort_values("score", ascending=smaller_is_better, kind="stable")
 
 
-def _first_record(made: Tables, row: Mapping[str, Any]) -> Record:
-    return made.records[str(row["record"]).split()[0]]
+def _first_record(tables: Tables, row: Mapping[str, Any]) -> Record:
+    return tables.records[str(row["record"]).split()[0]]
 
 
 def _history_frame(history: np.ndarray, row: Mapping[str, Any], digest: str) -> pd.DataFrame:

@@ -47,43 +47,43 @@ from analysis.tables.source import RecordSource
 
 
 def pictures(
-    made: Tables, source: RecordSource, agreed: Agreements | None, designs: Sequence[Design]
+    tables: Tables, source: RecordSource, agreed: Agreements | None, designs: Sequence[Design]
 ) -> list[FigureSpec]:
     """Return the figures of a suite, by task, those of the whole suite last.
 
     Args:
-        made: its tables.
+        tables: of the suite.
         source: where training histories and images of runs are.
         agreed: see `analysis.findings.agreement.compare_settings`.
         designs: see `analysis.findings.designs.designs`.
     """
     of_tasks = [
-        *profiles(made),
-        *_depths(made),
-        *_labels(made),
-        *_costs(made),
-        *_calibrations(made),
-        *classes(made),
-        *regions(made),
-        *training_pictures(made, source),
-        *panel_pictures(made, source),
+        *profiles(tables),
+        *_depths(tables),
+        *_labels(tables),
+        *_costs(tables),
+        *_calibrations(tables),
+        *classes(tables),
+        *regions(tables),
+        *training_pictures(tables, source),
+        *panel_pictures(tables, source),
     ]
     of_tasks.sort(key=lambda picture: picture.task)  # stable: within a task in the order above
-    records = made.records.values()
+    records = tables.records.values()
     of_suite = [
-        *(settings_pictures(agreed, made.suite, generated=made.generated) if agreed else ()),
-        *_variances(made, designs),
-        *similarity_pictures(made.suite, source, records),
-        *drift_pictures(made.suite, source, records),
+        *(settings_pictures(agreed, tables.suite, generated=tables.generated) if agreed else ()),
+        *_variances(tables, designs),
+        *similarity_pictures(tables.suite, source, records),
+        *drift_pictures(tables.suite, source, records),
     ]
     return with_distinct_stems([*of_tasks, *of_suite])
 
 
-def profiles(made: Tables) -> Iterator[FigureSpec]:
+def profiles(tables: Tables) -> Iterator[FigureSpec]:
     """Yield the layer profiles of each task with a model of more than one layer."""
-    deep = made.layers[made.layers["final_layer_regret"].notna()]
+    deep = tables.layers[tables.layers["final_layer_regret"].notna()]
     for task in sorted({base(name) for name in deep["task"]}):
-        rows = made.layers[made.layers["task"].map(base) == task]
+        rows = tables.layers[tables.layers["task"].map(base) == task]
         yield FigureSpec(
             stem=f"layer_profile_{file_name(task)}",
             task=task,
@@ -91,25 +91,25 @@ def profiles(made: Tables) -> Iterator[FigureSpec]:
             caption="Test score over relative depth with 95 % bands. Star: the layer chosen on validation; dashed line "
             "from it: the score of the last layer.",
             numbers=rows,
-            render=partial(profile_of, made, rows, task),
+            render=partial(profile_of, tables, rows, task),
             alt=profiles_alt(profile_panels(rows), metric_label(first_row(rows))),
         )
 
 
-def profile_of(made: Tables, rows: pd.DataFrame, task: str) -> Figure:
+def profile_of(tables: Tables, rows: pd.DataFrame, task: str) -> Figure:
     """Return the layer-profile figure of a task's rows of `Tables.layers`."""
     first = first_row(rows)
     return profile_figure(
         profile_panels(rows),
-        title=f"{made.suite} · {task}",
+        title=f"{tables.suite} · {task}",
         label=metric_label(first),
         direction=str(first["direction"]),
-        generated=made.generated,
+        generated=tables.generated,
     )
 
 
-def _depths(made: Tables) -> Iterator[FigureSpec]:
-    deep = made.layers[made.layers["final_layer_regret"].notna() & ~made.layers["origin"].isin(CONTROLS)]
+def _depths(tables: Tables) -> Iterator[FigureSpec]:
+    deep = tables.layers[tables.layers["final_layer_regret"].notna() & ~tables.layers["origin"].isin(CONTROLS)]
     for task in sorted({base(name) for name in deep["task"]}):
         rows = deep[deep["task"].map(base) == task]
         panels = depth_panels(rows)
@@ -126,17 +126,17 @@ def _depths(made: Tables) -> Iterator[FigureSpec]:
             render=partial(
                 depth_figure,
                 panels,
-                title=f"{made.suite} · {task}: gain over the last layer",
+                title=f"{tables.suite} · {task}: gain over the last layer",
                 label=metric_label(first),
                 direction=str(first["direction"]),
-                generated=made.generated,
+                generated=tables.generated,
             ),
             alt=depth_alt(panels, metric_label(first)),
         )
 
 
-def _labels(made: Tables) -> Iterator[FigureSpec]:
-    for task, rows in headline_rows(made.leaderboard).groupby("task", sort=True):
+def _labels(tables: Tables) -> Iterator[FigureSpec]:
+    for task, rows in headline_rows(tables.leaderboard).groupby("task", sort=True):
         charts = label_charts(rows)
         if not charts:
             continue
@@ -151,10 +151,10 @@ def _labels(made: Tables) -> Iterator[FigureSpec]:
             render=partial(
                 label_figure,
                 charts,
-                title=f"{made.suite} · {task}: label efficiency",
+                title=f"{tables.suite} · {task}: label efficiency",
                 label=metric_label(first),
                 direction=str(first["direction"]),
-                generated=made.generated,
+                generated=tables.generated,
             ),
             alt=lines_alt(charts, f"test {metric_label(first)}", "the share of training labels"),
         )
@@ -163,8 +163,8 @@ def _labels(made: Tables) -> Iterator[FigureSpec]:
 _NUMBERS = ("model", "variant", "origin", *SETTING, "fraction", "score", "low", "high")
 
 
-def _costs(made: Tables) -> Iterator[FigureSpec]:
-    for task, rows in headline_rows(made.leaderboard).groupby("task", sort=True):
+def _costs(tables: Tables) -> Iterator[FigureSpec]:
+    for task, rows in headline_rows(tables.leaderboard).groupby("task", sort=True):
         most = rows[rows["fraction"] == max(rows["fraction"], key=label_amount)]
         panels = cost_panels(most)
         if not panels:
@@ -180,18 +180,18 @@ def _costs(made: Tables) -> Iterator[FigureSpec]:
             render=partial(
                 cost_figure,
                 panels,
-                title=f"{made.suite} · {task}: score over cost",
+                title=f"{tables.suite} · {task}: score over cost",
                 label=metric_label(first),
                 direction=str(first["direction"]),
-                generated=made.generated,
+                generated=tables.generated,
             ),
             alt=costs_alt(panels, metric_label(first), str(first["direction"])),
         )
 
 
-def _calibrations(made: Tables) -> Iterator[FigureSpec]:
-    for task, rows in headline_rows(made.calibration).groupby("task", sort=True):
-        charts = calibration_charts(rows, made.models)
+def _calibrations(tables: Tables) -> Iterator[FigureSpec]:
+    for task, rows in headline_rows(tables.calibration).groupby("task", sort=True):
+        charts = calibration_charts(rows, tables.models)
         if not charts:
             continue
         yield FigureSpec(
@@ -203,7 +203,7 @@ def _calibrations(made: Tables) -> Iterator[FigureSpec]:
             "model is overconfident.",
             numbers=rows,
             render=partial(
-                calibration_figure, charts, title=f"{made.suite} · {task}: calibration", generated=made.generated
+                calibration_figure, charts, title=f"{tables.suite} · {task}: calibration", generated=tables.generated
             ),
             alt=lines_alt(charts, "accuracy", "confidence"),
         )
@@ -253,7 +253,7 @@ def settings_pictures(agreed: Agreements, title: str, *, generated: bool) -> lis
     ]
 
 
-def _variances(made: Tables, designs: Sequence[Design]) -> Iterator[FigureSpec]:
+def _variances(tables: Tables, designs: Sequence[Design]) -> Iterator[FigureSpec]:
     known = [each for each in designs if np.isfinite([part.share for part in each.components]).any()]
     if not known:
         return
@@ -268,8 +268,8 @@ def _variances(made: Tables, designs: Sequence[Design]) -> Iterator[FigureSpec]:
         render=partial(
             variance_figure,
             {f"{each.task}, {each.fraction:g}": each.components for each in known},
-            title=f"{made.suite}: variance of fine-tuned scores",
-            generated=made.generated,
+            title=f"{tables.suite}: variance of fine-tuned scores",
+            generated=tables.generated,
         ),
         alt=f"{first.task}: {shares_alt((part.effect, part.share) for part in first.components)}",
     )

@@ -96,11 +96,11 @@ class Board:
 def boards(frame: pd.DataFrame) -> list[Board]:
     """Return the boards of a leaderboard frame: by task, and within a task from most labels to fewest."""
     decimals = task_digits(frame)
-    found = []
+    written = []
     for task in sorted(frame["task"].unique()):
         of_task = frame[frame["task"] == task]
-        found += [_board(of_task[of_task["fraction"] == value], decimals[task]) for value in most_labels(of_task)]
-    return found
+        written += [_board(of_task[of_task["fraction"] == value], decimals[task]) for value in most_labels(of_task)]
+    return written
 
 
 def largest_boards(frame: pd.DataFrame) -> list[Board]:

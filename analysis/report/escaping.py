@@ -54,7 +54,7 @@ def markdown_text(text: str) -> str:
     plain = " ".join(printable(text).split()).replace("\\", "\\\\")
     plain = re.sub(r"&(?=#?\w+;)", "&amp;", plain)
     plain = re.sub(r"<(?=[A-Za-z/!?])", "&lt;", plain)
-    return re.sub(r"\](?=[(\[])|[`*]", lambda found: f"\\{found.group()}", plain)
+    return re.sub(r"\](?=[(\[])|[`*]", lambda match: f"\\{match.group()}", plain)
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]], right: int) -> list[str]:

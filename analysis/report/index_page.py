@@ -81,7 +81,7 @@ def index_page(
 
 def _rows(tables: Tables) -> list[list[Any]]:
     """Return the leaderboard of a suite as short rows for the page's script; see `COLUMNS`."""
-    found: list[list[Any]] = []
+    rows: list[list[Any]] = []
     decimals = task_digits(tables.leaderboard)
     for task, part in tables.leaderboard.groupby("task", sort=False):
         metric, digits = metric_label(first_row(part)), decimals[str(task)]
@@ -90,7 +90,7 @@ def _rows(tables: Tables) -> list[list[Any]]:
         for row in sorted(as_rows(part), key=score_order):
             seen = " †" if row["trained_on_this"] == "yes" else ""
             chosen = f": {layer_text(row)}" if row["chosen_layer"] else ""
-            found.append(
+            rows.append(
                 [
                     *(tables.suite, task, model_label(row) + seen),
                     [number(row["score"], digits), _sortable(row["score"])],
@@ -102,7 +102,7 @@ def _rows(tables: Tables) -> list[list[Any]]:
                     *(row["subsets"], row["notes"]),
                 ]
             )
-    return found
+    return rows
 
 
 def _sortable(value: float) -> float | None:

@@ -58,13 +58,13 @@ def embedded(pictures: Sequence[FigureSpec], files: Mapping[str, bytes], suite: 
         files: a report's files by name, the ``.png`` of each figure among them.
         suite: named on pages that show several.
     """
-    found = []
+    images = []
     for picture in pictures:
         png = files[f"{picture.stem}.png"]
         facts = {name: getattr(picture, name) for name in ("stem", "task", "kind", "caption", "description")}
         wide = int.from_bytes(png[16:20], "big") > COLUMN  # the width in the header of a PNG
-        found.append({**facts, "suite": suite, "wide": wide, "png": base64.b64encode(png).decode()})
-    return found
+        images.append({**facts, "suite": suite, "wide": wide, "png": base64.b64encode(png).decode()})
+    return images
 
 
 def setting_name(row: Mapping[str, Any]) -> str:
@@ -147,7 +147,7 @@ def _rows(rows: pd.DataFrame, notes: Sequence[str], decimals: int) -> list[dict[
     def place(value: float) -> float:
         return round(4 + 142 * min(1.0, max(0.0, float((value - low) / (high - low)))), 1)
 
-    found = []
+    printed_rows = []
     for row, rivals in zip(as_rows(rows), compared, strict=True):
         printed = {
             "name": model_label(row | {"variant": ""}),
@@ -167,8 +167,8 @@ def _rows(rows: pd.DataFrame, notes: Sequence[str], decimals: int) -> list[dict[
             "standing": row["standing"] if rivals else "",
             "compared_with": setting_name(row),
         }
-        found.append(row | printed)
-    return sorted(found, key=score_order)
+        printed_rows.append(row | printed)
+    return sorted(printed_rows, key=score_order)
 
 
 def records_of(tables: Tables) -> int:

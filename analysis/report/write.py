@@ -76,31 +76,31 @@ def begin(store: RecordSource, suite: str, *, processes: int = 0) -> PendingRepo
     Raises:
         MissingData: the suite has no records that can be read.
     """
-    made = tables(store, suite, processes=processes)
-    agreed = compare_settings(made.leaderboard, made.row_draws)
-    fine_tuned = designs(made.arms, made.arm_draws)
-    drawn = pictures(made, store, agreed, fine_tuned)
-    if made.leaderboard.empty and made.failures.empty and not drawn:
-        unreadable = f" ({len(made.left_out)} cannot be read)" if made.left_out else ""
+    suite_tables = tables(store, suite, processes=processes)
+    agreed = compare_settings(suite_tables.leaderboard, suite_tables.row_draws)
+    fine_tuned = designs(suite_tables.arms, suite_tables.arm_draws)
+    drawn = pictures(suite_tables, store, agreed, fine_tuned)
+    if suite_tables.leaderboard.empty and suite_tables.failures.empty and not drawn:
+        unreadable = f" ({len(suite_tables.left_out)} cannot be read)" if suite_tables.left_out else ""
         raise MissingData(
             f"no records of suite {suite}{unreadable}; make some with geobench-run suite={suite}, or set results="
         )
     drawing = ForkedWork(picture_files, drawn, processes)
     files = {
-        "leaderboard.csv": csv(made.leaderboard),
-        "leaderboard.tex": latex(made).encode(errors="replace"),
-        "layers.csv": csv(made.layers),
+        "leaderboard.csv": csv(suite_tables.leaderboard),
+        "leaderboard.tex": latex(suite_tables).encode(errors="replace"),
+        "layers.csv": csv(suite_tables.layers),
     }
-    areas = label_areas(made.leaderboard, made.row_draws)
+    areas = label_areas(suite_tables.leaderboard, suite_tables.row_draws)
     if len(areas):
         files["label_efficiency.csv"] = csv(areas)
-    if (whole := overall([made])) is not None:
+    if (whole := overall([suite_tables])) is not None:
         files["overall.csv"] = csv(whole.table)
-    drifts = drift_answers(drift_frame(store, made.records.values()))
-    scales = multi_scale(made.leaderboard, made.row_draws)
-    decimals = task_digits(made.leaderboard)
+    drifts = drift_answers(drift_frame(store, suite_tables.records.values()))
+    scales = multi_scale(suite_tables.leaderboard, suite_tables.row_draws)
+    decimals = task_digits(suite_tables.leaderboard)
     sections = statistics(agreed, fine_tuned, drifts, scales, areas, whole, decimals=decimals)
-    return PendingReport(tables=made, sections=sections, files=files, drawing=drawing)
+    return PendingReport(tables=suite_tables, sections=sections, files=files, drawing=drawing)
 
 
 def build(store: RecordSource, suite: str) -> Report:
@@ -197,9 +197,9 @@ def _put(path: Path, content: bytes) -> Path:
     return path
 
 
-def figures(made: Tables) -> dict[str, Figure]:
+def figures(suite_tables: Tables) -> dict[str, Figure]:
     """Return the layer-profile figure of each task with a model of more than one layer."""
-    return {picture.task: picture.render() for picture in profiles(made)}
+    return {picture.task: picture.render() for picture in profiles(suite_tables)}
 
 
 def picture_files(picture: FigureSpec) -> dict[str, bytes]:

@@ -221,8 +221,8 @@ def _tiles(stack: Sequence[Rows], rows: np.ndarray | None) -> Iterator[tuple[sli
         right = left if of_i == of_j else [each.take(of_j if rows is None else rows[of_j]) for each in stack]
         shape = (layers, left[0].shape[1], right[0].shape[1])
         grams = buffer[: shape[0] * shape[1] * shape[2]].reshape(shape)
-        for one, two, start, stop in zip(left, right, edges[:-1], edges[1:], strict=True):
-            xp.matmul(one, two.swapaxes(1, 2), out=grams[start:stop])
+        for first, second, start, stop in zip(left, right, edges[:-1], edges[1:], strict=True):
+            xp.matmul(first, second.swapaxes(1, 2), out=grams[start:stop])
         if of_i == of_j:
             index = list(range(shape[1]))
             grams[:, index, index] = 0
@@ -231,10 +231,10 @@ def _tiles(stack: Sequence[Rows], rows: np.ndarray | None) -> Iterator[tuple[sli
 
 def _row_sums(grams: Array, cut: int | None) -> tuple[Array, Array]:
     """Return the sums over columns of a tile (L, b, c) in float64: of pairs of layers (b, Lx, Ly), of own (b, L)."""
-    one = (grams if cut is None else grams[:cut]).swapaxes(0, 1)
-    two = (grams if cut is None else grams[cut:]).swapaxes(0, 1).swapaxes(1, 2)
+    first = (grams if cut is None else grams[:cut]).swapaxes(0, 1)
+    second = (grams if cut is None else grams[cut:]).swapaxes(0, 1).swapaxes(1, 2)
     xp = namespace(grams)
-    cross = cast(xp.matmul(one, two), "float64")
+    cross = cast(xp.matmul(first, second), "float64")
     own = xp.diagonal(cross, 0, 1, 2) if cut is None else squared_norms(grams).T
     return cross, own
 
@@ -261,8 +261,8 @@ class Assembled:
         Raises:
             ValueError: names a layer without variation.
         """
-        one, two = _sides(cut)
-        return alignment(self.cross, self.own[one], self.own[two], (self.bare[one], self.bare[two]))
+        first, second = _sides(cut)
+        return alignment(self.cross, self.own[first], self.own[second], (self.bare[first], self.bare[second]))
 
 
 def _sides(cut: int | None) -> tuple[slice, slice]:
@@ -282,16 +282,16 @@ def assemble(sums_of: Products, squares: np.ndarray, sums: np.ndarray, cut: int 
         debiased: leave the diagonal out and correct for it.
     """
     n = sums.shape[1]
-    one, two = _sides(cut)
+    first, second = _sides(cut)
     cross, own = sums_of.cross[0], sums_of.own[0]
     bare = own + (squares * squares).sum(1)
     if debiased:
         single, double, scale = 2 / (n - 2), 1 / ((n - 1) * (n - 2)), n * (n - 3)
     else:
-        cross, own, sums = cross + squares[one] @ squares[two].T, bare, sums + squares
+        cross, own, sums = cross + squares[first] @ squares[second].T, bare, sums + squares
         single, double, scale = 2 / n, 1 / n**2, (n - 1) ** 2
     totals = sums.sum(1)
-    cross = cross - single * (sums[one] @ sums[two].T) + double * totals[one, None] * totals[None, two]
+    cross = cross - single * (sums[first] @ sums[second].T) + double * totals[first, None] * totals[None, second]
     less, more = single * (sums * sums).sum(1), double * totals**2
     left = own - less + more
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -122,9 +122,9 @@ class Moments:
     def hsic(self, debiased: bool) -> tuple[np.ndarray, np.ndarray]:
         """Return HSIC of every pair (Lx, Ly), and the sum of the magnitudes of its terms, to measure cancellation."""
         products = np.empty(tuple(self.shared.shape))
-        for i, one in enumerate(self.slices(0)):
-            for j, two in enumerate(self.slices(1)):
-                products[i, j] = float((self.product[one, two] * self.product[one, two]).sum())
+        for i, rows in enumerate(self.slices(0)):
+            for j, columns in enumerate(self.slices(1)):
+                products[i, j] = float((self.product[rows, columns] * self.product[rows, columns]).sum())
         spread_x, spread_y = (to_numpy(spread) for spread in self.spread)
         shared = to_numpy(self.shared)
         values = hsic(products, shared, spread_x[:, None], spread_y[None], self.rows, debiased=debiased)
@@ -278,7 +278,9 @@ class CkaStream:
         self._fold()
         self._check_varies()
         cross, _ = self._moments[0].hsic(debiased)
-        own, sizes = np.array([[float(each[0, 0]) for each in one.hsic(debiased)] for one in self._moments[1:]]).T
+        own, sizes = np.array(
+            [[float(each[0, 0]) for each in moments.hsic(debiased)] for moments in self._moments[1:]]
+        ).T
         with np.errstate(divide="ignore", invalid="ignore"):
             worn = float(np.where(own > 0, sizes / own, np.inf).max())
         return Assembled(cross, own, sizes, worn)

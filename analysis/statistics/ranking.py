@@ -80,9 +80,9 @@ def tau_b(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """
     if np.shape(first)[-1] != np.shape(second)[-1]:
         raise ValueError(f"{np.shape(first)[-1]} and {np.shape(second)[-1]} models; both settings need the same ones")
-    one, two = _orders(first), _orders(second)
-    agreed = np.einsum("...p,...p->...", one, two, dtype=np.float64)
-    untied = np.sqrt((one**2).sum(-1, dtype=np.float64) * (two**2).sum(-1, dtype=np.float64))
+    first_orders, second_orders = _orders(first), _orders(second)
+    agreed = np.einsum("...p,...p->...", first_orders, second_orders, dtype=np.float64)
+    untied = np.sqrt((first_orders**2).sum(-1, dtype=np.float64) * (second_orders**2).sum(-1, dtype=np.float64))
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(np.where(untied > 0, agreed / untied, np.nan))
 
@@ -244,18 +244,20 @@ def tau_p(
     >>> tau_p(np.array([1, 2, 3, 4]), np.array([1, 2, 3, 4]))  # 2 of 24 orders
     0.08333333333333333
     """
-    one, two = oriented(first), oriented(second)
-    tau = float(tau_b(one, two))
+    first_scores, second_scores = oriented(first), oriented(second)
+    tau = float(tau_b(first_scores, second_scores))
     if np.isnan(tau):
         return tau
-    if len(set(one.tolist())) == len(one) and len(set(two.tolist())) == len(two):
-        return tau_tail(tau, len(one))
-    if len(one) <= ENUMERATED:
-        return float((np.abs(tau_b(one, two[_permutations(len(one))])) >= abs(tau) - ROUNDING).mean())
+    if len(set(first_scores.tolist())) == len(first_scores) and len(set(second_scores.tolist())) == len(second_scores):
+        return tau_tail(tau, len(first_scores))
+    if len(first_scores) <= ENUMERATED:
+        return float(
+            (np.abs(tau_b(first_scores, second_scores[_permutations(len(first_scores))])) >= abs(tau) - ROUNDING).mean()
+        )
     if rng is None:
-        raise ValueError(f"scores of {len(one)} models tie: pass rng for a permutation p")
-    shuffled = rng.permuted(np.broadcast_to(two, (permutations, len(two))), axis=1)
-    return float((1 + (np.abs(tau_b(one, shuffled)) >= abs(tau) - ROUNDING).sum()) / (permutations + 1))
+        raise ValueError(f"scores of {len(first_scores)} models tie: pass rng for a permutation p")
+    shuffled = rng.permuted(np.broadcast_to(second_scores, (permutations, len(second_scores))), axis=1)
+    return float((1 + (np.abs(tau_b(first_scores, shuffled)) >= abs(tau) - ROUNDING).sum()) / (permutations + 1))
 
 
 @lru_cache(maxsize=8)

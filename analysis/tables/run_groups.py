@@ -168,12 +168,12 @@ def _differing(
     owner: Callable[[RunKey], str],
 ) -> dict[str, set[str]]:
     """Return model or protocol (`owner`) -> the axes in which any of its rivals differ."""
-    found: dict[str, set[str]] = {}
+    by_owner: dict[str, set[str]] = {}
     for names in rivals:
         each = [_axes(key_of[name], axes) for name in names]
         differing = {axis for flat in each for axis in flat if len({canonical(flat.get(axis)) for flat in each}) > 1}
-        found.setdefault(owner(key_of[names[0]]), set()).update(differing)
-    return found
+        by_owner.setdefault(owner(key_of[names[0]]), set()).update(differing)
+    return by_owner
 
 
 def _text(axes: Mapping[str, Any], names: Iterable[str], *, absent: str = "") -> str:

@@ -153,16 +153,16 @@ def made_entries(folders: Iterable[Path], known: Mapping[str, ModelEntry]) -> li
         MissingData: see `read_card`.
         UnknownName: a card's base entry is unknown.
     """
-    found: dict[str, ModelEntry] = {}
+    entries: dict[str, ModelEntry] = {}
     for folder in folders:
         if not folder.is_dir():
             raise BadSetting(f"entries={folder}: there is no such folder")
         for path in sorted(folder.glob(f"*/{CARD}")):
             entry = entry_of(read_card(path), path.with_name(WEIGHTS), known)
-            if entry.name in found or entry.name in known:
+            if entry.name in entries or entry.name in known:
                 raise BadSetting(f"{path}: the name {entry.name} is taken by another entry")
-            found[entry.name] = entry
-    return list(found.values())
+            entries[entry.name] = entry
+    return list(entries.values())
 
 
 def entry_of(card: Card, weights: Path, known: Mapping[str, ModelEntry]) -> ModelEntry:

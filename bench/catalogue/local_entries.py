@@ -101,12 +101,12 @@ def _file_of(word: str, known: Mapping[str, ModelEntry]) -> LocalFile:
         raise BadSetting(f"{word} names no architecture: write path:FILE:ENTRY, e.g. path:mine.safetensors:dofa_base")
     try:
         path = Path(name).expanduser().resolve()
-        found = path.is_file()
-        content = kind_of(head_of(path)) if found else ""
+        is_file = path.is_file()
+        content = kind_of(head_of(path)) if is_file else ""
     except (OSError, ValueError, RuntimeError) as error:
         reason = os_error_remedy(error) if isinstance(error, OSError) else str(error)
         raise MissingWeights(f"{word}: {name} cannot be read: {reason}") from error
-    if not found:
+    if not is_file:
         raise MissingWeights(f"{word}: there is no file {path}")
     if kind == "path" and architecture not in known:
         raise UnknownName("architecture", architecture, [entry.name for entry in known.values() if entry.weights])

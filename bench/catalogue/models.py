@@ -54,14 +54,14 @@ def _entries(folder: Path, content: str) -> dict[str, ModelEntry]:
         f"bench/models/{family}.py": lookup.module("bench.models", family, kind="model family").ENTRIES
         for family in lookup.names("bench.models")
     }
-    found: dict[str, ModelEntry] = {}
+    entries: dict[str, ModelEntry] = {}
     for file, facts in (families | {str(folder / OWN): own_entries(folder)}).items():
         for entry in facts:
-            for one in (entry, twin(entry)) if entry.weights else (entry,):
-                if one.name in found:
-                    raise BadSetting(f"{file}: the name {one.name} is taken by another file")
-                found[one.name] = one
-    return found
+            for named in (entry, twin(entry)) if entry.weights else (entry,):
+                if named.name in entries:
+                    raise BadSetting(f"{file}: the name {named.name} is taken by another file")
+                entries[named.name] = named
+    return entries
 
 
 def select(words: Iterable[str], folders: Sequence[Path] = ()) -> tuple[list[ModelEntry], bool]:

@@ -93,15 +93,15 @@ def expand(words: Sequence[str]) -> list[str]:
         UnknownName: a word that names none.
     """
     known, grouped = names(), groups()
-    found: dict[str, None] = {}
+    expanded: dict[str, None] = {}
     for word in words:
         if word in grouped and word not in known:
-            found |= dict.fromkeys(grouped[word])
+            expanded |= dict.fromkeys(grouped[word])
         elif "*" in word or "?" in word:
-            found |= dict.fromkeys(lookup.match([word], known, kind="suite"))
+            expanded |= dict.fromkeys(lookup.match([word], known, kind="suite"))
         else:
-            found[load(word).name] = None
-    return list(found)
+            expanded[load(word).name] = None
+    return list(expanded)
 
 
 def select_bands(suite: Suite, patterns: Sequence[str]) -> tuple[Band, ...]:

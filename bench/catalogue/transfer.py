@@ -304,7 +304,7 @@ def followed(url: str, place: str, target: str) -> str:
 def _is_private(host: str) -> bool:
     """Return whether a host has an address that is not of the public Internet."""
     try:
-        found: list[Any] = socket.getaddrinfo(host, None)
+        addresses: list[Any] = socket.getaddrinfo(host, None)
     except (OSError, UnicodeError):
         return False
-    return any(not ipaddress.ip_address(str(one[4][0]).partition("%")[0]).is_global for one in found)
+    return any(not ipaddress.ip_address(str(address[4][0]).partition("%")[0]).is_global for address in addresses)

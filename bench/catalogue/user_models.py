@@ -107,7 +107,7 @@ def _own_entries(path: Path, content: str) -> tuple[ModelEntry, ...]:
     if not content:
         return ()
     entries = getattr(run_file(path), "ENTRIES", None)
-    if not isinstance(entries, tuple | list) or not all(isinstance(one, ModelEntry) for one in entries):
+    if not isinstance(entries, tuple | list) or not all(isinstance(entry, ModelEntry) for entry in entries):
         raise BadSetting(f"{path} has no ENTRIES, a tuple of bench.core.ModelEntry, as the files of bench/models/ have")
     for entry in entries:
         check_entry(entry, source=str(path))

@@ -40,7 +40,7 @@ def values() -> dict[str, list[str]]:
     models = [name for name, entry in entries.items() if entry.origin != "random"]
     categories = [f"origin:{entry.origin}" for entry in entries.values()]
     categories += [f"objective:{entry.objective}" for entry in entries.values()]
-    found: dict[str, Iterable[str]] = {
+    choices_of: dict[str, Iterable[str]] = {
         "suite": [*(suite.name for suite in suites), *suite_catalogue.groups()],
         "models": ["all", *entries, *dict.fromkeys(categories), "path:", "embeddings:"],
         "model": models,
@@ -57,11 +57,11 @@ def values() -> dict[str, list[str]]:
     }
     for command in COMMANDS.values():
         for name, choices in _choices(command.options, "").items():
-            found.setdefault(name, choices)
+            choices_of.setdefault(name, choices)
         if command.settings:
             for owner, settings in _nouns(command.settings).items():
-                found |= _choices(settings, f"{owner}." if command.settings == "bench.protocols" else "")
-    return {key: [name for name in names if SAFE.fullmatch(name)] for key, names in found.items()}
+                choices_of |= _choices(settings, f"{owner}." if command.settings == "bench.protocols" else "")
+    return {key: [name for name in names if SAFE.fullmatch(name)] for key, names in choices_of.items()}
 
 
 def _nouns(package: str) -> dict[str, type[Settings]]:
@@ -74,13 +74,13 @@ def _choices(settings: type[Settings], prefix: str) -> dict[str, Iterable[str]]:
         **{"decoders": lookup.names("bench.decoders"), "taps": TAPS, "tuning": TUNING, "split": SPLITS},
         "suite": suite_catalogue.names(),
     }
-    found: dict[str, Iterable[str]] = {}
+    choices_of: dict[str, Iterable[str]] = {}
     for name, field in settings.model_fields.items():
         if isinstance(field.default, Settings):
-            found |= _choices(type(field.default), f"{prefix}{name}.")
+            choices_of |= _choices(type(field.default), f"{prefix}{name}.")
         elif choices := (named.get(name) or _of_type(field.annotation)):
-            found[f"{prefix}{name}"] = choices
-    return found
+            choices_of[f"{prefix}{name}"] = choices
+    return choices_of
 
 
 def _of_type(kind: Any) -> list[str]:

@@ -144,8 +144,10 @@ def recipes(options: Mapping[str, Any]) -> Rows:
 
 def studies(options: Mapping[str, Any]) -> Rows:
     """Return one row per study."""
-    found = [(name, lookup.noun("bench.studies", name, Study)) for name in lookup.names("bench.studies")]
-    return [{"name": name, "version": 1, "what": _title("bench.studies", name), "settings": []} for name, _ in found]
+    names = lookup.names("bench.studies")
+    for name in names:
+        lookup.noun("bench.studies", name, Study)  # a file without its STUDY ends the listing
+    return [{"name": name, "version": 1, "what": _title("bench.studies", name), "settings": []} for name in names]
 
 
 def _versioned(package: str, kind: type[Protocol] | type[Recipe]) -> Rows:
@@ -170,10 +172,10 @@ def _title(package: str, name: str) -> str:
 
 def decoders(options: Mapping[str, Any]) -> Rows:
     """Return one row a decoder of fine-tuning."""
-    found = []
+    rows = []
     for name in lookup.names("bench.decoders"):
         decoder = lookup.noun("bench.decoders", name, Decoder)
-        found.append(
+        rows.append(
             {
                 "name": name,
                 "what": _title("bench.decoders", name),
@@ -182,7 +184,7 @@ def decoders(options: Mapping[str, Any]) -> Rows:
                 "reference": decoder.reference,
             }
         )
-    return found
+    return rows
 
 
 LISTINGS: dict[str, Callable[[Mapping[str, Any]], Rows]] = {

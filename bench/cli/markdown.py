@@ -80,15 +80,17 @@ def _sensors(entry: ModelEntry) -> Sequence[str]:
 
 def _network(entries: Sequence[ModelEntry]) -> str:
     """Return the libraries that a family's networks come from, with the architectures that are named to them."""
-    found: dict[str, dict[str, None]] = {}
+    architectures: dict[str, dict[str, None]] = {}
     for entry in entries:
         load = entry.load.func if isinstance(entry.load, partial) else entry.load
         architecture = entry.load.keywords.get("name", "") if isinstance(entry.load, partial) else ""
         # A library's layers alone make no network of that library.
         imported = re.findall(r"^\s+(?:from|import) (\w+)(?!\.layers)\b", _source(load, set()), re.M)
         library = entry.requires or next((name for name in LIBRARIES if name in imported), "own")
-        found.setdefault(library, {})[re.sub(r"_(patch|window)\d.*", "", architecture)] = None
-    return "; ".join(library + (f" {', '.join(names)}" if any(names) else "") for library, names in found.items())
+        architectures.setdefault(library, {})[re.sub(r"_(patch|window)\d.*", "", architecture)] = None
+    return "; ".join(
+        library + (f" {', '.join(names)}" if any(names) else "") for library, names in architectures.items()
+    )
 
 
 def _source(function: Any, seen: set[str]) -> str:
@@ -129,7 +131,7 @@ def entries() -> Rows:
 
 def suites() -> Rows:
     """Return one row per suite that ships with the package: tasks, sensors, size, samples and licence."""
-    found = [suite_catalogue.load(name) for name in suite_catalogue.shipped()]
+    shipped = [suite_catalogue.load(name) for name in suite_catalogue.shipped()]
     return [
         {
             "suite": suite.name,
@@ -140,7 +142,7 @@ def suites() -> Rows:
             "train / val / test": _counts(suite.splits),
             "licence": suite.licence,
         }
-        for suite in found
+        for suite in shipped
     ]
 
 
@@ -219,7 +221,7 @@ def _as_prose(rows: Callable[[], Rows]) -> Rows:
     """Return rows of settings whose asterisks Markdown leaves alone; what is marked as code stays as it is."""
     prose = re.compile(r"(`[^`]*`)|([*<])")
     return [
-        {**row, "description": prose.sub(lambda found: found[1] or f"\\{found[2]}", row["description"])}
+        {**row, "description": prose.sub(lambda match: match[1] or f"\\{match[2]}", row["description"])}
         for row in rows()
     ]
 
@@ -271,9 +273,9 @@ def refreshed(text: str, tables: Mapping[str, Callable[[], Rows]] = TABLES) -> s
         UnknownName: a marker names none of the tables.
     """
 
-    def fresh(found: re.Match[str]) -> str:
-        if found[2] not in tables:
-            raise UnknownName("table", found[2], tables)
-        return found[1] + markdown_table(tables[found[2]]()) + found[3]
+    def fresh(match: re.Match[str]) -> str:
+        if match[2] not in tables:
+            raise UnknownName("table", match[2], tables)
+        return match[1] + markdown_table(tables[match[2]]()) + match[3]
 
     return MARKED.sub(fresh, text)

@@ -69,13 +69,13 @@ def _fields(kind: type[Settings], prefix: str, owner: str = "") -> Rows:
 
 def attribute_texts(kind: type) -> dict[str, str]:
     """Return attribute name -> its description in the ``Attributes:`` section of a class or of its ancestors."""
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for owner in reversed(kind.__mro__):
         section = inspect.cleandoc(owner.__dict__.get("__doc__") or "").partition("Attributes:\n")[2]
         for names, text in re.findall(r"^    ([\w, ]+): (.*(?:\n        .*)*)", section, re.M):
             plain = re.sub(r"(?<!\.)\.$", "", " ".join(text.split())).replace("``", "`")
-            found |= dict.fromkeys(names.split(", "), plain)
-    return found
+            texts |= dict.fromkeys(names.split(", "), plain)
+    return texts
 
 
 def _type_text(field: FieldInfo) -> str:

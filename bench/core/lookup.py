@@ -54,13 +54,13 @@ def noun(package: str, name: str, kind: type[N]) -> N:
         BadSetting: the file exports no such constant.
     """
     constant = kind.__name__.upper()
-    found = getattr(module(package, name, kind=kind.__name__.lower()), constant, None)
-    if not isinstance(found, kind):
+    exported = getattr(module(package, name, kind=kind.__name__.lower()), constant, None)
+    if not isinstance(exported, kind):
         raise BadSetting(
             f"{package}.{name} exports no {constant}: the file must end with {constant} = {kind.__name__}(...), "
             f"see {kind.__module__}"
         )
-    return found
+    return exported
 
 
 def match(patterns: Iterable[str], known: Sequence[str], *, kind: str) -> list[str]:

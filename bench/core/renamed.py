@@ -75,9 +75,9 @@ class RenamedLoader(Loader):
 
         def look_up(name: str) -> Any:
             for place in places:
-                found = importlib.import_module(place)
-                if hasattr(found, name):
-                    return getattr(found, name)
+                moved = importlib.import_module(place)
+                if hasattr(moved, name):
+                    return getattr(moved, name)
             raise AttributeError(f"module {module.__name__!r} (now {', '.join(places)}) has no attribute {name!r}")
 
         module.__dict__["__getattr__"] = look_up

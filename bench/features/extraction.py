@@ -194,8 +194,8 @@ def _check_precision(job: Pass, backbone: Backbone, stats: Statistics, device: s
     with torch.inference_mode():
         given = run_backbone(job.recipe, backbone, [sample], stats, device)
         exact = run_backbone(replace(job.recipe, precision="fp32"), backbone, [sample], stats, device)
-    for layer, one, true in zip(backbone.layers, given, exact, strict=True):
-        error = float((one.grid.float() - true.grid).norm() / true.grid.norm().clamp_min(1e-12))
+    for layer, tap, true in zip(backbone.layers, given, exact, strict=True):
+        error = float((tap.grid.float() - true.grid).norm() / true.grid.norm().clamp_min(1e-12))
         if not error <= PRECISION:
             raise Incompatible(
                 f"{job.facts.get('model')}: {job.recipe.precision} features of {layer.name} differ from fp32's by "
@@ -227,7 +227,7 @@ def _rows(
         check_fill(sample, bands, f"{job.facts.get('suite')} {job.split_name} {name}")
     fine = np.array([usable(sample, bands) for sample in samples])
     # A batch without one usable sample still has to give rows of the right shape.
-    good = [sample for sample, one in zip(samples, fine, strict=True) if one] or [blank_sample(samples[0])]
+    good = [sample for sample, is_usable in zip(samples, fine, strict=True) if is_usable] or [blank_sample(samples[0])]
     arrays: dict[str, np.ndarray] = {}
     with torch.inference_mode():
         wanted = [i for i, layer in enumerate(backbone.layers) if not job.layers or layer.name in job.layers]

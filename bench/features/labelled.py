@@ -48,8 +48,8 @@ class LabelledFeatures:
 def usable_rows(features: Features) -> np.ndarray:
     """Return a mask (n,) of the rows with features: NaN marks a sample that could not be used."""
     name = next(name for name in features.names if name != "mask")
-    found: np.ndarray = np.isfinite(features[name].reshape(len(features.ids), -1)[:, 0])
-    return found
+    finite: np.ndarray = np.isfinite(features[name].reshape(len(features.ids), -1)[:, 0])
+    return finite
 
 
 def pools_of(features: Features, layer: str, wanted: Sequence[str]) -> list[str]:

@@ -45,10 +45,10 @@ def _present(features: Tensor, present: Tensor | None) -> Tensor:
         return torch.ones(batch, dates, dtype=torch.bool, device=features.device)
     if tuple(present.shape) != (batch, dates):
         raise Incompatible(f"present {tuple(present.shape)} does not fit features {tuple(features.shape)}")
-    found = present.to(features.device, torch.bool)
-    if not bool(found.any(1).all()):
+    mask = present.to(features.device, torch.bool)
+    if not bool(mask.any(1).all()):
         raise Incompatible("a sample has no date that is present")
-    return found
+    return mask
 
 
 class Pool(nn.Module):
@@ -85,8 +85,8 @@ def day_of_year(when: Tensor) -> Tensor:
     year, month, day = when.unbind(-1)
     before = torch.tensor(DAYS_BEFORE, device=when.device)[(month - 1).clamp(0, 11)]
     leap = ((year % 4 == 0) & (year % 100 != 0)) | (year % 400 == 0)
-    found = before + torch.where(day > 0, day, 15) + (leap & (month > 2))
-    return found.float().masked_fill((year < 1) | (month < 1), math.nan)
+    ordinal = before + torch.where(day > 0, day, 15) + (leap & (month > 2))
+    return ordinal.float().masked_fill((year < 1) | (month < 1), math.nan)
 
 
 def sinusoids(position: Tensor, width: int) -> Tensor:
@@ -153,8 +153,8 @@ class LTAE(nn.Module):
         weight = scores.masked_fill(~there[:, None, None], -math.inf).softmax(-1)
         values = inside.unflatten(-1, (self.heads, split))
         gathered = torch.einsum("bnit,bntis->bnis", weight.to(values.dtype), values).flatten(2)
-        found: Tensor = self.leave(gathered)
-        return found.transpose(1, 2).reshape(batch, -1, height, width)
+        pooled: Tensor = self.leave(gathered)
+        return pooled.transpose(1, 2).reshape(batch, -1, height, width)
 
     @staticmethod
     def _positions(features: Tensor, when: Tensor | None) -> Tensor:

@@ -88,9 +88,9 @@ def total(value: float, device: Any) -> float:
     group = _group()
     if group is None:
         return value
-    one = torch.tensor(value, dtype=torch.float64, device=device)
-    group.all_reduce(one)
-    return float(one)
+    summed = torch.tensor(value, dtype=torch.float64, device=device)
+    group.all_reduce(summed)
+    return float(summed)
 
 
 def same_buffers(module: Any) -> None:

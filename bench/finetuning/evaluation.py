@@ -31,9 +31,9 @@ def validation_score(arm: Arm, task_model: TaskModel) -> float:
 
 def scores(task: Task, outcome: Mapping[str, np.ndarray]) -> dict[str, float]:
     """Return every score of per-sample outcomes: with boundary F1 and AUROC, which records cannot be rescored for."""
-    found = score(task, outcome)
+    by_metric = score(task, outcome)
     if "boundary" in outcome:
-        found["boundary_f1"] = boundary_f1(outcome["boundary"])
+        by_metric["boundary_f1"] = boundary_f1(outcome["boundary"])
     if "chance" in outcome:
-        found["auroc"] = auroc(outcome["chance"], outcome["target"])
-    return found
+        by_metric["auroc"] = auroc(outcome["chance"], outcome["target"])
+    return by_metric

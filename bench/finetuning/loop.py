@@ -138,13 +138,13 @@ def train(
     peaks = [float(group["lr"]) for group in optimiser.param_groups]
     names = trained_names(module)  # before a first phase that trains the head alone
     device = next(module.parameters()).device
-    found = Trained(micro=micro)
+    trained = Trained(micro=micro)
     # Each of several processes reads the checkpoint that the first one wrote; none starts before all have read it.
-    steps = resume(place, module, names, optimiser, found, drop=distributed.rank() == 0) if place else 0
+    steps = resume(place, module, names, optimiser, trained, drop=distributed.rank() == 0) if place else 0
     first = distributed.agreed(steps)
     kept, since, losses = time.monotonic(), time.perf_counter(), list[float]()
     for step in range(first, budget.steps):
-        if _stopped(found, budget):
+        if _stopped(trained, budget):
             break
         if head_only and step in (first, budget.head_steps):
             head_only(step < budget.head_steps)
@@ -153,23 +153,23 @@ def train(
         # Each step has a seed of its own, so that a resumed run draws the same numbers as an uninterrupted one.
         with seeded_draws(seed * STEP_STRIDE + step, device):
             distributed.same_buffers(module)
-            value = _step(module, optimiser, _share(batches(step)), loss, budget.clip, found)
+            value = _step(module, optimiser, _share(batches(step)), loss, budget.clip, trained)
         if not math.isfinite(value):
             raise Diverged(f"the loss is {value} at step {step + 1}")
         losses.append(value)
         if budget.scored(step):
-            found.seconds += time.perf_counter() - since
-            _score(module, names, found, step + 1, losses, distributed.agreed(evaluate()))
+            trained.seconds += time.perf_counter() - since
+            _score(module, names, trained, step + 1, losses, distributed.agreed(evaluate()))
             losses, since = [], time.perf_counter()
             if place and distributed.rank() == 0 and time.monotonic() - kept > KEPT_SECONDS:
-                keep(place, copied(module, names), optimiser, found, step + 1)
+                keep(place, copied(module, names), optimiser, trained, step + 1)
                 kept = time.monotonic()
-    if not found.state:
+    if not trained.state:
         raise Diverged("no validation score is a number")
-    restore(module, found.state)
+    restore(module, trained.state)
     if place and distributed.rank() == 0:
         discard(place)
-    return found
+    return trained
 
 
 def _share(batches: list[Batch]) -> list[Batch]:
@@ -181,19 +181,19 @@ def _share(batches: list[Batch]) -> list[Batch]:
     return [batch for batch in own if batch.rows]
 
 
-def _stopped(found: Trained, budget: Budget) -> bool:
+def _stopped(trained: Trained, budget: Budget) -> bool:
     if not budget.patience:
         return False
-    after = [step for step, _, _ in found.history if step > found.step]
-    return len(after) >= budget.patience and bool(found.state)
+    after = [step for step, _, _ in trained.history if step > trained.step]
+    return len(after) >= budget.patience and bool(trained.state)
 
 
 def _score(
-    module: nn.Module, names: set[str], found: Trained, step: int, losses: Sequence[float], score: float
+    module: nn.Module, names: set[str], trained: Trained, step: int, losses: Sequence[float], score: float
 ) -> None:
-    found.history.append((step, sum(losses) / max(1, len(losses)), score))
-    if not math.isnan(score) and (score > found.score or not found.state):
-        found.score, found.step, found.state = score, step, copied(module, names)
+    trained.history.append((step, sum(losses) / max(1, len(losses)), score))
+    if not math.isnan(score) and (score > trained.score or not trained.state):
+        trained.score, trained.step, trained.state = score, step, copied(module, names)
 
 
 def _step(
@@ -202,17 +202,17 @@ def _step(
     batches: list[Batch],
     loss: Callable[[nn.Module, Batch], Tensor],
     clip: float,
-    found: Trained,
+    trained: Trained,
 ) -> float:
     """Take one optimiser step and return its loss; if memory runs out, try once more with half the samples per pass."""
     try:
-        value = _gradients(module, optimiser, batches, loss, found.micro)
+        value = _gradients(module, optimiser, batches, loss, trained.micro)
     except (torch.OutOfMemoryError, MemoryError):
-        if any("out of memory" in note for note in found.notes) or found.micro < 2:
+        if any("out of memory" in note for note in trained.notes) or trained.micro < 2:
             raise
-        half = found.micro // 2
-        found.notes.append(f"out of memory at {found.micro} images a pass: {half} a pass since, the same a step")
-        found.micro = half
+        half = trained.micro // 2
+        trained.notes.append(f"out of memory at {trained.micro} images a pass: {half} a pass since, the same a step")
+        trained.micro = half
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         value = _gradients(module, optimiser, batches, loss, half)

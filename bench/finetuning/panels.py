@@ -106,11 +106,11 @@ def _predicted(task_model: TaskModel, examples: Examples, task: Task, rows: Sequ
 
 def _boxes(samples: Sequence[Sample], predicted: Sequence[Any], step: int) -> np.ndarray:
     rows = []
-    for place, (sample, found) in enumerate(zip(samples, predicted, strict=True)):
+    for place, (sample, detected) in enumerate(zip(samples, predicted, strict=True)):
         true = sample.target
         for boxes, scores, labels in (
             (true["boxes"], np.full(len(true["labels"]), -1.0), true["labels"]),
-            (found["boxes"], found["scores"], found["labels"]),
+            (detected["boxes"], detected["scores"], detected["labels"]),
         ):
             boxes = np.asarray(boxes, float).reshape(-1, 4) / step
             rows.append(np.column_stack([np.full(len(boxes), place), boxes, scores, labels]))

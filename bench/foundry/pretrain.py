@@ -30,7 +30,9 @@ def pretrained_entry(name: str) -> ModelEntry:
     Raises:
         UnknownName: there is no such entry, or its network is another; lists those that can be trained.
     """
-    known = {one.name: one for one in model_catalogue.entries().values() if one.load is load_tiny and one.weights}
+    known = {
+        entry.name: entry for entry in model_catalogue.entries().values() if entry.load is load_tiny and entry.weights
+    }
     if name not in known:
         raise UnknownName("model that can be pretrained", name, known)
     return known[name]

@@ -58,7 +58,7 @@ def augmented(samples: Sequence[Sample], kind: Kind, names: tuple[str, ...], rng
         return list(samples)
     share = rng.uniform(LEAST, 1) if "crop" in names else 1.0
     high, broad = max(1, round(share * tall)), max(1, round(share * wide))
-    found = []
+    turned = []
     for sample in samples:
         top, left = int(rng.integers(tall - high + 1)), int(rng.integers(wide - broad + 1))
         images, target = sample.images, sample.target
@@ -69,8 +69,8 @@ def augmented(samples: Sequence[Sample], kind: Kind, names: tuple[str, ...], rng
             mirrored = bool(rng.integers(2))
             images = {s: _moved(v, turns, mirrored) for s, v in images.items()}
             target = _target(target, kind, (tall, wide), turns, mirrored)
-        found.append(sample._replace(images=images, target=target))
-    return found
+        turned.append(sample._replace(images=images, target=target))
+    return turned
 
 
 def _moved(values: np.ndarray, turns: int, mirrored: bool) -> np.ndarray:

@@ -232,11 +232,11 @@ def stack_targets(task: Task, targets: Sequence[Any], device: str) -> Any:
     if task.kind == "detection":
         return [
             {
-                "boxes": torch.as_tensor(np.asarray(one["boxes"], np.float32).reshape(-1, 4), device=device),
-                "labels": torch.as_tensor(np.asarray(one["labels"], np.int64).reshape(-1), device=device),
+                "boxes": torch.as_tensor(np.asarray(target["boxes"], np.float32).reshape(-1, 4), device=device),
+                "labels": torch.as_tensor(np.asarray(target["labels"], np.int64).reshape(-1), device=device),
             }
-            for one in targets
+            for target in targets
         ]
-    values = np.stack([np.asarray(one) for one in targets])
+    values = np.stack([np.asarray(target) for target in targets])
     kind = np.float32 if task.kind in ("regression", "dense_regression", "multilabel") else np.int64
     return torch.from_numpy(np.ascontiguousarray(values, dtype=kind)).to(device)

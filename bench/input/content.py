@@ -51,12 +51,12 @@ def hash_of(values: Any) -> str:
 def band_values(sample: Sample, bands: Sequence[Band]) -> dict[str, np.ndarray]:
     """Return band name -> values (T, H, W) of a sample that was opened with some bands, in that order."""
     place: dict[str, int] = {}
-    found = {}
+    values = {}
     for band in bands:
         column = place.setdefault(band.sensor, 0)
-        found[band.name] = sample.images[band.sensor][:, column]
+        values[band.name] = sample.images[band.sensor][:, column]
         place[band.sensor] += 1
-    return found
+    return values
 
 
 def folder_stamp(folder: Path) -> str:

@@ -64,11 +64,11 @@ def by_length(samples: Sequence[Sample]) -> list[list[int]]:
 
 def _length(sample: Sample) -> int:
     """Return the number of dates of a sample."""
-    found = {sensor: len(values) for sensor, values in sample.images.items()}
-    if len(set(found.values())) > 1:
-        said = ", ".join(f"{count} of {sensor}" for sensor, count in found.items())
-        raise Incompatible(f"a sample has {said}: dates are not shared; choose one sensor with bands=")
-    return next(iter(found.values()))
+    dates = {sensor: len(values) for sensor, values in sample.images.items()}
+    if len(set(dates.values())) > 1:
+        counts = ", ".join(f"{count} of {sensor}" for sensor, count in dates.items())
+        raise Incompatible(f"a sample has {counts}: dates are not shared; choose one sensor with bands=")
+    return next(iter(dates.values()))
 
 
 def _stack(values: list[np.ndarray | None], device: str) -> Tensor | None:

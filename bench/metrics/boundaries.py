@@ -11,7 +11,7 @@ from torch.nn import functional
 REACH = 0.0075  # of the image's diagonal, as Csurka et al. 2013 have it
 
 
-def boundary_counts(said: Tensor, target: Tensor, classes: int, ignore: int | None) -> Tensor:
+def boundary_counts(predicted: Tensor, target: Tensor, classes: int, ignore: int | None) -> Tensor:
     """Return how much of the boundaries of prediction and truth lies near the other's, (B, K, 4) int64.
 
     A boundary pixel of a class has, among its four neighbours, one of another class; where either has no label there
@@ -19,7 +19,7 @@ def boundary_counts(said: Tensor, target: Tensor, classes: int, ignore: int | No
     2013, "What is a good evaluation measure for semantic segmentation?", who take the Euclidean distance).
 
     Args:
-        said: (B, H, W) predicted classes.
+        predicted: (B, H, W) predicted classes.
         target: (B, H, W) true classes.
         classes: number of classes K.
         ignore: label that is not scored, or None (then negative ones are not).
@@ -29,10 +29,10 @@ def boundary_counts(said: Tensor, target: Tensor, classes: int, ignore: int | No
     """
     reach = math.ceil(REACH * math.hypot(*target.shape[1:]))
     valid = target >= 0 if ignore is None else target != ignore
-    edges = [_edges(codes, valid, classes) for codes in (said, target)]
+    edges = [_edges(codes, valid, classes) for codes in (predicted, target)]
     near = [_grown(edge, reach) for edge in edges]
     counts = (edges[0] & near[1], edges[0], edges[1] & near[0], edges[1])
-    return torch.stack([one.flatten(2).sum(2) for one in counts], -1)
+    return torch.stack([count.flatten(2).sum(2) for count in counts], -1)
 
 
 def _edges(codes: Tensor, valid: Tensor, classes: int) -> Tensor:

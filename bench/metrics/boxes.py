@@ -37,42 +37,42 @@ def matched(
     from pycocotools.cocoeval import COCOeval
 
     truth = np.zeros((len(target), classes), np.int32)
-    for place, one in enumerate(target):
-        np.add.at(truth[place], np.asarray(one["labels"], int), 1)
-    coco, found = COCO(), COCO()
+    for place, image in enumerate(target):
+        np.add.at(truth[place], np.asarray(image["labels"], int), 1)
+    coco, detections = COCO(), COCO()
     images = [{"id": place} for place in range(len(target))]
     categories = [{"id": code} for code in range(classes)]
     coco.dataset = {"images": images, "categories": categories, "annotations": _listed(target)}
-    found.dataset = {"images": images, "categories": categories, "annotations": _listed(predicted)}
+    detections.dataset = {"images": images, "categories": categories, "annotations": _listed(predicted)}
     with contextlib.redirect_stdout(io.StringIO()):  # it prints as it goes
         coco.createIndex()
-        found.createIndex()
-        judge = COCOeval(coco, found, "bbox")
+        detections.createIndex()
+        judge = COCOeval(coco, detections, "bbox")
         judge.params.areaRng, judge.params.areaRngLbl = [[0, 1e10]], ["all"]
         judge.params.maxDets = [MOST]
         judge.evaluate()
     rows = []
-    for one in judge.evalImgs:
-        if one is None or not one["dtScores"]:
+    for image in judge.evalImgs:
+        if image is None or not image["dtScores"]:
             continue
-        count = len(one["dtScores"])
-        where, code = np.full(count, one["image_id"]), np.full(count, one["category_id"])
-        rows.append(np.column_stack([where, one["dtScores"], code, (np.asarray(one["dtMatches"]) > 0).T]))
+        count = len(image["dtScores"])
+        where, code = np.full(count, image["image_id"]), np.full(count, image["category_id"])
+        rows.append(np.column_stack([where, image["dtScores"], code, (np.asarray(image["dtMatches"]) > 0).T]))
     empty = np.zeros((0, 3 + THRESHOLDS), np.float32)
     return (np.concatenate(rows).astype(np.float32) if rows else empty), truth
 
 
 def _listed(images: Sequence[Mapping[str, np.ndarray]]) -> list[dict[str, object]]:
     """Return COCO's annotations of some images; numbers start at 1, since 0 would read as unmatched."""
-    found: list[dict[str, object]] = []
-    for place, one in enumerate(images):
-        boxes = np.asarray(one["boxes"], np.float64).reshape(-1, 4)
-        scores = np.asarray(one.get("scores", np.ones(len(boxes))), np.float64)
-        for box, label, score in zip(boxes, np.asarray(one["labels"], int), scores, strict=True):
+    annotations: list[dict[str, object]] = []
+    for place, image in enumerate(images):
+        boxes = np.asarray(image["boxes"], np.float64).reshape(-1, 4)
+        scores = np.asarray(image.get("scores", np.ones(len(boxes))), np.float64)
+        for box, label, score in zip(boxes, np.asarray(image["labels"], int), scores, strict=True):
             wide, tall = box[2:] - box[:2]
-            found.append(
+            annotations.append(
                 {
-                    "id": len(found) + 1,
+                    "id": len(annotations) + 1,
                     "image_id": place,
                     "category_id": int(label),
                     "bbox": [float(box[0]), float(box[1]), float(wide), float(tall)],
@@ -81,7 +81,7 @@ def _listed(images: Sequence[Mapping[str, np.ndarray]]) -> list[dict[str, object
                     "iscrowd": 0,
                 }
             )
-    return found
+    return annotations
 
 
 def average_precision(detected: np.ndarray, truth: np.ndarray) -> dict[str, float]:
@@ -131,23 +131,23 @@ def weighted_precision(
 
 def _class_precision(image: np.ndarray, right: np.ndarray, there: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return one class's precision averaged over recalls and overlaps, (B,), of boxes in falling order of score."""
-    found = np.zeros(len(weights))
+    precision_sum = np.zeros(len(weights))
     if not right.any():
-        return found
+        return precision_sum
     each = weights[:, image].astype(np.float64)
-    said = np.cumsum(each, axis=1)
+    detected = np.cumsum(each, axis=1)
     for column in right.T:
         # Recall rises at right boxes alone, and precision is highest there: the rest of the curve plays no part.
         hits = np.flatnonzero(column)
         if not len(hits):
             continue
         hit = np.cumsum(each[:, hits], axis=1)
-        precision = hit / (said[:, hits] + np.spacing(1))
+        precision = hit / (detected[:, hits] + np.spacing(1))
         ceiling = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
         with np.errstate(invalid="ignore", divide="ignore"):
             recall = hit / there[:, None]
         reached = np.searchsorted(RECALLS, np.nan_to_num(recall).ravel(), side="right").reshape(recall.shape)
         # Recall 0 is reached by the first box of all, right or wrong, where one is right at all later on.
         reached = np.where(hit > 0, reached, 0)
-        found += (np.diff(reached, prepend=0, axis=1) * ceiling).sum(axis=1)
-    return np.asarray(found / (len(RECALLS) * right.shape[1]))
+        precision_sum += (np.diff(reached, prepend=0, axis=1) * ceiling).sum(axis=1)
+    return np.asarray(precision_sum / (len(RECALLS) * right.shape[1]))

@@ -108,12 +108,12 @@ def classification(
     matrix = multiclass_confusion_matrix(
         torch.as_tensor(prediction.astype(np.int64)), torch.as_tensor(target.astype(np.int64)), classes
     ).double()
-    hit, truth, said = matrix.diag(), matrix.sum(1), matrix.sum(0)
+    hit, truth, predicted = matrix.diag(), matrix.sum(1), matrix.sum(0)
     present = truth > 0
     scores = {
         "accuracy": float(hit.sum() / matrix.sum()),
         "balanced_accuracy": float((hit[present] / truth[present]).mean()),
-        "macro_f1": float((2 * hit / (truth + said).clamp_min(1))[present].mean()),
+        "macro_f1": float((2 * hit / (truth + predicted).clamp_min(1))[present].mean()),
     }
     if confidence is not None:
         # torchmetrics asks for all K probabilities; only the top one is kept of each sample.
@@ -145,10 +145,10 @@ def auroc(score: np.ndarray, target: np.ndarray) -> float:
     varied = (truth > 0).any(0) & ~(truth > 0).all(0)
     if not varied.any():
         return float("nan")
-    said, right = torch.as_tensor(score[:, varied]).double(), torch.as_tensor(truth[:, varied]).long()
+    scores, right = torch.as_tensor(score[:, varied]).double(), torch.as_tensor(truth[:, varied]).long()
     if right.shape[1] == 1:  # torchmetrics wants two labels or more
-        said, right = said.repeat(1, 2), right.repeat(1, 2)
-    return float(multilabel_auroc(said, right, num_labels=right.shape[1], average="macro"))
+        scores, right = scores.repeat(1, 2), right.repeat(1, 2)
+    return float(multilabel_auroc(scores, right, num_labels=right.shape[1], average="macro"))
 
 
 def multilabel(score: np.ndarray, target: np.ndarray) -> dict[str, float]:
@@ -161,15 +161,15 @@ def multilabel(score: np.ndarray, target: np.ndarray) -> dict[str, float]:
     import torch
     from torchmetrics.functional.classification import multilabel_average_precision, multilabel_f1_score
 
-    said, truth = torch.as_tensor(score).float(), torch.as_tensor(target).long()
+    scores, truth = torch.as_tensor(score).float(), torch.as_tensor(target).long()
     present = truth.sum(0) > 0
     count = truth.shape[1]
-    each = multilabel_average_precision(said, truth, num_labels=count, average="none")
+    each = multilabel_average_precision(scores, truth, num_labels=count, average="none")
     return {
-        "map": float(multilabel_average_precision(said, truth, num_labels=count, average="micro")),
+        "map": float(multilabel_average_precision(scores, truth, num_labels=count, average="micro")),
         "macro_map": float(each[present].mean()),
-        "micro_f1": float(multilabel_f1_score(said, truth, num_labels=count, average="micro")),
-        "macro_f1": float(multilabel_f1_score(said, truth, num_labels=count, average="none")[present].mean()),
+        "micro_f1": float(multilabel_f1_score(scores, truth, num_labels=count, average="micro")),
+        "macro_f1": float(multilabel_f1_score(scores, truth, num_labels=count, average="none")[present].mean()),
         "auroc": auroc(score, target),
     }
 
@@ -182,13 +182,15 @@ def regression(prediction: np.ndarray, target: np.ndarray) -> dict[str, float]:
     import numpy as np
     from scipy.stats import spearmanr
 
-    said, truth = prediction.astype(np.float64), target.astype(np.float64)
-    error = said - truth
+    predicted, truth = prediction.astype(np.float64), target.astype(np.float64)
+    error = predicted - truth
     spread = ((truth - truth.mean(0)) ** 2).sum(0)
     with np.errstate(divide="ignore", invalid="ignore"):
         r2 = np.where(spread > 0, 1 - (error**2).sum(0) / spread, np.nan)
-    varied = len(truth) > 1 and bool((spread > 0).all()) and bool((said.std(0) > 0).all())
-    rho = [spearmanr(said[:, j], truth[:, j]).statistic for j in range(truth.shape[1])] if varied else [float("nan")]
+    varied = len(truth) > 1 and bool((spread > 0).all()) and bool((predicted.std(0) > 0).all())
+    rho = (
+        [spearmanr(predicted[:, j], truth[:, j]).statistic for j in range(truth.shape[1])] if varied else [float("nan")]
+    )
     return {
         "r2": float(r2.mean()),
         "rmse": float(np.sqrt((error**2).mean(0)).mean()),
@@ -235,9 +237,9 @@ def boundary_f1(counts: np.ndarray) -> float:
     """
     import numpy as np
 
-    found, said, met, truth = np.moveaxis(counts.sum(0).astype(np.float64), -1, 0)
-    present = said + truth > 0
-    precision, recall = found / np.maximum(said, 1), met / np.maximum(truth, 1)
+    predicted_near, predicted, met, truth = np.moveaxis(counts.sum(0).astype(np.float64), -1, 0)
+    present = predicted + truth > 0
+    precision, recall = predicted_near / np.maximum(predicted, 1), met / np.maximum(truth, 1)
     score = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
     return float(score[present].mean()) if present.any() else float("nan")
 

@@ -231,5 +231,7 @@ def initialise(backbone: TappedNetwork, structure: Structure, seed: int) -> None
             if hasattr(module, "reset_parameters"):
                 module.reset_parameters()
                 continue
-            for name in (one.rpartition(".")[2] for one in structure.shapes if one.rpartition(".")[0] == path):
+            for name in (
+                parameter.rpartition(".")[2] for parameter in structure.shapes if parameter.rpartition(".")[0] == path
+            ):
                 getattr(module, name).normal_(0, 0.02, generator=generator)

@@ -140,7 +140,7 @@ def examine_input(samples: Sequence[Sample], recipe: InputRecipe, statistics: St
         sensor = channel.band.sensor
         column = place.get(sensor, 0)
         place[sensor] = column + 1
-        values = torch.cat([one[sensor][:, :, column].double().flatten() for one in each])
+        values = torch.cat([prepared[sensor][:, :, column].double().flatten() for prepared in each])
         mean, spread = float(values.mean()), float(values.std())
         text = f"{_normalised(recipe, channel)}: mean {mean:.3g}, sd {spread:.3g}"
         sane = abs(mean) <= 10 and (0.001 <= spread <= 30 or not channel.source)

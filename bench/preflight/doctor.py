@@ -82,4 +82,4 @@ def _examine(
 
 
 def _rows(who: str, findings: Sequence[Finding]) -> Rows:
-    return [{"who": who, "state": one.level, "about": one.about, "what": one.text} for one in findings]
+    return [{"who": who, "state": finding.level, "about": finding.about, "what": finding.text} for finding in findings]

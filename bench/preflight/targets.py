@@ -73,9 +73,9 @@ def check_targets(
             could be had: constant values in training, or in a test whose metric compares with their mean.
     """
     surveys = {name: survey(contents, task, name, band, started=started, workers=workers) for name in names}
-    for name, found in surveys.items():
-        _check_worth(contents.data, task, name, found)
-    return {name: found.hash for name, found in surveys.items()}
+    for name, counted in surveys.items():
+        _check_worth(contents.data, task, name, counted)
+    return {name: counted.hash for name, counted in surveys.items()}
 
 
 def survey(
@@ -92,11 +92,11 @@ def survey(
     split = contents.data.sound(task, name, (band,))
     if task.dense:
         started(name, len(split))
-        found = _survey(_targets(split, workers), task)
+        counted = _survey(_targets(split, workers), task)
     else:
         targets = split.targets()
         present = targets[~without_target(task, targets)] if len(targets) else targets
-        found = Survey(
+        counted = Survey(
             samples=len(targets),
             labelled=len(present),
             lowest=float(present.min()) if present.size else None,
@@ -104,8 +104,8 @@ def survey(
             constant=bool(present.size and (present.max(0) == present.min(0)).any()),
             hash=hash_of(targets),
         )
-    contents.keep_survey(task, name, asdict(found))
-    return found
+    contents.keep_survey(task, name, asdict(counted))
+    return counted
 
 
 def _targets(split: SoundSplit, workers: int) -> Iterator[Any]:
@@ -136,28 +136,28 @@ def _survey(targets: Iterator[Any], task: Task) -> Survey:
     )
 
 
-def _check_worth(data: Splits, task: Task, name: str, found: Survey) -> None:
+def _check_worth(data: Splits, task: Task, name: str, counted: Survey) -> None:
     """Check that a split can be learnt from, or scored on.
 
     Raises:
         MissingData: it cannot.
     """
-    if name in USELESS and (fault := _fault(task, name, found)):
+    if name in USELESS and (fault := _fault(task, name, counted)):
         raise MissingData(f"{data.suite.name} {task.name} {name}: {USELESS[name]}: {fault}")
 
 
-def _fault(task: Task, name: str, found: Survey) -> str:
+def _fault(task: Task, name: str, counted: Survey) -> str:
     """Return what makes a split useless, or ``""``."""
-    if not found.samples:
+    if not counted.samples:
         return "the split holds no sample"
-    if not found.labelled:
+    if not counted.labelled:
         missing = {"detection": "box", "regression": "value", "dense_regression": "value"}.get(task.kind)
         return f"no sample has a {missing}" if missing else f"every label of every sample is ignored ({task.ignore})"
-    if task.kind == "multilabel" and not found.highest:
+    if task.kind == "multilabel" and not counted.highest:
         return "no sample has any of the labels"
-    if task.kind == "classification" and name == "train" and found.constant:
-        return f"every sample is of class {task.classes[int(found.lowest or 0)]}"
+    if task.kind == "classification" and name == "train" and counted.constant:
+        return f"every sample is of class {task.classes[int(counted.lowest or 0)]}"
     valued = task.kind in ("regression", "dense_regression")
-    if valued and found.constant and (name == "train" or task.metric in VARYING):
-        return f"a target is the same for all samples ({found.lowest:g}..{found.highest:g})"
+    if valued and counted.constant and (name == "train" or task.metric in VARYING):
+        return f"a target is the same for all samples ({counted.lowest:g}..{counted.highest:g})"
     return ""

@@ -49,7 +49,7 @@ class Preconditioner:
             penalty: (M,) float64 second derivatives of the penalty.
         """
         head, rest = scores[: self.lead], scores[self.lead :]
-        gram = torch.stack([(head * one) @ head.T for one in curvature]).double() + penalty[: self.lead].diag()
+        gram = torch.stack([(head * row) @ head.T for row in curvature]).double() + penalty[: self.lead].diag()
         own = gram.diagonal(dim1=-2, dim2=-1)
         # Padding columns get 1; the margin on the others is what a float32 Gram matrix can have lost.
         gram += torch.diag_embed(torch.where(own > 0, 1e-6 * own, 1.0))

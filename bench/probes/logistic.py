@@ -152,8 +152,8 @@ class _State:
     fresh: Tensor
 
     def keep(self, index: Tensor) -> None:
-        for one in fields(self):
-            setattr(self, one.name, getattr(self, one.name)[index])
+        for field in fields(self):
+            setattr(self, field.name, getattr(self, field.name)[index])
 
 
 class _Sweep:
@@ -171,8 +171,8 @@ class _Sweep:
         self.basis = torch.empty(problems, width, self.rank, dtype=torch.float64, device=device)
         scores = torch.zeros(problems, self.n, size, device=device)
         scores[:, :, 0] = 1
-        for i, one in enumerate(x):
-            self.basis[i], scores[i, :, self.axes] = rotate(one.double())
+        for i, features in enumerate(x):
+            self.basis[i], scores[i, :, self.axes] = rotate(features.double())
         strength = torch.tensor(penalties, dtype=torch.float64, device=device)
         self.penalties = strength.new_zeros(len(penalties), 1, size)
         self.penalties[:, :, self.axes] = strength[:, None, None]
@@ -335,8 +335,8 @@ class _Sweep:
         self._aim()
         if len(moved) < len(solved):
             index = (state.place < len(self.penalties)).nonzero()[:, 0]
-            for one in (state, self.history, self.preconditioner):
-                one.keep(index)
+            for part in (state, self.history, self.preconditioner):
+                part.keep(index)
 
     def _largest(self, i: int) -> float:
         """Return the largest absolute gradient entry of a problem in the caller's axes, as its state says."""

@@ -69,8 +69,8 @@ def standardise(train: Tensor) -> tuple[Tensor, Tensor]:
     """
     mean = torch.empty(train.shape[0], 1, train.shape[2], dtype=torch.float64, device=train.device)
     scale = torch.empty_like(mean)
-    for i, one in enumerate(train):
-        exact = one.double()
+    for i, features in enumerate(train):
+        exact = features.double()
         mean[i] = exact.mean(0)
         scale[i] = exact.std(0, correction=0)
         scale[i][scale[i] <= CONSTANT * exact.square().mean(0).sqrt()] = math.inf
@@ -148,7 +148,7 @@ def _check(x: Tensor, y: Tensor, strengths: Sequence[float], name: str) -> None:
         raise BadSetting(f"x must be (P, n, D) with the n of y; got {tuple(x.shape)} and {tuple(y.shape)}")
     if not len(y):
         raise Incompatible("nothing can be fitted to 0 training samples")
-    if not strengths or not all(0 < one < math.inf for one in strengths):
+    if not strengths or not all(0 < strength < math.inf for strength in strengths):
         raise BadSetting(f"{name} must be one or more positive numbers; got {list(strengths)}")
     sound = x.sum((1, 2), dtype=torch.float64).isfinite()  # one pass, no copy; a NaN or infinity survives a sum
     if not bool(sound.all()):
@@ -158,9 +158,9 @@ def _check(x: Tensor, y: Tensor, strengths: Sequence[float], name: str) -> None:
 def _solve(x: Tensor, target: Tensor, c: Sequence[float], link: Link, tol: float, max_iter: int) -> Path:
     """Return solutions in the caller's order of strengths; the path runs from the strongest penalty to the weakest."""
     strengths = sorted(set(c))
-    penalties = [1 / (one * x.shape[1]) for one in strengths]
+    penalties = [1 / (strength * x.shape[1]) for strength in strengths]
     path = solve_path(x, target, penalties, link=link, tol=tol, max_iter=max_iter)
-    order = [strengths.index(one) for one in c]
+    order = [strengths.index(strength) for strength in c]
     if order == list(range(len(strengths))):
         return path
     return Path(
@@ -230,9 +230,9 @@ def fit_ridge(x: Tensor, y: Tensor, *, alphas: Sequence[float] = ALPHAS) -> Ridg
     centre, values = _values(x, y, alphas)
     strength = torch.tensor(tuple(alphas), dtype=torch.float64, device=x.device)
 
-    def fit(one: Tensor) -> tuple[Tensor, Tensor]:
-        middle = one.double().mean(0)
-        centred = one.double() - middle
+    def fit(features: Tensor) -> tuple[Tensor, Tensor]:
+        middle = features.double().mean(0)
+        centred = features.double() - middle
         size, vectors, primal = _eigen(centred)
         shrunk = 1 / (size + strength[:, None])  # (A, r)
         if primal:
@@ -254,8 +254,8 @@ def ridge_loo(x: Tensor, y: Tensor, *, alphas: Sequence[float] = ALPHAS) -> Tens
     _, values = _values(x, y, alphas)
     strength = torch.tensor(tuple(alphas), dtype=torch.float64, device=x.device)
 
-    def residuals(one: Tensor) -> Tensor:
-        centred = one.double() - one.double().mean(0)
+    def residuals(features: Tensor) -> Tensor:
+        centred = features.double() - features.double().mean(0)
         size, vectors, primal = _eigen(centred)
         if primal:
             scores, shrunk = centred @ vectors, 1 / (size + strength[:, None])
@@ -265,7 +265,7 @@ def ridge_loo(x: Tensor, y: Tensor, *, alphas: Sequence[float] = ALPHAS) -> Tens
             kept = strength[:, None] / (size + strength[:, None])
             residual = (vectors * kept[:, None]) @ (vectors.T @ values)
             room = kept @ vectors.square().T
-        return residual / (room - 1 / len(one))[..., None]
+        return residual / (room - 1 / len(features))[..., None]
 
     return stacked(residuals, x, x.device)
 

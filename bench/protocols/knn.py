@@ -59,17 +59,17 @@ def run(context: Context) -> Outcome:
     candidates = []
     for index, layer in enumerate(context.layers):
         for pool in pools_of(train.features, layer.name, context.settings.pools):
-            for k, said in _neighbours(context, train, val, layer.name, pool, counts).items():
+            for k, predicted in _neighbours(context, train, val, layer.name, pool, counts).items():
                 edge = len(counts) > 1 and k in (counts[0], counts[-1])
-                score = _score(context.task, said, val)
+                score = _score(context.task, predicted, val)
                 candidates.append(Candidate(layer=index, pool=pool, setting=float(k), edge=edge, score=score))
     choice = choose(candidates, len(context.layers))
     seconds = time.perf_counter() - start
 
-    def predict(split: LabelledFeatures, one: Candidate) -> Mapping[str, np.ndarray]:
-        k = int(one.setting)
-        name = context.layers[one.layer].name
-        return {"prediction": _neighbours(context, train, split, name, one.pool, (k,))[k]}
+    def predict(split: LabelledFeatures, candidate: Candidate) -> Mapping[str, np.ndarray]:
+        k = int(candidate.setting)
+        name = context.layers[candidate.layer].name
+        return {"prediction": _neighbours(context, train, split, name, candidate.pool, (k,))[k]}
 
     return report_choice(context, choice, predict, notes=[*train.notes, *val.notes], cost={"fit_seconds": seconds})
 
@@ -88,18 +88,18 @@ def _neighbours(
     classified = context.task.kind == "classification"
     y = torch.as_tensor(train.target, device=context.device)
     y = y.long() if classified else y.float()
-    found = knn(x, y, q, k=counts, classes=len(context.task.classes) if classified else None)
+    votes = knn(x, y, q, k=counts, classes=len(context.task.classes) if classified else None)
     kind = np.int16 if classified else np.float32
-    return {k: found[0, i].cpu().numpy().astype(kind) for i, k in enumerate(counts)}
+    return {k: votes[0, i].cpu().numpy().astype(kind) for i, k in enumerate(counts)}
 
 
-def _score(task: Task, said: np.ndarray, val: LabelledFeatures) -> float:
+def _score(task: Task, predicted: np.ndarray, val: LabelledFeatures) -> float:
     assert val.target is not None
     if task.kind == "regression":
-        return METRICS[task.metric].sign * regression(said, val.target)[task.metric]
+        return METRICS[task.metric].sign * regression(predicted, val.target)[task.metric]
     if task.kind == "multilabel":
-        return multilabel(said, val.target)[task.metric]
-    return classification(said, val.target, len(task.classes))[task.metric]
+        return multilabel(predicted, val.target)[task.metric]
+    return classification(predicted, val.target, len(task.classes))[task.metric]
 
 
 PROTOCOL = Protocol(

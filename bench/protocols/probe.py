@@ -71,7 +71,7 @@ class Settings(Root):
     @field_validator("c", "alpha", "learning_rates")
     @classmethod
     def _positive(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        if not value or any(one <= 0 for one in value):
+        if not value or any(strength <= 0 for strength in value):
             raise ValueError("needs one or more positive numbers")
         return tuple(sorted(value))
 
@@ -132,7 +132,7 @@ def _pooled(context: Context) -> Outcome:
         for place, (index, pool) in enumerate(members):
             standard = (v[place] - mean[place]) / scale[place]
             outputs = predict(pick(path, place), standard[None])[0].cpu().numpy()  # (settings, n, K)
-            scored = [_score(context.task, one, val.target) for one in outputs]
+            scored = [_score(context.task, output, val.target) for output in outputs]
             mine = [
                 Candidate(layer=index, pool=pool, setting=grid[i], edge=i in (0, len(grid) - 1), score=s, loss=loss)
                 for i, (s, loss) in enumerate(scored)
@@ -144,18 +144,18 @@ def _pooled(context: Context) -> Outcome:
     choice = choose(candidates, len(context.layers))
     seconds = time.perf_counter() - start
 
-    def said(split: LabelledFeatures, one: Candidate) -> np.ndarray:
-        mean, scale, fit = fits[one.layer, one.pool]
-        values = torch.from_numpy(split.vectors(context.layers[one.layer].name, one.pool)).to(mean.device)
-        found: np.ndarray = predict(fit, ((values - mean) / scale)[None])[0, 0].cpu().numpy()
-        return found
+    def raw_outputs(split: LabelledFeatures, candidate: Candidate) -> np.ndarray:
+        mean, scale, fit = fits[candidate.layer, candidate.pool]
+        values = torch.from_numpy(split.vectors(context.layers[candidate.layer].name, candidate.pool)).to(mean.device)
+        outputs: np.ndarray = predict(fit, ((values - mean) / scale)[None])[0, 0].cpu().numpy()
+        return outputs
 
-    def outcome(split: LabelledFeatures, one: Candidate) -> Mapping[str, np.ndarray]:
-        return _outcome(context.task, said(split, one))
+    def outcome(split: LabelledFeatures, candidate: Candidate) -> Mapping[str, np.ndarray]:
+        return _outcome(context.task, raw_outputs(split, candidate))
 
-    def area(split: LabelledFeatures, one: Candidate) -> Mapping[str, float]:
+    def area(split: LabelledFeatures, candidate: Candidate) -> Mapping[str, float]:
         assert split.target is not None
-        return {"auroc": auroc(np.exp(_log_softmax(said(split, one))), split.target)}
+        return {"auroc": auroc(np.exp(_log_softmax(raw_outputs(split, candidate))), split.target)}
 
     return report_choice(
         context,
@@ -186,16 +186,16 @@ def _score(task: Task, outputs: np.ndarray, target: np.ndarray | None) -> tuple[
     """Return (validation score, higher is better; validation loss) of one candidate's outputs (n, K)."""
     assert target is not None
     if task.kind == "regression":
-        found = regression(outputs, target)
-        return METRICS[task.metric].sign * found[task.metric], found["rmse"]
+        errors = regression(outputs, target)
+        return METRICS[task.metric].sign * errors[task.metric], errors["rmse"]
     if task.kind == "multilabel":
         loss = float(np.mean(np.logaddexp(0, outputs) - target * outputs))
         return multilabel(_sigmoid(outputs), target)[task.metric], loss
-    said = outputs.argmax(1)
+    predicted = outputs.argmax(1)
     if task.metric == "accuracy":
-        score = float((said == target).mean())
+        score = float((predicted == target).mean())
     else:
-        score = classification(said, target, len(task.classes))[task.metric]
+        score = classification(predicted, target, len(task.classes))[task.metric]
     # A class the subset lacks has logit -inf; its true samples would make every loss infinite and equal.
     own = np.maximum(_log_softmax(outputs)[np.arange(len(target)), target], -100.0)
     return score, float(-own.mean())

@@ -104,13 +104,13 @@ def leftovers(root: Path) -> list[Path]:
         now = file_clock(root)
     except OSError:  # read-only: nothing could be removed
         return []
-    found = [*root.glob("**/*.lock")]  # of version 0.1: nobody holds such locks any more
-    found += [path for path in root.glob("**/*.lease") if is_abandoned(path, now)]
+    paths = [*root.glob("**/*.lock")]  # of version 0.1: nobody holds such locks any more
+    paths += [path for path in root.glob("**/*.lease") if is_abandoned(path, now)]
     for path in (*root.glob("**/.*.part"), *root.glob("**/.*.note"), *root.glob("**/*.trash")):
         gone = owner_is_gone(owner_of(path.name))
         if is_abandoned(path, now, seconds=DAY / 2) if gone is None else gone:
-            found.append(path)
-    return sorted(found)
+            paths.append(path)
+    return sorted(paths)
 
 
 def collect(cache: FeatureCache, *, keep_bytes: int | None = None) -> list[str]:

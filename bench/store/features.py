@@ -70,7 +70,7 @@ def read_manifest(folder: Path, key: Mapping[str, Any] | None = None) -> dict[st
         facts, ids, files = manifest["facts"], manifest["ids"], manifest["files"]
         sound = (
             len(ids) == manifest["rows"]
-            and all(isinstance(one, str) for one in ids)
+            and all(isinstance(identifier, str) for identifier in ids)
             and all(not file_name_fault(name) and isinstance(files[name]["crc32"], str) for name in files)
             and isinstance([Layer(**layer) for layer in manifest["layers"]], list)
         )

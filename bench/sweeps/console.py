@@ -61,14 +61,14 @@ def console(*, stderr: bool = False, quiet: bool = False) -> Console:
     """Return a console as wide as ``COLUMNS`` says, else as the terminal, or `PIPED` where there is none."""
     columns = os.environ.get("COLUMNS", "")
     environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
-    made = PipeAwareConsole(
+    output = PipeAwareConsole(
         stderr=stderr, quiet=quiet, markup=False, emoji=False, highlight=False, _environ=environment
     )
-    width = made.width if made.is_terminal else PIPED
+    width = output.width if output.is_terminal else PIPED
     if columns.isdecimal() and int(columns[:6]) > 0:
         width = int(columns[:6])
-    made.width = min(max(width, NARROWEST), WIDEST)
-    return made
+    output.width = min(max(width, NARROWEST), WIDEST)
+    return output
 
 
 def print_line(out: Console, *parts: str | tuple[str, str]) -> None:

@@ -61,8 +61,8 @@ def split_of(cube: str) -> str:
 def _label_file(folder: Path, task: str) -> Path:
     """Return a task's labels, ``<task>__<kind>.csv``."""
     for stem in SPELT.get(task, (task,)):
-        if found := sorted((folder / "labels").glob(f"{stem}_*.csv")):
-            return found[0]
+        if files := sorted((folder / "labels").glob(f"{stem}_*.csv")):
+            return files[0]
     return folder / "labels" / f"{task}__regr.csv"
 
 

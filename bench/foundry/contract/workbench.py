@@ -56,7 +56,9 @@ def open_task(suite: str, task: str, bands: tuple[str, ...], data: Path, labels:
     facts = load_suite(suite)
     tasks = select_tasks(facts, (task,) if task else ())
     if len(tasks) != 1:
-        raise BadSetting(f"suite={suite} has the tasks {', '.join(one.name for one in tasks)}; name one with task=")
+        raise BadSetting(
+            f"suite={suite} has the tasks {', '.join(candidate.name for candidate in tasks)}; name one with task="
+        )
     return TaskData(
         suite=facts,
         task=tasks[0],

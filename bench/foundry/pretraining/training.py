@@ -53,8 +53,8 @@ def method_of(entry: ModelEntry, settings: PretrainSettings) -> Any:
     name, kind = METHODS[entry.objective]
 
     def build() -> nn.Module:
-        made: nn.Module = kind(tiny_network(entry, entry.bands), getattr(settings, name))
-        return made
+        method: nn.Module = kind(tiny_network(entry, entry.bands), getattr(settings, name))
+        return method
 
     method: Any = seeded(build, settings.seed).train()
     for path, weight in method.named_parameters():

@@ -198,11 +198,11 @@ class Pruner:
             if self.settings.method in ("magnitude", "dropout"):  # zeros of earlier rounds rank last again
                 return float(1 - kept ** (number + 1))
             return 1 - kept
-        found = ratio_for(
+        ratio = ratio_for(
             budget, lambda ratio: self._removed(copy.deepcopy(network), ratio, values)[0], network, self.images
         )
-        self.report(f"ratio {found:.3f} meets the budget")
-        return found
+        self.report(f"ratio {ratio:.3f} meets the budget")
+        return ratio
 
     def _removed(
         self, network: TappedNetwork, ratio: float, values: Mapping[str, Tensor] | None
@@ -210,8 +210,8 @@ class Pruner:
         """Return a network with a share removed, and the masks of single weights."""
         settings = self.settings
         if settings.method in ("magnitude", "dropout"):
-            found = self._noise_ratios(network) if settings.method == "dropout" else None
-            masks = unstructured.masks_for(network, ratio, scope=settings.scope, values=found)
+            noise_ratios = self._noise_ratios(network) if settings.method == "dropout" else None
+            masks = unstructured.masks_for(network, ratio, scope=settings.scope, values=noise_ratios)
             unstructured.apply_masks(network, masks)
             return network, masks
         if settings.method == "depth":
@@ -279,9 +279,9 @@ class Pruner:
                     yield loss(model, batch)
 
         backbone = tapped(model.backbone)
-        found = structured.taylor_values(backbone, losses())
+        importance = structured.taylor_values(backbone, losses())
         network.load_state_dict(backbone.cpu().state_dict())
-        return {name: value.cpu() for name, value in found.items()}
+        return {name: value.cpu() for name, value in importance.items()}
 
     def _noise_ratios(self, network: TappedNetwork) -> dict[str, Tensor]:
         """Return the signal-to-noise importance of every weight, learned by variational dropout."""

@@ -71,10 +71,10 @@ def removable(backbone: TappedNetwork, groups: list[Group], images: Mapping[str,
             parameters[outgoing.name].data.index_fill_(1, outgoing.places[0], 0.0)
             keep_units(removed, group, range(1, group.units))
         try:
-            expected, found = silenced(images, last)[0].grid, removed(images, last)[0].grid
+            expected, actual = silenced(images, last)[0].grid, removed(images, last)[0].grid
         except (RuntimeError, ValueError):
             return False
-    return bool(torch.allclose(expected, found, rtol=1e-3, atol=1e-4 * float(expected.abs().max())))
+    return bool(torch.allclose(expected, actual, rtol=1e-3, atol=1e-4 * float(expected.abs().max())))
 
 
 def _kept(

@@ -93,11 +93,11 @@ def learned_importance(arm: Arm, network: TappedNetwork) -> dict[str, Tensor]:
                 raise Incompatible(f"variational dropout diverged at step {step + 1}; lower recovery.learning_rates")
             total.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
-    found = {}
+    importance = {}
     with torch.no_grad():
         for name, (module, noise) in noises.items():
-            found[name] = -noise.log_alpha(module.parametrizations.weight.original).cpu()
+            importance[name] = -noise.log_alpha(module.parametrizations.weight.original).cpu()
             noise.eval()
             parametrize.remove_parametrizations(module, "weight")
     network.load_state_dict(backbone.cpu().state_dict())
-    return found
+    return importance

@@ -95,13 +95,13 @@ def report_choice(
     """
     scores: dict[str, dict[str, dict[str, float]]] = {}
     arrays: dict[str, np.ndarray] = {}
-    rows = [_row(context, one) for one in choice.by_layer]
+    rows = [_row(context, candidate) for candidate in choice.by_layer]
     curves = [dict(row) for row in rows]
     all_notes = list(notes)
     for name in context.tests:
         split = context.open(name)
         all_notes += split.notes
-        outcomes = [predict(split, one) for one in choice.by_layer]
+        outcomes = [predict(split, candidate) for candidate in choice.by_layer]
         for what in outcomes[0]:
             arrays[f"{name}.{what}"] = np.stack([outcome[what] for outcome in outcomes])
         arrays[f"{name}.ids"], arrays[f"{name}.blocks"] = np.array(split.ids), np.array(split.blocks)
@@ -110,8 +110,8 @@ def report_choice(
         each = [_scores(context.task, outcome, split) for outcome in outcomes]
         more = {i: further(split, choice.by_layer[i]) if further else {} for i in set(choice.rules.values())}
         scores[name] = {rule: {**each[index], **more[index]} for rule, index in choice.rules.items()}
-        for row, one in zip(curves, each, strict=True):
-            row[name] = one[context.task.metric]
+        for row, layer_scores in zip(curves, each, strict=True):
+            row[name] = layer_scores[context.task.metric]
     choices = {rule: {"index": index, **rows[index]} for rule, index in choice.rules.items()}
     return Outcome(
         scores=scores,
@@ -123,16 +123,16 @@ def report_choice(
     )
 
 
-def _row(context: Context, one: Candidate) -> dict[str, Any]:
-    layer = context.layers[one.layer]
+def _row(context: Context, candidate: Candidate) -> dict[str, Any]:
+    layer = context.layers[candidate.layer]
     # Candidates are ranked higher-is-better; a reader gets the metric in its own direction.
     return {
         "layer": layer.name,
         "depth": layer.depth,
-        "pool": one.pool,
-        "setting": one.setting,
-        "edge": one.edge,
-        "val": metric(context.task.metric).sign * one.score,
+        "pool": candidate.pool,
+        "setting": candidate.setting,
+        "edge": candidate.edge,
+        "val": metric(context.task.metric).sign * candidate.score,
     }
 
 
