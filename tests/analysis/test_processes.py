@@ -17,15 +17,15 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are f
 
 
 def test_results_come_in_order_from_other_processes():
-    found = ForkedWork(lambda item: (item, os.getpid()), range(7), 3).results()
-    assert [item for item, _ in found] == list(range(7))
-    assert len({pid for _, pid in found}) == 3 and os.getpid() not in {pid for _, pid in found}
+    results = ForkedWork(lambda item: (item, os.getpid()), range(7), 3).results()
+    assert [item for item, _ in results] == list(range(7))
+    assert len({pid for _, pid in results}) == 3 and os.getpid() not in {pid for _, pid in results}
     here = ForkedWork(lambda item: (item, os.getpid()), range(7), 0).results()
     assert {pid for _, pid in here} == {os.getpid()}
 
 
 def test_large_results_come_through():
-    assert [len(one) for one in ForkedWork(lambda size: b"x" * size, [1 << 22] * 4, 2).results()] == [1 << 22] * 4
+    assert [len(result) for result in ForkedWork(lambda size: b"x" * size, [1 << 22] * 4, 2).results()] == [1 << 22] * 4
 
 
 def test_an_error_elsewhere_is_raised_here():
@@ -57,10 +57,10 @@ def test_a_report_has_the_same_bytes_either_way():
 
 
 def test_nothing_is_forked_beside_torch_or_other_threads(monkeypatch):
-    told = "import {}; from analysis.processes import spare_processes; print(spare_processes())"
+    program = "import {}; from analysis.processes import spare_processes; print(spare_processes())"
     cores = min(len(os.sched_getaffinity(0)), processes.MOST)
     for name, wanted in (("torch", 0), ("numpy", cores if cores > 1 else 0)):
-        run = subprocess.run([sys.executable, "-c", told.format(name)], capture_output=True, text=True)
+        run = subprocess.run([sys.executable, "-c", program.format(name)], capture_output=True, text=True)
         assert run.stdout.strip() == str(wanted), run.stderr
     monkeypatch.setattr(processes.threading, "active_count", lambda: 2)
     assert spare_processes() == 0

@@ -45,7 +45,7 @@ def ratio(name: str, root: Path, images: int) -> None:
         done = 0
         for _, samples in read_ahead(split, 0, 32, 2):
             stacked = {
-                sensor: torch.from_numpy(np.stack([one.images[sensor] for one in samples]))
+                sensor: torch.from_numpy(np.stack([sample.images[sensor] for sample in samples]))
                 for sensor in samples[0].images
             }
             prepare(stacked, recipe, {band.name: (0.0, 1.0) for band in recipe.reads})

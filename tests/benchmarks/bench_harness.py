@@ -68,7 +68,7 @@ def again() -> None:
         data = Splits(suite=suite, root=Path())
         entries = [model_catalogue.entries()[name] for name in ("image_stats", "rcf")]
         bands = select_bands(suite, ())
-        made = planning.make(
+        planned = planning.make(
             config,
             suite,
             entries,
@@ -78,11 +78,13 @@ def again() -> None:
             weights=lambda entry: "none",
         )
         store, rng = Store(Path(folder)), np.random.default_rng(0)
-        for run in made.runs:
+        for run in planned.runs:
             store.put(*made_up(run, data, rng))
         first = timed(COMMAND, *words)
         spent = timed(COMMAND, *words)
-        print(f"{len(made.runs)} finished cells: {first:.2f} s with the report drawn, {spent:.2f} s again (under 5 s)")
+        print(
+            f"{len(planned.runs)} finished cells: {first:.2f} s with the report drawn, {spent:.2f} s again (under 5 s)"
+        )
 
 
 def made_up(run, data: Splits, rng: np.random.Generator) -> tuple[Record, dict[str, np.ndarray]]:
@@ -91,10 +93,10 @@ def made_up(run, data: Splits, rng: np.random.Generator) -> tuple[Record, dict[s
     split = data.split(run.task, "test", run.recipe.reads)
     target = split.targets()
     regression = run.task.kind == "regression"
-    said = target + rng.normal(size=target.shape) if regression else rng.permutation(target)
+    predicted = target + rng.normal(size=target.shape) if regression else rng.permutation(target)
     row = {"layer": "embedding", "depth": 0.0, "pool": "mean", "setting": 1.0, "edge": False, "val": 0.5, "test": 0.5}
     arrays = {
-        "test.prediction": said[None].astype(np.float32 if regression else np.int16),
+        "test.prediction": predicted[None].astype(np.float32 if regression else np.int16),
         "test.target": target,
         "test.ids": np.array(split.ids),
         "test.blocks": np.array(split.blocks),

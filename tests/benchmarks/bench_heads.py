@@ -196,7 +196,7 @@ def main() -> None:
         pools, y = generated_features(count)
         print(f"generated features (no real data at {folder}), {torch.get_num_threads()} thread(s)")
     if arguments.quick:
-        pools = {name: one[[0, 6, 12]] for name, one in pools.items()}
+        pools = {name: pool[[0, 6, 12]] for name, pool in pools.items()}
     strengths = C[::3] if arguments.quick else C
     layer = len(pools["mean"]) // 2
     sources = {"mean": pools["mean"], "both": torch.cat([pools["mean"], pools["cls"]], -1)}

@@ -93,7 +93,7 @@ def main() -> None:
                 spent[name].append(time.perf_counter() - start)
     print(f"{len(parts)} sub-modules and {len(layers)} layers of {count} images; seconds over the bare pass")
     for name, seconds in spent.items():
-        ratio = statistics.median(one / two for one, two in zip(seconds, spent["bare pass"], strict=True))
+        ratio = statistics.median(hooked / bare for hooked, bare in zip(seconds, spent["bare pass"], strict=True))
         print(f"  {name}: {statistics.median(seconds):.2f} s, {ratio:.3f}")
 
 

@@ -57,14 +57,14 @@ def ratio(name: str, batch: int, rounds: int) -> float:
             seconds.append(spent)
     # The first round warms up. Rounds come in pairs, one in each order.
     ratios = [wrapped / bare for wrapped, bare in seconds[1:]]
-    found = statistics.median(ratios)
+    median = statistics.median(ratios)
     fastest = [batch / min(side) for side in zip(*seconds[1:], strict=True)]
     print(
         f"{name:26s} wrapped {fastest[0]:7.1f} images/s, bare {fastest[1]:7.1f}, "
-        f"ratio of seconds {found:.3f} (at most 1.03; rounds from {min(ratios):.2f} to {max(ratios):.2f})",
+        f"ratio of seconds {median:.3f} (at most 1.03; rounds from {min(ratios):.2f} to {max(ratios):.2f})",
         flush=True,
     )
-    return found
+    return median
 
 
 def main() -> None:

@@ -35,13 +35,13 @@ def layers(count: int, rows: int, width: int, seed: int) -> list[torch.Tensor]:
     spectrum = torch.logspace(0, -2, width)
     common = torch.randn(rows, width, generator=shared) * spectrum
     own = torch.Generator().manual_seed(seed)
-    found = []
+    stack = []
     for layer in range(count):
         turn = torch.linalg.qr(torch.randn(width, width, generator=own))[0]
         x = (common + 0.1 * layer / count * torch.randn(rows, width, generator=own) * spectrum.sqrt()) @ turn
         x[:, layer] += 20
-        found.append(x)
-    return found
+        stack.append(x)
+    return stack
 
 
 def medians(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
@@ -80,9 +80,9 @@ def main() -> None:
         runs["pytorch-cka"] = lambda: cka_from_features(torch.stack(x), torch.stack(y))
     print(f"2 x {options.layers} layers, n = {options.rows}, p = {options.width}, {cheaper_form(x, y)} form")
     wide = [layer.double() for layer in x], [layer.double() for layer in y]
-    reference = np.array([[linear_cka(one, two) for two in wide[1]] for one in wide[0]])
-    for name, found in (("ours", cka_map(x, y)), ("ours, numpy arrays", cka_map(*plain))):
-        print(f"{name}: largest error {abs(found - reference).max():.1e} (at most 1e-6)")
+    reference = np.array([[linear_cka(layer, column) for column in wide[1]] for layer in wide[0]])
+    for name, computed in (("ours", cka_map(x, y)), ("ours, numpy arrays", cka_map(*plain))):
+        print(f"{name}: largest error {abs(computed - reference).max():.1e} (at most 1e-6)")
     if theirs is not None:
         print(f"pytorch-cka: largest error {abs(theirs - reference.clip(0, 1)).max():.1e}")
     # One thread first: on a machine that others use too, the wait of threads for each other drowns all else.
@@ -95,22 +95,22 @@ def main() -> None:
         for name, seconds in spent.items():
             print(f"  {name}: {seconds:.3f} s, {seconds / spent['ours']:.2f}")
     torch.set_num_threads(every)
-    one, two = wide[0][3], wide[1][5]
+    first, second = wide[0][3], wide[1][5]
 
     def stream() -> object:
         sums = CkaStream(rows_kept=0)
         for start in range(0, options.rows, 256):
-            sums.add([one[start : start + 256]], [two[start : start + 256]])
+            sums.add([first[start : start + 256]], [second[start : start + 256]])
         return sums.cka()
 
     singles: dict[str, Callable[[], object]] = {
-        "linear_cka": lambda: linear_cka(one, two),
+        "linear_cka": lambda: linear_cka(first, second),
         "linear_cka streamed by 256 rows": stream,
-        "procrustes": lambda: procrustes(one, two),
-        "svcca": lambda: svcca(one, two, variance=0.9),
-        "mutual_knn": lambda: mutual_knn(one, two),
-        "rsa": lambda: rsa(one, two),
-        "bare": lambda: (one.T @ two, one.T @ one, two.T @ two),
+        "procrustes": lambda: procrustes(first, second),
+        "svcca": lambda: svcca(first, second, variance=0.9),
+        "mutual_knn": lambda: mutual_knn(first, second),
+        "rsa": lambda: rsa(first, second),
+        "bare": lambda: (first.T @ second, first.T @ first, second.T @ second),
     }
     of_one = medians(singles, 3)
     print("one pair in float64, over the three bare products of the feature form:")

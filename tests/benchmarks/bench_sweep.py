@@ -107,7 +107,7 @@ def main() -> None:
         spent, fits = 0.0, 0
         for fractions in ((1.0,), FRACTIONS):
             config = RunConfig(suite=suite.name, models=(entry.name,), fractions=fractions, results=Path(folder))
-            made = planning.make(
+            planned = planning.make(
                 config,
                 suite,
                 [entry],
@@ -125,7 +125,7 @@ def main() -> None:
                 device="cpu",
             )
             start = time.perf_counter()
-            done = [record for _, record, new in execute(made, session) if new]
+            done = [record for _, record, new in execute(planned, session) if new]
             spent += time.perf_counter() - start
             assert all(record.status == "ok" for record in done), [record.error for record in done]
             fits += int(sum(record.cost["fits"] for record in done))

@@ -87,16 +87,16 @@ def an_arm(folder: Path, **settings: object) -> Arm:
         shelf=WeightSources(folder=None, cache=folder / "cache"),
         device="cpu",
     )
-    (made,) = finetune.arms(finetune.Settings(batch=BATCH, **settings), TASK)
+    (arms,) = finetune.arms(finetune.Settings(batch=BATCH, **settings), TASK)
     recipe = match(ENTRY, SUITE, TASK, BANDS)
     key = RunKey(
         suite="toy", suite_version=1, split_hash="x", task="mask", model="vit_small", model_version=1, weights="none",
         recipe=recipe.facts(), protocol="finetune", protocol_version=1, settings={}, fraction=1.0, subset=0, seed=0,
     )  # fmt: skip
-    run = Run(key=key, entry=ENTRY, task=TASK, recipe=recipe, protocol=finetune.PROTOCOL, settings=made, layers=())
+    run = Run(key=key, entry=ENTRY, task=TASK, recipe=recipe, protocol=finetune.PROTOCOL, settings=arms, layers=())
     workbench = open_context(FeatureReader(run, session)).workbench
     assert workbench is not None
-    return Arm(TASK, workbench, settings=made, seed=0, device="cpu")
+    return Arm(TASK, workbench, settings=arms, seed=0, device="cpu")
 
 
 def step_ratio(folder: Path, rounds: int) -> float:
@@ -107,7 +107,7 @@ def step_ratio(folder: Path, rounds: int) -> float:
         ours.backbone, [ours.decoder], rate=1e-4, backbone_rate=0.1, decay=0.75, weight_decay=0.05
     )
     optimisers = [torch.optim.AdamW(groups), torch.optim.AdamW(bare.parameters(), lr=1e-4)]
-    batches, loss, found = batches_of(arm, arm.train), loss_function(arm), Trained(micro=BATCH)
+    batches, loss, trained = batches_of(arm, arm.train), loss_function(arm), Trained(micro=BATCH)
     held = arm.train.read(range(BATCH))[0]
     pixels, target = held.given.images["rgb"], held.target
 
@@ -122,7 +122,7 @@ def step_ratio(folder: Path, rounds: int) -> float:
     ratios = []
     for place in range(rounds + 1):
         start = time.perf_counter()
-        _step(ours, optimisers[0], batches(place), loss, 1.0, found)
+        _step(ours, optimisers[0], batches(place), loss, 1.0, trained)
         middle = time.perf_counter()
         bare_step()
         ratios.append((middle - start) / (time.perf_counter() - middle))

@@ -78,18 +78,18 @@ SUITE = toy_suite(
 
 
 def a_run(task="kind", *, protocol=finetune, entry=ENTRY, suite=SUITE, seed=0, **settings):
-    one = next(each for each in suite.tasks if each.name == task)
+    chosen = next(each for each in suite.tasks if each.name == task)
     given = protocol.Settings(**({**QUICK, **settings} if protocol is finetune else settings))
-    (made,) = protocol.PROTOCOL.arms(given, one)
-    recipe = match(entry, suite, one, BANDS)
+    (arms,) = protocol.PROTOCOL.arms(given, chosen)
+    recipe = match(entry, suite, chosen, BANDS)
     key = RunKey(
-        suite=suite.name, suite_version=1, split_hash="x", task=one.name, model=entry.name, model_version=1,
+        suite=suite.name, suite_version=1, split_hash="x", task=chosen.name, model=entry.name, model_version=1,
         weights="none", recipe=recipe.facts(), protocol=protocol.__name__.rpartition(".")[2],
-        protocol_version=protocol.PROTOCOL.version_for(suite, one, recipe, made),
-        settings=made.model_dump(mode="json") if protocol is finetune else {}, fraction=1.0, subset=0, seed=seed,
+        protocol_version=protocol.PROTOCOL.version_for(suite, chosen, recipe, arms),
+        settings=arms.model_dump(mode="json") if protocol is finetune else {}, fraction=1.0, subset=0, seed=seed,
     )  # fmt: skip
     return planning.Run(
-        key=key, entry=entry, task=one, recipe=recipe, protocol=protocol.PROTOCOL, settings=made, layers=()
+        key=key, entry=entry, task=chosen, recipe=recipe, protocol=protocol.PROTOCOL, settings=arms, layers=()
     )
 
 

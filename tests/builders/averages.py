@@ -73,7 +73,7 @@ def smooth_suite(task: str, side: int) -> Suite:
 
 def smooth_run(task: str, side: int, protocol, entry=ENTRY, **settings) -> Run:
     suite = smooth_suite(task, side)
-    made = protocol.PROTOCOL.arms(protocol.Settings(**settings), TASKS[task])[0]
+    arm = protocol.PROTOCOL.arms(protocol.Settings(**settings), TASKS[task])[0]
     recipe = match(entry, suite, TASKS[task], BANDS)
     key = RunKey(
         suite=suite.name, suite_version=1, split_hash="x", task=task, model=entry.name, model_version=1,
@@ -81,5 +81,5 @@ def smooth_run(task: str, side: int, protocol, entry=ENTRY, **settings) -> Run:
         settings={}, fraction=1.0, subset=0, seed=0,
     )  # fmt: skip
     return Run(
-        key=key, entry=entry, task=TASKS[task], recipe=recipe, protocol=protocol.PROTOCOL, settings=made, layers=()
+        key=key, entry=entry, task=TASKS[task], recipe=recipe, protocol=protocol.PROTOCOL, settings=arm, layers=()
     )

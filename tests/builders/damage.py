@@ -16,9 +16,9 @@ def _flip(path: Path, place: float) -> None:
 
 
 def _swap(path: Path, other: Path) -> None:
-    one, two = path.read_bytes(), other.read_bytes()
-    path.write_bytes(two)
-    other.write_bytes(one)
+    content, other_content = path.read_bytes(), other.read_bytes()
+    path.write_bytes(other_content)
+    other.write_bytes(content)
 
 
 def _instead(make: Callable[[Path], None]) -> Harm:

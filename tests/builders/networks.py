@@ -84,42 +84,42 @@ def assert_taps_are(taps: Sequence[Tap], states: Sequence[Tensor], prefix: int =
         assert_close(tokens_of(tap), torch.cat([state[:, :1], state[:, prefix:]], 1))
 
 
-def assert_close(found: Tensor, expected: Tensor) -> None:
+def assert_close(actual: Tensor, expected: Tensor) -> None:
     """Assert that features are equal up to rounding, relative to the largest of them."""
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5 * max(1.0, float(expected.abs().max())))
+    torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5 * max(1.0, float(expected.abs().max())))
 
 
-def assert_same_taps(found: Sequence[Tap], expected: Sequence[Tap]) -> None:
+def assert_same_taps(actual: Sequence[Tap], expected: Sequence[Tap]) -> None:
     """Assert that two lists of taps are equal up to rounding, class tokens included."""
-    for one, other in zip(found, expected, strict=True):
-        for part, wanted in zip(one, other, strict=True):
+    for tap, other in zip(actual, expected, strict=True):
+        for part, wanted in zip(tap, other, strict=True):
             assert (part is None) == (wanted is None)
             if part is not None and wanted is not None:
                 assert_close(part, wanted)
 
 
-def assert_same_weights(found: nn.Module, expected: nn.Module) -> None:
+def assert_same_weights(actual: nn.Module, expected: nn.Module) -> None:
     """Assert that two networks have the same parameters and buffers, to the bit."""
-    one, other = found.state_dict(), expected.state_dict()
-    assert one.keys() == other.keys()
-    assert [name for name, value in one.items() if not torch.equal(value, other[name])] == []
+    actual_state, other = actual.state_dict(), expected.state_dict()
+    assert actual_state.keys() == other.keys()
+    assert [name for name, value in actual_state.items() if not torch.equal(value, other[name])] == []
 
 
-def differ(one: Tensor, other: Tensor, *, least: float = 1e-4) -> bool:
+def differ(first: Tensor, other: Tensor, *, least: float = 1e-4) -> bool:
     """Return whether two results differ by more than rounding: at least `least` somewhere."""
-    return float((one - other).abs().max()) > least
+    return float((first - other).abs().max()) > least
 
 
-def assert_recorded(found: Tensor, values: Sequence[float], moments: tuple[float, float], **tolerances: float) -> None:
+def assert_recorded(actual: Tensor, values: Sequence[float], moments: tuple[float, float], **tolerances: float) -> None:
     """Assert that an array is one whose summary was recorded from the publisher's own code.
 
     Args:
-        found: the array.
+        actual: the array.
         values: as many of its values, spread evenly over the flattened array.
         moments: its mean and standard deviation.
         tolerances: ``rtol`` and ``atol`` for all of them; by default 1e-5 for values, 2e-6 for moments.
     """
-    flat = found.flatten().double()
+    flat = actual.flatten().double()
     chosen = flat[torch.linspace(0, len(flat) - 1, len(values)).long()]
     wanted = torch.tensor(values, dtype=torch.float64)
     torch.testing.assert_close(chosen, wanted, **(tolerances or {"rtol": 0, "atol": 1e-5}))

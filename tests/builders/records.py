@@ -324,15 +324,15 @@ def _detector(model: Model, task: TaskFacts, seed: int, fraction: float) -> tupl
         corner = rng.uniform(0, 40, (int(rng.integers(0, 5)), 2))
         true = np.concatenate([corner, corner + rng.uniform(8, 20, corner.shape)], 1)
         kind = rng.integers(0, len(task.classes), len(true))
-        found = rng.random(len(true)) < model.skill
+        hits = rng.random(len(true)) < model.skill
         wild = rng.uniform(0, 40, (2, 2))
-        near = true[found] + rng.normal(0, 0.5, true[found].shape)
+        near = true[hits] + rng.normal(0, 0.5, true[hits].shape)
         target.append({"boxes": true, "labels": kind})
         predicted.append(
             {
                 "boxes": np.concatenate([near, np.concatenate([wild, wild + 10], 1)]),
                 "scores": np.concatenate([0.4 + 0.6 * rng.random(len(near)), 0.6 * rng.random(2)]),
-                "labels": np.concatenate([kind[found], rng.integers(0, len(task.classes), 2)]),
+                "labels": np.concatenate([kind[hits], rng.integers(0, len(task.classes), 2)]),
             }
         )
     detected, truth = matched(predicted, target, len(task.classes))
@@ -356,7 +356,7 @@ def panel(task: TaskFacts, images: int = 6, side: int = 48) -> dict[str, np.ndar
     rows, columns = np.mgrid[:side, :side]
     waves = np.stack([np.sin((rows * (i + 1) + columns) / 9) for i in range(images)])
     image = np.stack([(waves * 0.5 + 0.5) * 200 + 20 * channel for channel in range(3)], axis=1).clip(0, 255)
-    found = {
+    arrays = {
         "panel.rows": np.arange(images),
         "panel.error": np.linspace(0.9, 0.05, images).astype(np.float32),
         "panel.image": image.astype(np.uint8),
@@ -370,15 +370,15 @@ def panel(task: TaskFacts, images: int = 6, side: int = 48) -> dict[str, np.ndar
             np.column_stack([place, true, np.full(len(true), -1.0), code]),
             np.column_stack([place, true + 2, rng.random(len(true)), code]),
         ]
-        return found | {"panel.boxes": np.concatenate(both).astype(np.float32)}
+        return arrays | {"panel.boxes": np.concatenate(both).astype(np.float32)}
     if task.kind == "segmentation":
         truth = (waves > 0.2).astype(np.int64)
         predicted = (waves > np.linspace(0.8, 0.2, images)[:, None, None]).astype(np.int16)
-        return found | {"panel.target": truth, "panel.prediction": predicted}
+        return arrays | {"panel.target": truth, "panel.prediction": predicted}
     if task.kind == "regression":
-        return found | {"panel.target": rng.random((images, 1)), "panel.prediction": rng.random((images, 1))}
+        return arrays | {"panel.target": rng.random((images, 1)), "panel.prediction": rng.random((images, 1))}
     target = rng.integers(0, len(task.classes), images)
-    return found | {"panel.target": target, "panel.prediction": (target + (np.arange(images) < 3)) % len(task.classes)}
+    return arrays | {"panel.target": target, "panel.prediction": (target + (np.arange(images) < 3)) % len(task.classes)}
 
 
 def nursery() -> MemorySource:

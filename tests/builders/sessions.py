@@ -28,19 +28,19 @@ def new_session(folder, suite=SUITE, **more):
 
 
 def a_run(task: int = 0, protocol=probe, entry=ENTRY, suite=SUITE, layers=(), fraction=1.0, **settings) -> Run:
-    one = suite.tasks[task]
-    recipe = match(entry, suite, one, BANDS)
+    chosen = suite.tasks[task]
+    recipe = match(entry, suite, chosen, BANDS)
     key = RunKey(
         suite=suite.name,
         suite_version=1,
         split_hash="x",
-        task=one.name,
+        task=chosen.name,
         model=entry.name,
         model_version=1,
         weights="none",
         recipe=recipe.facts(),
         protocol=protocol.__name__.rpartition(".")[2],
-        protocol_version=protocol.PROTOCOL.version_for(suite, one, recipe, protocol.Settings(**settings)),
+        protocol_version=protocol.PROTOCOL.version_for(suite, chosen, recipe, protocol.Settings(**settings)),
         settings=settings,
         fraction=fraction,
         subset=0,
@@ -49,7 +49,7 @@ def a_run(task: int = 0, protocol=probe, entry=ENTRY, suite=SUITE, layers=(), fr
     return Run(
         key=key,
         entry=entry,
-        task=one,
+        task=chosen,
         recipe=recipe,
         protocol=protocol.PROTOCOL,
         settings=protocol.Settings(**settings),

@@ -77,10 +77,10 @@ def sweep(folder: Path) -> dict[str, str]:
 
 def outcomes(folder: Path) -> dict[str, Any]:
     """Return what a sweep has left that is the same on every machine: records, arrays, label subsets."""
-    found: dict[str, Any] = {}
+    contents: dict[str, Any] = {}
     for path in sorted((folder / "results" / "toy" / "records").glob("*.json")):
         content = {name: value for name, value in json.loads(path.read_text()).items() if name not in MACHINE_BOUND}
-        found[path.stem] = {**content, "npz": path.with_suffix(".npz").read_bytes()}
+        contents[path.stem] = {**content, "npz": path.with_suffix(".npz").read_bytes()}
     for path in sorted((folder / "results" / "toy" / "subsets").glob("*.txt")):
-        found[path.name] = path.read_text()
-    return found
+        contents[path.name] = path.read_text()
+    return contents

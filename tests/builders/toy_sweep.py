@@ -42,7 +42,7 @@ def main(folder: Path) -> None:
         settings={"probe": {"c": (0.1, 1.0), "alpha": (1.0, 10.0), "steps": 20}},
     )
     data = Splits(suite=suite, root=folder)
-    made = planning.make(
+    planned = planning.make(
         config,
         suite,
         [entry],
@@ -59,7 +59,7 @@ def main(folder: Path) -> None:
         shelf=WeightSources(folder=None, cache=folder / "cache"),
         device="cpu",
     )
-    for _, record, done in execute(made, session):
+    for _, record, done in execute(planned, session):
         sys.stdout.write(f"{record.digest} {record.status} {'done' if done else 'stored'}\n")
         sys.stdout.flush()
 

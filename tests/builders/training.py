@@ -50,10 +50,10 @@ def run(place: Path | None, *, stop: int | None = None, width: int = 4) -> tuple
     return trained, {name: value.clone() for name, value in module.state_dict().items()}
 
 
-def same(one: tuple[Trained, dict[str, torch.Tensor]], other: tuple[Trained, dict[str, torch.Tensor]]) -> bool:
+def same(first: tuple[Trained, dict[str, torch.Tensor]], other: tuple[Trained, dict[str, torch.Tensor]]) -> bool:
     """Whether two trainings came to the same weights along the same way, to the bit."""
     return (
-        one[0].history == other[0].history
-        and one[0].step == other[0].step
-        and all(torch.equal(one[1][name], other[1][name]) for name in other[1])
+        first[0].history == other[0].history
+        and first[0].step == other[0].step
+        and all(torch.equal(first[1][name], other[1][name]) for name in other[1])
     )

@@ -93,7 +93,7 @@ def chosen(uses: list[Use], root: Path) -> list[Use]:
 @pytest.fixture(scope="module")
 def used(copies):
     """Suite -> files of each kind that it reads."""
-    found: dict[str, list[Use]] = {}
+    uses: dict[str, list[Use]] = {}
     patch = pytest.MonkeyPatch()
     paths: list[Path] = []
     original = files_module.checked_file
@@ -105,9 +105,9 @@ def used(copies):
     for module in (files_module, hdf5_module, container_module):
         patch.setattr(module, "checked_file", noting)
     for name in ON_DISK:
-        found[name] = chosen(uses_of(suite_of(name), copies, paths), copies)
+        uses[name] = chosen(uses_of(suite_of(name), copies, paths), copies)
     patch.undo()
-    return found
+    return uses
 
 
 def allowed(name: str, path: Path, how: str) -> bool:

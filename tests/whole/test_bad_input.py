@@ -26,11 +26,11 @@ def check(outcome: Outcome, text: str, code: int = 2) -> None:
     """Fail unless a command ended with a code and a sentence that holds one of the texts (parted by ``|``)."""
     assert not outcome.trace, outcome.trace
     assert outcome.code == code, (outcome.code, outcome.err[-800:], outcome.out[-800:])
-    said = outcome.err if code == 2 else outcome.out + outcome.err
+    message = outcome.err if code == 2 else outcome.out + outcome.err
     assert "Traceback" not in outcome.out + outcome.err
-    assert any(part in said for part in text.split("|")), f"{text!r} not in {said[-1500:]!r}"
+    assert any(part in message for part in text.split("|")), f"{text!r} not in {message[-1500:]!r}"
     if code == 2:
-        assert said.startswith("geobench-") and len(said) < 6000, said[:300]
+        assert message.startswith("geobench-") and len(message) < 6000, message[:300]
 
 
 @pytest.fixture
@@ -565,10 +565,10 @@ TERMINALS: list[tuple[str, str, dict[str, str], str, int]] = [
 )
 def test_terminals_and_shells(line, environment, text, code, mine):
     done = shell(line, mine, **environment)
-    said = (done.stdout + done.stderr).lower()
-    assert "traceback" not in said and "exception ignored" not in said, said[-2000:]
-    assert done.returncode == code, (done.returncode, said[-1500:])
-    assert any(part in said for part in text.lower().split("|")), said[-1500:]
+    message = (done.stdout + done.stderr).lower()
+    assert "traceback" not in message and "exception ignored" not in message, message[-2000:]
+    assert done.returncode == code, (done.returncode, message[-1500:])
+    assert any(part in message for part in text.lower().split("|")), message[-1500:]
 
 
 def test_hundreds_of_cases_are_tried():

@@ -137,11 +137,11 @@ def test_verification_finds_it_and_collection_clears_it(copy, kind, harm):
         rows = verify(cache) + verify_weights(cache.root, [entry()]) + verify_records(copy / "results")
         return [f"{row['name']} {row['state']}" for row in rows if row["state"] not in PASSING]
 
-    found = damaged()
+    damages = damaged()
     if harm == "last byte gone" and path.suffix == ".json":  # white space, which is no part of what is said
-        assert found == []
+        assert damages == []
         return
-    assert len(found) == 1 and (path.stem in found[0] or path.parent.name in found[0]), found
+    assert len(damages) == 1 and (path.stem in damages[0] or path.parent.name in damages[0]), damages
     if "cache" in str(path.relative_to(copy)) and kind != "weights":
         collect(cache)
         assert damaged() == []

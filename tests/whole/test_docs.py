@@ -39,8 +39,8 @@ EXAMPLES = {  # page -> the one file that its example adds
 def block(page: str, title: str) -> str:
     """Return the code block of a page with a title."""
     text = (DOCS / f"{page}.md").read_text()
-    (found,) = re.findall(rf'^```\w+ title="{re.escape(title)}"\n(.*?)^```$', text, re.S | re.M)
-    return found
+    (content,) = re.findall(rf'^```\w+ title="{re.escape(title)}"\n(.*?)^```$', text, re.S | re.M)
+    return content
 
 
 def example(page: str) -> str:
@@ -148,8 +148,8 @@ def test_the_model_examples_run(folder, add, call, family, name, shipped):
     side = 2 * entry.patch if entry.any_size else entry.image_size
     images = {"s2": torch.randn(2, 1, 4, side, side)}
     everything = range(len(backbone.layers))
-    for one, other in zip(backbone(images, everything), loaded(images, everything), strict=True):
-        assert torch.equal(one.grid, other.grid) and torch.equal(one.vector, other.vector)
+    for tap, other in zip(backbone(images, everything), loaded(images, everything), strict=True):
+        assert torch.equal(tap.grid, other.grid) and torch.equal(tap.vector, other.vector)
     assert all(block["fc1"] and loaded.get_submodule(block["fc1"]) for block in loaded.modules_map.values())
 
     assert entry.weights.licence in call(list_, f"model={name}", "weights=weights")
@@ -187,8 +187,8 @@ def test_the_decoder_example_runs(folder, add, call):
     words += ["seeds=0", "finetune.steps=60", "finetune.learning_rates=[0.01]", "finetune.evaluations=3"]
     assert "2 runs: 0 stored, 2 to do" in call(run, *words, "--dry")
     call(run, *words)
-    found = {row["decoder"]: float(row["score"]) for row in scores(folder)}
-    assert set(found) == {"linear", "mlp"} and found["mlp"] > 0.6
+    by_decoder = {row["decoder"]: float(row["score"]) for row in scores(folder)}
+    assert set(by_decoder) == {"linear", "mlp"} and by_decoder["mlp"] > 0.6
 
 
 def test_the_protocol_example_runs(folder, add, call):
@@ -220,8 +220,11 @@ def test_the_recipe_example_runs(folder, add, call):
         f"second={tiny}/tiny_dino.safetensors",
     ]
     call(make, *words, "share=0", "out=first")
-    first, made = load_file(tiny / "tiny_mae.safetensors"), load_file(folder / "first/tiny_mae.soup/model.safetensors")
-    assert all(first[key].equal(made[f"network.{key}"].half()) for key in first)
+    first, averaged = (
+        load_file(tiny / "tiny_mae.safetensors"),
+        load_file(folder / "first/tiny_mae.soup/model.safetensors"),
+    )
+    assert all(first[key].equal(averaged[f"network.{key}"].half()) for key in first)
     call(make, *words, "share=0.3", "out=made")
     card = json.loads((folder / "made" / "tiny_mae.soup" / "card.json").read_text())
     assert card["origin"] == "merged" and card["settings"]["share"] == 0.3 and card["licence"] == "Apache-2.0"
@@ -340,9 +343,9 @@ def test_modules_and_files_that_are_named_exist(path):
     if path.name == "CHANGELOG.md" or "published" in path.parts:
         pytest.skip("names what was")
     text = re.sub(r"^```.*?^```$", "", path.read_text(), flags=re.S | re.M)
-    made = set(EXAMPLES.values()) | {"bench/models/mixnet.py"}
+    written = set(EXAMPLES.values()) | {"bench/models/mixnet.py"}
     free = re.compile(r"results/local|.*[A-Z]{4,}(?<!README)")  # a folder of the user's; a name to fill in
-    named = [name for name in PATH.findall(text) if name not in made and not free.match(name)]
+    named = [name for name in PATH.findall(text) if name not in written and not free.match(name)]
     lost = [name for name in named if not (ROOT / name).exists()]
     for name in set(REFERENCE.findall(text)):
         parts = name.split(".")
@@ -410,8 +413,8 @@ def test_every_column_of_a_report_is_explained():
     for path in (ROOT / "results").glob("*/*.csv"):
         if path.parent.name != "published" and path.stem != "ranks":
             with path.open(newline="") as stream:
-                found = {name for name in next(csv.reader(stream)) if not re.fullmatch(r"iou_\d+", name)}
-            assert found - explained == set(), path
+                columns = {name for name in next(csv.reader(stream)) if not re.fullmatch(r"iou_\d+", name)}
+            assert columns - explained == set(), path
     assert {*LEADERBOARD, *LAYERS, *COMPARISON} - explained == set()
 
 
@@ -449,4 +452,4 @@ def test_the_site_is_built_without_a_warning(tmp_path):
     for page in pages:
         text = (tmp_path / "site" / page).read_text()
         loaded = re.findall(r'<(?:script|link|img)[^>]*(?:src|href)="(https?://[^"]+)"', text)
-        assert [one for one in loaded if 'rel="canonical"' not in one] == [], f"{page} needs the network"
+        assert [address for address in loaded if 'rel="canonical"' not in address] == [], f"{page} needs the network"

@@ -37,18 +37,18 @@ def resolve(name: str) -> object:
     parts = name.split(".")
     for length in range(len(parts), 0, -1):
         try:
-            found: object = importlib.import_module(".".join(parts[:length]))
+            resolved: object = importlib.import_module(".".join(parts[:length]))
         except ModuleNotFoundError as problem:
             if problem.name and not ".".join(parts[:length]).startswith(problem.name):
                 pytest.skip(f"{problem.name} is not installed")
             continue
         for attribute in parts[length:]:
-            annotations = getattr(found, "__annotations__", {})
-            fields = getattr(found, "model_fields", {})
-            if not hasattr(found, attribute) and (attribute in annotations or attribute in fields):
+            annotations = getattr(resolved, "__annotations__", {})
+            fields = getattr(resolved, "model_fields", {})
+            if not hasattr(resolved, attribute) and (attribute in annotations or attribute in fields):
                 return attribute
-            found = getattr(found, attribute)
-        return found
+            resolved = getattr(resolved, attribute)
+        return resolved
     raise AttributeError(name)
 
 

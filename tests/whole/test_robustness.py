@@ -30,13 +30,13 @@ def start(folder: Path) -> subprocess.Popen:
 
 
 def records(folder: Path) -> dict[str, dict]:
-    found = {}
+    contents = {}
     for path in sorted((folder / "results" / "toy" / "records").glob("*.json")):
         content = json.loads(path.read_text())
         for name in MACHINE_BOUND:
             content.pop(name)
-        found[path.stem] = {**content, "npz": path.with_suffix(".npz").read_bytes()}
-    return found
+        contents[path.stem] = {**content, "npz": path.with_suffix(".npz").read_bytes()}
+    return contents
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +45,9 @@ def whole(tmp_path_factory):
     process = start(folder)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
-    found = records(folder)
-    assert len(found) == 15 and all(one["status"] == "ok" for one in found.values()), out
-    return folder, found
+    stored = records(folder)
+    assert len(stored) == 15 and all(content["status"] == "ok" for content in stored.values()), out
+    return folder, stored
 
 
 @pytest.mark.slow

@@ -31,8 +31,8 @@ def test_models_that_say_the_same_to_the_bit_are_found(tmp_path):
     for entry in (ENTRY, other, apart):
         run = a_run(0, entry=entry)
         carry_out(dataclasses.replace(run, key=dataclasses.replace(run.key, model=entry.name)), session)
-    (found,) = {finding.about for finding in session.identical()}
-    assert found == "other_small = toy_small"
+    (named,) = {finding.about for finding in session.identical()}
+    assert named == "other_small = toy_small"
 
 
 def test_rows_of_features_are_those_of_the_labels(tmp_path):
@@ -66,8 +66,8 @@ def test_each_test_sample_counts_once(tmp_path):
             return 37 if self.ids[0].startswith("test") else len(self.ids)
 
     def open_split(root, task, split, bands):
-        made = Odd(task, split, 37 if split == "test" else 60, bands)
-        return made
+        odd = Odd(task, split, 37 if split == "test" else 60, bands)
+        return odd
 
     suite = dataclasses.replace(SUITE, open=open_split)
     session = new_session(tmp_path, suite)

@@ -51,8 +51,8 @@ def test_fine_tuning_agrees_with_the_probe_on_padded_images(tmp_path):
 def test_other_decoders_and_tuning_agree_too(tmp_path):
     settings = {"decoders": ("linear",), "steps": 60, "learning_rates": (1e-2,)}
     for number, augment in enumerate((("flips",), ("none",))):
-        found = scores(tmp_path / str(number), "mask", 65, finetune, tuning=("full",), augment=augment, **settings)
-        assert found["miou"] > 0.9
+        reached = scores(tmp_path / str(number), "mask", 65, finetune, tuning=("full",), augment=augment, **settings)
+        assert reached["miou"] > 0.9
 
 
 class Upsample(torch.nn.Module):
@@ -99,13 +99,13 @@ def test_a_decoder_sees_each_token_where_it_lies(tmp_path, side, stored):
     if stored:
         model.backbone = None
     (batch,) = examples.read([2, 5])
-    found = outputs(model.eval(), batch, TASKS["mask"]).detach()
-    assert found.shape == (2, 2, side, side)
+    predicted = outputs(model.eval(), batch, TASKS["mask"]).detach()
+    assert predicted.shape == (2, 2, side, side)
     inner = slice(0, 36) if side > 80 else slice(None)  # where only one window reaches
     for place, row in enumerate((2, 5)):
         whole = expected(side, row)
         torch.testing.assert_close(
-            found[place][:, inner, inner], whole[:, inner, inner], rtol=2e-3, atol=2e-3 if stored else 1e-5
+            predicted[place][:, inner, inner], whole[:, inner, inner], rtol=2e-3, atol=2e-3 if stored else 1e-5
         )
     assert set(model.decoder.sizes) == {(64, 64)}
 

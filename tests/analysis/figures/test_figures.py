@@ -40,7 +40,7 @@ def test_the_depth_heatmap_holds_score_minus_last_layer_with_a_star_at_the_choic
         [Panel(title="p", curves=curves)], title="t", label="accuracy", direction=direction, generated=True
     )
     axes = figure.axes[0]
-    (cells,) = (one for one in axes.collections if isinstance(one, PolyCollection))
+    (cells,) = (collection for collection in axes.collections if isinstance(collection, PolyCollection))
     wanted = np.concatenate([sign * np.array([-0.2, 0.2, 0.0]), differences(curves[1], direction)])
     assert np.asarray(cells.get_array()) == pytest.approx(wanted)
     low, high = cells.get_clim()
@@ -104,11 +104,11 @@ def test_label_curves_are_on_a_logarithmic_axis_with_few_shots_apart():
     assert share.get_xscale() == shots.get_xscale() == "log"
     assert [tick.get_text() for tick in share.get_xticklabels()] == ["10", "100"]
     assert (share.get_xlabel(), shots.get_xlabel()) == ("% of training labels", "samples per class")
-    oak = next(one for one in share.lines if one.get_color() == COLOURS[0])
+    oak = next(drawn for drawn in share.lines if drawn.get_color() == COLOURS[0])
     assert list(oak.get_ydata()) == [0.5, 0.7]
     band = share.collections[0].get_paths()[0].vertices
     assert (band[:, 1].min(), band[:, 1].max()) == pytest.approx((0.4, 0.8))
-    control = next(one for one in share.lines if one.get_color() == GREY)
+    control = next(drawn for drawn in share.lines if drawn.get_color() == GREY)
     assert list(control.get_ydata()) == [0.3, 0.4] and control.is_dashed()
     assert [text.get_text() for text in figure.legends[0].texts] == ["oak", "controls"]
 
@@ -128,14 +128,14 @@ def test_costs_are_drawn_where_they_lie_and_the_front_is_named(direction, named)
     panel = Costs(label="parameters", points=points)
     figure = cost_figure([panel], title="t", label="accuracy", direction=direction, generated=False)
     axes = figure.axes[0]
-    (marks,) = (one for one in axes.lines if one.get_marker() == "o")
+    (marks,) = (drawn for drawn in axes.lines if drawn.get_marker() == "o")
     assert sorted(zip(marks.get_xdata(), marks.get_ydata(), strict=True)) == [(1e6, 0.5), (1e7, 0.4), (1e8, 0.8)]
     assert set(texts(axes)) == named and axes.get_xscale() == "log"
 
 
 def test_reliability_is_accuracy_over_confidence_beside_the_diagonal():
-    one = line("oak", [0.5, 0.9], [0.6, 0.8], weight=np.array([0.25, 0.75]))
-    figure = calibration_figure([Chart(title="probe", lines=[one])], title="t", generated=False)
+    curve = line("oak", [0.5, 0.9], [0.6, 0.8], weight=np.array([0.25, 0.75]))
+    figure = calibration_figure([Chart(title="probe", lines=[curve])], title="t", generated=False)
     axes = figure.axes[0]
     drawn = [(list(each.get_xdata()), list(each.get_ydata())) for each in axes.lines]
     assert ([0, 1], [0, 1]) in drawn and ([0.5, 0.9], [0.6, 0.8]) in drawn
@@ -152,7 +152,7 @@ def test_training_draws_every_rate_and_stars_the_checkpoint_chosen():
     )
     loss, score = figure.axes
     assert list(loss.lines[0].get_ydata()) == [1.0, 0.5, 0.4]
-    star = next(one for one in score.lines if one.get_marker() == "*")
+    star = next(drawn for drawn in score.lines if drawn.get_marker() == "*")
     assert (star.get_xdata()[0], star.get_ydata()[0]) == (20, 0.6)
     assert loss.lines[0].get_color() == COLOURS[0] and loss.lines[1].get_color() != COLOURS[0]
     assert texts(score) == ["rate 0.001"]
@@ -175,10 +175,10 @@ def test_variance_components_are_points_with_two_intervals():
     parts = variance_components(scores, ("model", "decoder"), draws=draws, rng=rng)
     figure = variance_figure({"water": parts}, title="t", generated=False)
     axes = figure.axes[0]
-    points = [(one.get_xdata()[0], one.get_ydata()[0]) for one in axes.lines if one.get_marker() == "o"]
+    points = [(drawn.get_xdata()[0], drawn.get_ydata()[0]) for drawn in axes.lines if drawn.get_marker() == "o"]
     assert points == [(pytest.approx(part.share), row) for row, part in enumerate(parts)]
     assert [tick.get_text() for tick in axes.get_yticklabels()] == [part.effect for part in parts]
-    thick = [one for one in axes.lines if one.get_linewidth() > 2]
+    thick = [drawn for drawn in axes.lines if drawn.get_linewidth() > 2]
     assert len(thick) == len(parts) and list(thick[0].get_xdata()) == [parts[0].draw_low, parts[0].draw_high]
 
 
@@ -211,12 +211,12 @@ def test_panels_of_boxes_show_the_true_ones_and_the_sure_ones_with_scores():
         [[0, 5, 6, 20, 22, -1, 0], [0, 6, 6, 21, 22, 0.9, 0], [0, 1, 1, 9, 9, 0.1, 1]], np.float32
     )
     figure = panel_figure(arrays, kind="detection", classes=("palm", "pine"), title="t", generated=False)
-    truth, found = figure.axes[:2]
-    boxes = [[one for one in axes.patches if isinstance(one, Rectangle)] for axes in (truth, found)]
+    truth, prediction = figure.axes[:2]
+    boxes = [[patch for patch in axes.patches if isinstance(patch, Rectangle)] for axes in (truth, prediction)]
     assert [len(each) for each in boxes] == [2, 2]  # each box has a dark rim
     assert boxes[1][1].get_xy() == (6, 6) and boxes[1][1].get_width() == 15
-    assert texts(truth) == ["palm"] and texts(found) == ["palm 0.90"]
-    assert found.texts[0].get_bbox_patch().get_facecolor()[:3] == pytest.approx(
+    assert texts(truth) == ["palm"] and texts(prediction) == ["palm 0.90"]
+    assert prediction.texts[0].get_bbox_patch().get_facecolor()[:3] == pytest.approx(
         [int(FOUND[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     )
 
@@ -225,14 +225,16 @@ def test_panels_of_classes_name_truth_and_prediction():
     arrays = panel(TASKS[0])
     figure = panel_figure(arrays, kind="classification", classes=TASKS[0].classes, title="t", generated=False)
     first = figure.axes[0]
-    truth, said = (TASKS[0].classes[arrays[f"panel.{name}"][0]] for name in ("target", "prediction"))
-    assert first.get_title(loc="left") == f"true: {truth}\npredicted: {said}" and first.get_xlabel() == "error 0.90"
+    truth, predicted = (TASKS[0].classes[arrays[f"panel.{name}"][0]] for name in ("target", "prediction"))
+    assert (
+        first.get_title(loc="left") == f"true: {truth}\npredicted: {predicted}" and first.get_xlabel() == "error 0.90"
+    )
 
 
 def test_bytes_do_not_depend_on_the_hour_nor_on_which_format_came_first():
     def draw():
-        one = [Chart(title="probe", lines=[line("oak", [0.1, 1], [0.5, 0.7])])]
-        return label_figure(one, title="t", label="a", direction="max", generated=False)
+        charts = [Chart(title="probe", lines=[line("oak", [0.1, 1], [0.5, 0.7])])]
+        return label_figure(charts, title="t", label="a", direction="max", generated=False)
 
     first, second = draw(), draw()
     png, pdf = saved(first, "png"), saved(first, "pdf")

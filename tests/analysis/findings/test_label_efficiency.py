@@ -25,20 +25,20 @@ def row(model, fraction, score, **changes):
 
 def test_the_area_is_the_mean_over_doublings_and_shots_play_no_part():
     rows = [row("one", 1.0, 0.9), row("one", 0.01, 0.5), row("one", 0.1, 0.7), row("one", -5.0, 0.1)]
-    found = label_areas(pd.DataFrame(rows), {})
-    assert len(found) == 1 and found["fractions"][0] == "0.01 0.1 1"
-    assert found["area"][0] == pytest.approx((0.6 + 0.8) / 2) and np.isnan(found["low"][0])
+    areas = label_areas(pd.DataFrame(rows), {})
+    assert len(areas) == 1 and areas["fractions"][0] == "0.01 0.1 1"
+    assert areas["area"][0] == pytest.approx((0.6 + 0.8) / 2) and np.isnan(areas["low"][0])
 
 
 def test_models_compare_over_the_fractions_all_of_them_have():
     rows = [row("one", fraction, 0.8) for fraction in (0.01, 0.1, 1.0)]
     rows += [row("two", 0.1, 0.7), row("two", 1.0, 0.95), row("alone", 1.0, 0.99)]
-    found = label_areas(pd.DataFrame(rows), {}).set_index("model")
-    assert list(found.index) == ["two", "one"] and set(found["fractions"]) == {"0.1 1"}
-    assert found.loc["two", "area"] == pytest.approx(0.825)
+    areas = label_areas(pd.DataFrame(rows), {}).set_index("model")
+    assert list(areas.index) == ["two", "one"] and set(areas["fractions"]) == {"0.1 1"}
+    assert areas.loc["two", "area"] == pytest.approx(0.825)
     apart = [row("one", 0.01, 0.8), row("one", 0.1, 0.8), row("two", 0.5, 0.8), row("two", 1.0, 0.8)]
     assert label_areas(pd.DataFrame(apart), {}).empty
-    errors = [one | {"direction": "min"} for one in rows]
+    errors = [score_row | {"direction": "min"} for score_row in rows]
     assert list(label_areas(pd.DataFrame(errors), {})["model"]) == ["one", "two"]
 
 
@@ -46,10 +46,12 @@ def test_the_interval_is_that_of_the_mean_of_shared_resamples():
     rng = np.random.default_rng(0)
     rows = [row("one", 0.1, 0.6), row("one", 1.0, 0.8)]
     noise = rng.normal(0, 0.05, 4000)  # the same at both: nothing averages out
-    drawn = {row_name(one): RowDraws(scores=one["score"] + noise, halves=np.zeros((2, 2))) for one in rows}
-    found = label_areas(pd.DataFrame(rows), drawn)
-    assert found["high"][0] - found["low"][0] == pytest.approx(2 * 1.96 * 0.05, rel=0.05)
-    assert found["low"][0] < 0.7 < found["high"][0]
+    drawn = {
+        row_name(score_row): RowDraws(scores=score_row["score"] + noise, halves=np.zeros((2, 2))) for score_row in rows
+    }
+    areas = label_areas(pd.DataFrame(rows), drawn)
+    assert areas["high"][0] - areas["low"][0] == pytest.approx(2 * 1.96 * 0.05, rel=0.05)
+    assert areas["low"][0] < 0.7 < areas["high"][0]
     del drawn[row_name(rows[0])]
     assert np.isnan(label_areas(pd.DataFrame(rows), drawn)["low"][0])
 

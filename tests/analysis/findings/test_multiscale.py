@@ -27,8 +27,8 @@ def board(*rows):
     rng = np.random.default_rng(0)
     noise = rng.normal(0, 0.05, 400)  # shared by all: what the test set draws
     drawn = {
-        row_name(one): RowDraws(scores=one["score"] + noise + rng.normal(0, 0.002, 400), halves=np.zeros((2, 2)))
-        for one in frame.to_dict("records")
+        row_name(row): RowDraws(scores=row["score"] + noise + rng.normal(0, 0.002, 400), halves=np.zeros((2, 2)))
+        for row in frame.to_dict("records")
     }
     return frame, drawn
 
@@ -54,7 +54,7 @@ def test_validation_chooses_the_arm_of_each_side_and_less_is_better_where_it_is(
     rows = [
         row("fcn", "last", 5.0, 5.0), row("linear", "last", 3.0, 9.0), row("light", "quarters", 5.5, 4.0),
     ]  # fmt: skip
-    (gain,) = multi_scale(*board(*(one | {"direction": "min"} for one in rows))).to_dict("records")
+    (gain,) = multi_scale(*board(*(score_row | {"direction": "min"} for score_row in rows))).to_dict("records")
     assert (gain["several"], gain["single"], gain["gain"]) == ("light", "fcn", -0.5) and gain["high"] < 0
 
 

@@ -44,12 +44,12 @@ def suite(name, scores, *, generated=False, spread=0.0, **changes):
 def test_mean_ranks_by_hand_with_ties_and_less_is_better():
     up = suite("forest", {"kind": {"one": 0.9, "two": 0.8, "three": 0.8}})
     down = suite("field", {"height": {"one": 3.0, "two": 1.0, "three": 2.0}}, direction="min", metric="rmse")
-    found = overall([up, down])
-    assert list(found.table.columns) == list(OVERALL)
-    ranks = found.table.set_index("model")["mean_rank"]
+    ranking = overall([up, down])
+    assert list(ranking.table.columns) == list(OVERALL)
+    ranks = ranking.table.set_index("model")["mean_rank"]
     assert ranks.to_dict() == {"one": 2.0, "two": 1.75, "three": 2.25}
-    assert list(found.table["model"]) == ["two", "one", "three"] and (found.table["tasks"] == 2).all()
-    assert found.table["rank_low"].isna().all() and found.table["iqm"].isna().all()
+    assert list(ranking.table["model"]) == ["two", "one", "three"] and (ranking.table["tasks"] == 2).all()
+    assert ranking.table["rank_low"].isna().all() and ranking.table["iqm"].isna().all()
 
 
 def test_the_interval_is_that_of_resampled_ranks():
@@ -67,11 +67,11 @@ def test_scores_on_frozen_ranges_where_suite_and_metric_are_known():
         for name in names
     ]
     elsewhere = suite("forest", {"kind": {"best": 0.1, "worst": 0.9}}, spread=1e-6)
-    found = overall([*every, elsewhere]).table.set_index("model")
-    assert found["iqm"].to_dict() == {"best": pytest.approx(1), "worst": pytest.approx(0)}
-    assert (found["iqm_tasks"] == 4).all() and (found["tasks"] == 5).all()
-    assert set(found["normaliser"]) == {"geobench2 v1"}
-    assert (found["iqm_low"] <= found["iqm"]).all() and (found["iqm_high"] - found["iqm_low"] < 1e-3).all()
+    pooled = overall([*every, elsewhere]).table.set_index("model")
+    assert pooled["iqm"].to_dict() == {"best": pytest.approx(1), "worst": pytest.approx(0)}
+    assert (pooled["iqm_tasks"] == 4).all() and (pooled["tasks"] == 5).all()
+    assert set(pooled["normaliser"]) == {"geobench2 v1"}
+    assert (pooled["iqm_low"] <= pooled["iqm"]).all() and (pooled["iqm_high"] - pooled["iqm_low"] < 1e-3).all()
     other = [suite(f"gb2_{name}", {"kind": {"one": 0.5, "two": 0.6}}, metric="pixel_accuracy") for name in names]
     assert overall(other).table["iqm"].isna().all()
 
@@ -79,19 +79,19 @@ def test_scores_on_frozen_ranges_where_suite_and_metric_are_known():
 def test_the_ranges_name_suites_there_are_in_the_metric_they_have():
     ranges = normaliser("geobench2_v1")
     for name, (task, metric) in ranges.suites.items():
-        found = suite_catalogue.load(name)
-        assert task in ranges.ranges and found.tasks[0].metric == metric, name
+        loaded = suite_catalogue.load(name)
+        assert task in ranges.ranges and loaded.tasks[0].metric == metric, name
     assert not {"gb2_biomassters", "gb2_substation", "gb2_pastis_r"} & set(ranges.suites)  # other measures there
 
 
 def test_what_not_all_share_is_left_out_by_name():
-    made = suite("a", {"x": {"one": 0.9, "two": 0.5}, "y": {"one": 0.9, "two": 0.5}, "z": {"three": 0.9}})
+    first = suite("a", {"x": {"one": 0.9, "two": 0.5}, "y": {"one": 0.9, "two": 0.5}, "z": {"three": 0.9}})
     away = suite("b", {"x@far": {"one": 0.1, "two": 0.5}})
-    found = overall([made, away])
-    (way,) = found.tasks
-    assert found.tasks[way] == ["a x", "a y"]
-    assert (found.left_out[way].tasks, found.left_out[way].models) == (("a z",), ("three",))
-    (section,) = statistics(None, whole=found)
+    ranking = overall([first, away])
+    (way,) = ranking.tasks
+    assert ranking.tasks[way] == ["a x", "a y"]
+    assert (ranking.left_out[way].tasks, ranking.left_out[way].models) == (("a z",), ("three",))
+    (section,) = statistics(None, whole=ranking)
     assert "Excluded tasks, because not all share them: a z." in section.sentences
     assert overall([suite("a", {"x": {"one": 0.9, "two": 0.5}})]) is None
     assert overall([suite("a", {"x": {"one": 0.9}, "y": {"one": 0.9}})]) is None
@@ -110,9 +110,9 @@ def test_the_largest_table_is_found_whichever_setting_has_most_models():
 
 def test_generated_data_are_never_pooled_with_real_ones():
     real = suite("a", {"x": {"one": 0.9, "two": 0.5}})
-    made = suite("demo", {"x": {"one": 0.9, "two": 0.5}, "y": {"one": 0.9, "two": 0.5}}, generated=True)
-    assert overall([real, made]) is None
-    assert overall([made]).table["tasks"].tolist() == [2, 2]
+    generated = suite("demo", {"x": {"one": 0.9, "two": 0.5}, "y": {"one": 0.9, "two": 0.5}}, generated=True)
+    assert overall([real, generated]) is None
+    assert overall([generated]).table["tasks"].tolist() == [2, 2]
 
 
 def test_a_report_has_it_in_words_and_in_a_file():

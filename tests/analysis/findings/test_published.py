@@ -54,14 +54,14 @@ def test_its_names_are_ours(published):
     for model in set(published["model"]) - {""}:
         assert [entry.name for entry in model_catalogue.select([model])[0]] == [model]
     for suite, task in set(zip(published["suite"], published["task"], strict=True)) - {("", "")}:
-        tasks = {one.name for one in suite_catalogue.load(suite).tasks}
+        tasks = {task.name for task in suite_catalogue.load(suite).tasks}
         assert task.split("@")[0] in tasks, (suite, task)
 
 
 def test_a_pair_says_what_differs(board, published):
-    found = compare(board, published)
-    assert tuple(found.columns) == COMPARISON
-    pairs = found[found["status"] == "rerun"]
+    pairs_and_rest = compare(board, published)
+    assert tuple(pairs_and_rest.columns) == COMPARISON
+    pairs = pairs_and_rest[pairs_and_rest["status"] == "rerun"]
     # Two rows of ours beside two of Presto's, fine-tuned and a forest on frozen features.
     assert len(pairs) == 4 and set(pairs["published"]) == {25.28, 25.98}
     tuned = pairs[(pairs["published"] == 25.28) & (pairs["layer"] == "last")].iloc[0]
@@ -70,7 +70,7 @@ def test_a_pair_says_what_differs(board, published):
     assert "possibly other test samples" in tuned["differences"]
     # Ours has an interval of r2 alone, so nothing is said of rmse.
     assert np.isnan(tuned["low"]) and np.isnan(tuned["within"])
-    assert np.isnan(found[found["status"] == "copied"]["ours"].astype(float)).all()
+    assert np.isnan(pairs_and_rest[pairs_and_rest["status"] == "copied"]["ours"].astype(float)).all()
 
 
 def test_a_headline_metric_brings_its_interval_and_other_labels_are_named(published):

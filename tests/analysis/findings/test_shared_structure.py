@@ -17,13 +17,13 @@ def store(tmp_path):
     rng = np.random.default_rng(0)
     signal = rng.normal(size=(60, 4))
     rotated = signal @ np.linalg.qr(rng.normal(size=(4, 4)))[0]
-    made = Store(tmp_path)
-    embed_record(made, "one", {"embedding": rng.normal(size=(60, 4)), "block_1": signal})
-    embed_record(made, "two", {"embedding": rng.normal(size=(60, 5)), "block_1": rotated})
+    filled = Store(tmp_path)
+    embed_record(filled, "one", {"embedding": rng.normal(size=(60, 4)), "block_1": signal})
+    embed_record(filled, "two", {"embedding": rng.normal(size=(60, 5)), "block_1": rotated})
     order = rng.permutation(60)
     noise = rng.normal(size=(60, 6))
-    embed_record(made, "three", {"embedding": noise, "block_1": signal[order] * 3 + 1}, ids=IDS[order])
-    return made
+    embed_record(filled, "three", {"embedding": noise, "block_1": signal[order] * 3 + 1}, ids=IDS[order])
+    return filled
 
 
 def test_models_are_matched_by_id_whatever_the_order(store):
@@ -52,10 +52,10 @@ def both(folder, models, **more):
 
 
 def compare(whole, brief):
-    for i, one in enumerate(whole):
-        np.testing.assert_allclose(layer_cka(brief[i]), layer_cka(one), atol=5e-4)
+    for i, layers in enumerate(whole):
+        np.testing.assert_allclose(layer_cka(brief[i]), layer_cka(layers), atol=5e-4)
         for j in range(i + 1, len(whole)):
-            np.testing.assert_allclose(layer_cka(brief[i], brief[j]), layer_cka(one, whole[j]), atol=0.005)
+            np.testing.assert_allclose(layer_cka(brief[i], brief[j]), layer_cka(layers, whole[j]), atol=0.005)
     frames = [model_matrix(models) for models in (whole, brief)]
     for column in ("cka", "low", "high", "shuffled"):
         np.testing.assert_allclose(frames[1][column], frames[0][column], atol=0.005)

@@ -31,9 +31,9 @@ def test_the_cells_of_an_image_stay_together(tmp_path):
     similarity_record(store, "two", {"embedding": rows[order].reshape(240, 5)}, ids=IDS[order], cells=4)
     # Another kind of rows, of fewer models, is left out.
     similarity_record(store, "three", {"embedding": rows[:, 0]})
-    one, two = summarised(store, store.records("toy"))
-    assert layer_cka(one, two)[0, 0] == pytest.approx(1, abs=1e-3)
-    assert one.row_blocks().tolist() == np.repeat(IDS, 4).tolist()
+    first, second = summarised(store, store.records("toy"))
+    assert layer_cka(first, second)[0, 0] == pytest.approx(1, abs=1e-3)
+    assert first.row_blocks().tolist() == np.repeat(IDS, 4).tolist()
 
 
 def test_twins_of_one_network_are_one_model(tmp_path):
@@ -64,9 +64,9 @@ def test_matching_many_images_takes_no_time():
             )
         )
     start = time.process_time()
-    found = matched(models)
+    common = matched(models)
     assert time.process_time() - start < 2, "about 0.1 s; a quadratic match takes 20"
-    assert all((model.values["embedding"] == found[0].values["embedding"]).all() for model in found)
+    assert all((model.values["embedding"] == common[0].values["embedding"]).all() for model in common)
 
 
 def test_layers_are_converted_once(tmp_path):

@@ -19,17 +19,17 @@ def store(tmp_path):
     rng = np.random.default_rng(0)
     signal = rng.normal(size=(60, 4))
     rotated = signal @ np.linalg.qr(rng.normal(size=(4, 4)))[0]
-    made = Store(tmp_path)
-    embed_record(made, "one", {"embedding": rng.normal(size=(60, 4)), "block_1": signal})
-    embed_record(made, "two", {"embedding": rng.normal(size=(60, 5)), "block_1": rotated})
+    filled = Store(tmp_path)
+    embed_record(filled, "one", {"embedding": rng.normal(size=(60, 4)), "block_1": signal})
+    embed_record(filled, "two", {"embedding": rng.normal(size=(60, 5)), "block_1": rotated})
     order = rng.permutation(60)
     noise = rng.normal(size=(60, 6))
-    embed_record(made, "three", {"embedding": noise, "block_1": signal[order] * 3 + 1}, ids=IDS[order])
-    return made
+    embed_record(filled, "three", {"embedding": noise, "block_1": signal[order] * 3 + 1}, ids=IDS[order])
+    return filled
 
 
 def test_figures_show_the_numbers(store):
-    pictures = {one.stem: one for one in similarity_pictures("toy", store, list(store.records("toy")))}
+    pictures = {picture.stem: picture for picture in similarity_pictures("toy", store, list(store.records("toy")))}
     assert set(pictures) == {"cka_layers", "cka_models", "dimensions"}
     frame = pictures["cka_models"].numbers
     axes = models_figure(frame, title="t", generated=True).axes[0]
@@ -81,7 +81,7 @@ def test_one_layer_alone_has_no_map_of_layers(tmp_path):
 
 def test_sub_modules_are_compared_with_their_like_in_other_blocks(tmp_path):
     """Of two models fc1 is one and the same everywhere, and qkv everywhere another."""
-    rng, made = np.random.default_rng(0), Store(tmp_path)
+    rng, records = np.random.default_rng(0), Store(tmp_path)
     common = rng.normal(size=(60, 6))
     for model, blocks in (("one", 2), ("two", 3)):
         layers = {"embedding": rng.normal(size=(60, 4))} | {
@@ -90,10 +90,10 @@ def test_sub_modules_are_compared_with_their_like_in_other_blocks(tmp_path):
         parts = {f"block_{i}.fc1": common for i in range(blocks)}
         parts |= {f"block_{i}.qkv": rng.normal(size=(60, 5)) for i in range(blocks)}
         parts["block_0.norm2"] = common  # one block alone has it: nothing to compare over depth
-        embed_record(made, model, layers, parts=parts)
-    models = embedded(made, made.records("toy"))
+        embed_record(records, model, layers, parts=parts)
+    models = embedded(records, records.records("toy"))
     assert models[1].parts == {name: tuple(f"block_{i}.{name}" for i in range(3)) for name in ("fc1", "qkv")}
-    pictures = {one.stem: one for one in similarity_pictures("toy", made, list(made.records("toy")))}
+    pictures = {picture.stem: picture for picture in similarity_pictures("toy", records, list(records.records("toy")))}
     assert {"cka_fc1", "cka_qkv"} <= set(pictures) and "cka_norm2" not in pictures
     for part, alike in (("fc1", True), ("qkv", False)):
         frame = pictures[f"cka_{part}"].numbers
@@ -106,8 +106,8 @@ def test_sub_modules_are_compared_with_their_like_in_other_blocks(tmp_path):
     more = np.array([f"image {i}" for i in range(90)])
     for model in ("one", "two"):
         layers = {"embedding": rng.normal(size=(90, 4)), "block_0": rng.normal(size=(90, 4))}
-        embed_record(made, model, layers, ids=more, seed=1)
-    again = {one.stem: one for one in similarity_pictures("toy", made, list(made.records("toy")))}
+        embed_record(records, model, layers, ids=more, seed=1)
+    again = {picture.stem: picture for picture in similarity_pictures("toy", records, list(records.records("toy")))}
     assert "90 images" in again["cka_layers"].caption and "60 images" in again["cka_qkv"].caption
     assert again["cka_qkv"].numbers.equals(frame)
 

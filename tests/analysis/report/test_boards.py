@@ -45,17 +45,17 @@ def test_html_markdown_latex_and_terminal_show_the_same_digits(factor):
     for model in MODELS[:3]:
         for fraction in (0.1, 1.0):
             source.put(*scaled(model, factor * (8 if fraction == 0.1 else 1), fraction=fraction))
-    made = build(source, "orchard")
-    board = next(each for each in boards(made.tables.leaderboard) if each.fraction == 1)
+    report = build(source, "orchard")
+    board = next(each for each in boards(report.tables.leaderboard) if each.fraction == 1)
     entries = [entry for row in board.rows for entry in row.entries.values()]
     expected = {f"{entry['score']:.{board.digits}f}" for entry in entries}
     bounds = {f"[{entry['low']:.{board.digits}f}, {entry['high']:.{board.digits}f}]" for entry in entries}
     assert len(expected) > 3
     text = {
-        "html": made.files["leaderboard.html"].decode(),
-        "md": made.files["leaderboard.md"].decode(),
-        "tex": made.files["leaderboard.tex"].decode(),
-        "terminal": printed(terminal_table(made.tables.leaderboard)),
+        "html": report.files["leaderboard.html"].decode(),
+        "md": report.files["leaderboard.md"].decode(),
+        "tex": report.files["leaderboard.tex"].decode(),
+        "terminal": printed(terminal_table(report.tables.leaderboard)),
     }
     for kind, content in text.items():
         for score in expected | bounds:
@@ -114,10 +114,10 @@ def test_the_index_names_the_best_of_all_settings():
     for model in MODELS[0], MODELS[2]:
         source.put(*make(model, TASKS[0], suite="grove"))
     source.put(*make_arm(MODELS[4], TASKS[0], decoder="unet", tuning="scratch", suite="grove", panels=False))
-    made = tables(source, "grove")
-    page = index_page([(SuiteContents(tables=made), {})], across_suites([made]), {}).decode()
+    grove = tables(source, "grove")
+    page = index_page([(SuiteContents(tables=grove), {})], across_suites([grove]), {}).decode()
     card = page
-    frame = made.leaderboard
+    frame = grove.leaderboard
     for decoders in (True, False):
         part = frame[(frame["decoder"] != "") == decoders]
         top = part.loc[part["score"].idxmax()]

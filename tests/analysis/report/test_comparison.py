@@ -46,9 +46,9 @@ def results(tmp_path):
 def test_the_files_hold_pairs_and_what_stands_alone_all_marked(results):
     paths = write_comparison(Store(results), results, ["grove"])
     assert [path.name for path in paths] == [f"published_comparison.{kind}" for kind in ("csv", "md", "html")]
-    found = pd.read_csv(paths[0], keep_default_na=False)
-    assert tuple(found.columns) == COMPARISON
-    assert list(found["status"]) == ["rerun"] * 4 + ["copied"]
+    comparison = pd.read_csv(paths[0], keep_default_na=False)
+    assert tuple(comparison.columns) == COMPARISON
+    assert list(comparison["status"]) == ["rerun"] * 4 + ["copied"]
     text = paths[1].read_text()
     pair = next(line for line in text.splitlines() if line.startswith("| grove | landcover | alder_base |"))
     assert f"0.800 {MARK}" in pair and "224 px" in pair and "other test samples" in pair and "Table 1" in pair
@@ -61,10 +61,10 @@ def test_the_files_hold_pairs_and_what_stands_alone_all_marked(results):
 
 def test_pages_show_the_pairs_of_the_same_protocol_where_there_are_any(results):
     board = tables(Store(results), "grove").leaderboard
-    found = compare(board, read_published(results / "published" / "published.csv"))
-    pairs, alone = shown(found)
+    comparison = compare(board, read_published(results / "published" / "published.csv"))
+    pairs, alone = shown(comparison)
     assert {row[7] for row in pairs} == {"probe, best-on-val", "probe, last"} and len(alone) == 1
-    pairs, _ = shown(found[found["protocol"] != "probe"])
+    pairs, _ = shown(comparison[comparison["protocol"] != "probe"])
     assert {row[7] for row in pairs} == {"knn, best-on-val", "knn, last"}
 
 

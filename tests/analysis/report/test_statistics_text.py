@@ -32,16 +32,16 @@ def source():
 
 
 @pytest.fixture(scope="module")
-def made(source):
+def grove(source):
     return tables(source, "grove")
 
 
 @pytest.fixture(scope="module")
-def agreed(made):
-    return compare_settings(made.leaderboard, made.row_draws)
+def agreed(grove):
+    return compare_settings(grove.leaderboard, grove.row_draws)
 
 
-def test_settings_are_compared_on_the_models_they_share_without_controls(agreed, made):
+def test_settings_are_compared_on_the_models_they_share_without_controls(agreed, grove):
     assert agreed.models == tuple(model.name for model in MANY)
     assert agreed.flat == (
         "biomass · probe · 100 %",
@@ -49,7 +49,7 @@ def test_settings_are_compared_on_the_models_they_share_without_controls(agreed,
         "landcover · probe · 100 %",
         "landcover · probe · 10 %",
     )
-    board = made.leaderboard.query("task=='biomass' and fraction==1 and layer=='best-on-val'").set_index("model")
+    board = grove.leaderboard.query("task=='biomass' and fraction==1 and layer=='best-on-val'").set_index("model")
     assert agreed.scores[0] == pytest.approx(-board.loc[list(agreed.models), "score"].to_numpy())  # less is better
     for i in range(4):
         for j in range(i):
@@ -72,8 +72,8 @@ def test_the_section_says_what_can_be_told_and_what_cannot(agreed):
 def test_a_model_that_a_setting_lacks_is_left_out_by_name(source):
     held = MemorySource(dict(source.held))
     held.put(*make(Model("oak", 0.9, 0.5, 8), TASKS[0], suite="grove"))
-    found = tables(held, "grove")
-    again = compare_settings(found.leaderboard, found.row_draws)
+    lacking = tables(held, "grove")
+    again = compare_settings(lacking.leaderboard, lacking.row_draws)
     assert "oak" not in again.models
     assert again.models_left_out == ("oak",)
     (part,) = statistics(again, [])
@@ -85,27 +85,27 @@ def test_too_few_models_or_one_setting_are_not_compared():
     for model in MANY[: FEWEST_MODELS - 1]:
         for task in TASKS[:2]:
             held.put(*make(model, task, suite="grove"))
-    found = tables(held, "grove")
-    assert compare_settings(found.leaderboard, found.row_draws) is None
-    assert not {"ranks", "agreement"} & {one.stem for one in pictures(found, held, None, [])}
+    few = tables(held, "grove")
+    assert compare_settings(few.leaderboard, few.row_draws) is None
+    assert not {"ranks", "agreement"} & {picture.stem for picture in pictures(few, held, None, [])}
     assert statistics(None, []) == []
 
 
-def test_suites_are_compared_with_one_another(source, made):
+def test_suites_are_compared_with_one_another(source, grove):
     other = MemorySource()
     for model in MANY:
         other.put(*make(model, TASKS[0], suite="meadow"))
-    every = across_suites([made, tables(other, "meadow")])
+    every = across_suites([grove, tables(other, "meadow")])
     assert {name.split()[0] for name in every.agreed.settings} == {"grove", "meadow"}
     assert np.isfinite(every.agreed.low[np.tril_indices(5, k=-1)]).all()
-    assert [one.stem for one in every.pictures] == ["ranks", "agreement"]
-    assert across_suites([made]).agreed is None
+    assert [picture.stem for picture in every.pictures] == ["ranks", "agreement"]
+    assert across_suites([grove]).agreed is None
 
 
 def test_fine_tuned_scores_are_taken_apart_without_controls():
-    found = tables(nursery(), "orchard")
-    parts = designs(found.arms, found.arm_draws)
-    assert [one.task for one in parts] == ["landcover", "water", "water@bolivia"]  # boxes have one arm
+    orchard = tables(nursery(), "orchard")
+    parts = designs(orchard.arms, orchard.arm_draws)
+    assert [design.task for design in parts] == ["landcover", "water", "water@bolivia"]  # boxes have one arm
     first = parts[0]
     assert first.factors == ("model", "decoder", "tuning") and first.replicates == 3 and first.fixed == {"taps": "last"}
     assert "image_stats" not in first.levels["model"] and first.runs == 3 * 2 * 2 * 3 and first.left_out == 0
@@ -121,17 +121,17 @@ def test_an_unbalanced_design_loses_what_does_not_fit_and_says_so():
             for seed in range(2 if model is MODELS[4] else 3):
                 held.put(*make_arm(model, TASKS[0], decoder=decoder, seed=seed))
     held.put(*make_arm(MODELS[0], TASKS[0], decoder="fpn", taps="quarters"))
-    found = tables(held, "orchard")
-    (one,) = designs(found.arms, found.arm_draws)
-    assert one.factors == ("model", "decoder") and one.replicates == 2
-    assert one.left_out > 0 and f"{one.left_out} further runs do not fit" in design_sentence(one)
+    orchard = tables(held, "orchard")
+    (design,) = designs(orchard.arms, orchard.arm_draws)
+    assert design.factors == ("model", "decoder") and design.replicates == 2
+    assert design.left_out > 0 and f"{design.left_out} further runs do not fit" in design_sentence(design)
 
 
 def test_a_report_of_arms_has_their_figures_and_names_damaged_ones(tmp_path):
     held = MemorySource()
     for model in MODELS[0], MODELS[2]:
         held.put(*make_arm(model, TASKS[2], decoder="upernet", suite="grove"))
-    names = {one.rsplit(".")[0] for one in build(held, "grove").files}
+    names = {file.rsplit(".")[0] for file in build(held, "grove").files}
     assert {"training_water", "panels_water", "cost_water", "classes_water"} <= names
     assert not any(name.startswith(("depth", "labels", "ranks", "variance", "layer_profile")) for name in names)
     store = Store(tmp_path)
@@ -146,5 +146,5 @@ def test_models_without_a_second_one_are_not_drawn_against_each_other():
     held = MemorySource()
     record, arrays = make(MODELS[0], TASKS[0], suite="grove")
     held.put(replace(record, cost={}), arrays)
-    stems = {one.stem for one in pictures(tables(held, "grove"), held, None, [])}
+    stems = {picture.stem for picture in pictures(tables(held, "grove"), held, None, [])}
     assert stems == {"layer_profile_landcover", "calibration_landcover"}

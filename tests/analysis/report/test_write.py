@@ -281,8 +281,8 @@ def test_one_collapsed_model_does_not_flatten_the_figure_nor_the_table():
 @pytest.mark.parametrize("panels", [1, 2, 3, 4, 5])
 def test_legend_titles_and_panels_overlap_nothing(panels):
     curves = [curve(f"model_with_a_name_{i}", [0.5, 0.8, 0.7, 0.6]) for i in range(7)]
-    made = [Panel(title=f"panel {i}", curves=curves) for i in range(panels)]
-    figure = profile_figure(made, title="suite, task", label="accuracy", direction="max", generated=True)
+    panels_drawn = [Panel(title=f"panel {i}", curves=curves) for i in range(panels)]
+    figure = profile_figure(panels_drawn, title="suite, task", label="accuracy", direction="max", generated=True)
     saved(figure, "png")
     drawn = figure.canvas.get_renderer()
     legend = figure.legends[0].get_window_extent(drawn)

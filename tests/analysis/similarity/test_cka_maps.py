@@ -39,8 +39,8 @@ def test_maps_equal_pairs_in_numpy_and_torch(form, kind, debiased, monkeypatch):
         tolerance = 1e-12 if kind == "float64" else 1e-6
         tensors = [[torch.tensor(layer) for layer in layers] for layers in (x, y)]
         for layers in ((x, y), tensors):
-            found = cka_map(*layers, debiased=debiased, form=form)
-            np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)
+            computed = cka_map(*layers, debiased=debiased, form=form)
+            np.testing.assert_allclose(computed, expected, rtol=0, atol=tolerance)
             own = cka_map(layers[0], debiased=debiased, form=form)
             np.testing.assert_allclose(own, cka_map(layers[0], layers[0], debiased=debiased), rtol=0, atol=tolerance)
             np.testing.assert_allclose(np.diag(own), 1, atol=tolerance)
@@ -124,7 +124,7 @@ def test_the_jackknife_of_a_map_is_leaving_blocks_out_one_by_one(debiased, kind,
         expected = jackknife(cka_map(x, y, debiased=debiased), without, sizes)
         for convert in (np.asarray, torch.tensor):
             layers = [[convert(layer.astype(kind)) for layer in layers] for layers in (x, y)]
-            found = cka_jackknife(*layers, blocks=blocks, debiased=debiased)
-            np.testing.assert_allclose(found.value, expected.value, rtol=0, atol=tolerance)
-            np.testing.assert_allclose(found.error, expected.error, rtol=1e-8 if kind == "float64" else 1e-3)
-            assert found.blocks == len(codes)
+            interval = cka_jackknife(*layers, blocks=blocks, debiased=debiased)
+            np.testing.assert_allclose(interval.value, expected.value, rtol=0, atol=tolerance)
+            np.testing.assert_allclose(interval.error, expected.error, rtol=1e-8 if kind == "float64" else 1e-3)
+            assert interval.blocks == len(codes)

@@ -33,9 +33,9 @@ def test_twonn_finds_the_dimension_of_a_manifold():
             if dimension == 1
             else flat @ rng.normal(size=(dimension, 30))
         )
-        found = twonn(turned)
-        assert found == pytest.approx(dimension, rel=0.12)
-        assert twonn(np.r_[turned, turned[:300]] * 7) == pytest.approx(found, rel=1e-9)  # equal rows count once
+        estimate = twonn(turned)
+        assert estimate == pytest.approx(dimension, rel=0.12)
+        assert twonn(np.r_[turned, turned[:300]] * 7) == pytest.approx(estimate, rel=1e-9)  # equal rows count once
     # The slope by hand, from all distances.
     x = rng.normal(size=(40, 3))
     near = np.sort(pdist_square(x, "euclidean"), axis=1)

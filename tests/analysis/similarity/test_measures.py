@@ -48,10 +48,10 @@ def test_a_representation_is_like_itself_turned_scaled_and_shifted(measure, debi
 
 def test_closed_forms():
     rng = np.random.default_rng(1)
-    one, two = rng.normal(size=(50, 1)), rng.normal(size=(50, 1))
-    two += one
-    assert linear_cka(one, two, debiased=False) == pytest.approx(
-        pearsonr(one[:, 0], two[:, 0]).statistic ** 2, abs=1e-14
+    first, second = rng.normal(size=(50, 1)), rng.normal(size=(50, 1))
+    second += first
+    assert linear_cka(first, second, debiased=False) == pytest.approx(
+        pearsonr(first[:, 0], second[:, 0]).statistic ** 2, abs=1e-14
     )
     x = rng.normal(size=(80, 16))
     x = np.linalg.qr(x - x.mean(0))[0]
@@ -185,11 +185,11 @@ def test_constant_features_are_refused_by_name(value):
     flat = np.full((20, 4), value)
     calls = [*MEASURES, lambda a, b: cka_map([a], [b]), lambda a, b: cka_map([a], [b], form="feature")]
     calls += [lambda a, b: cka_jackknife([a], [b], blocks=np.arange(20))]
-    for call, one, two in itertools.product(calls, (flat, flat.astype(np.float32)), (x,)):
+    for call, first, second in itertools.product(calls, (flat, flat.astype(np.float32)), (x,)):
         with pytest.raises(ValueError, match="x is constant"):
-            call(one, two)
+            call(first, second)
         with pytest.raises(ValueError, match="constant"):
-            call(torch.tensor(two), torch.tensor(one))
+            call(torch.tensor(second), torch.tensor(first))
     for shape in (rankme, participation_ratio, twonn):
         with pytest.raises(ValueError, match="constant"):
             shape(flat)

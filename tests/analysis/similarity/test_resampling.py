@@ -15,8 +15,8 @@ from tests.builders.representations import MEASURES, pair
 def test_the_jackknife_of_a_mean_is_its_standard_error():
     values = np.random.default_rng(0).normal(size=40)
     without = (values.sum() - values) / 39
-    found = jackknife(values.mean(), without, np.ones(40))
-    assert found.error == pytest.approx(values.std(ddof=1) / np.sqrt(40), rel=1e-12)
+    estimate = jackknife(values.mean(), without, np.ones(40))
+    assert estimate.error == pytest.approx(values.std(ddof=1) / np.sqrt(40), rel=1e-12)
 
 
 def test_intervals_cover_the_truth():
@@ -27,12 +27,12 @@ def test_intervals_cover_the_truth():
         x, y = rng.normal(size=(120, 20)), rng.normal(size=(120, 40))
         for method in hits:
             if method == "jackknife":
-                found = cka_jackknife([x], [y], blocks=row_blocks(120, 20, rng))
+                interval = cka_jackknife([x], [y], blocks=row_blocks(120, 20, rng))
             else:
-                found = measure_interval(
+                interval = measure_interval(
                     linear_cka, x, y, blocks=row_blocks(120, 20, rng), method=method, rng=rng, draws=60
                 )
-            hits[method] += bool((found.low <= 0) & (found.high >= 0))
+            hits[method] += bool((interval.low <= 0) & (interval.high >= 0))
     assert min(hits.values()) >= 50
 
 
@@ -43,8 +43,8 @@ def test_any_measure_has_an_interval():
     fast = cka_jackknife([x], [y], blocks=blocks)
     assert (slow.low, slow.high) == pytest.approx((fast.low[0, 0], fast.high[0, 0]), abs=1e-12)
     for measure in MEASURES:
-        found = measure_interval(measure, x, y, blocks=blocks)
-        assert found.low < found.value < found.high
+        interval = measure_interval(measure, x, y, blocks=blocks)
+        assert interval.low < interval.value < interval.high
     again = [
         measure_interval(procrustes, x, y, blocks=blocks, method="subsample", rng=np.random.default_rng(1), draws=20)
         for _ in range(2)

@@ -72,7 +72,7 @@ def test_the_jackknife_of_streams_is_that_of_rows():
     for code in range(6):
         parts.append(CkaStream(rows_kept=0))
         parts[-1].add([layer[blocks == code] for layer in x], [layer[blocks == code] for layer in y])
-    found, expected = stream_jackknife(parts), cka_jackknife(x, y, blocks=blocks)
-    np.testing.assert_allclose(found.low, expected.low, rtol=0, atol=1e-11)
+    streamed, expected = stream_jackknife(parts), cka_jackknife(x, y, blocks=blocks)
+    np.testing.assert_allclose(streamed.low, expected.low, rtol=0, atol=1e-11)
     with pytest.raises(ValueError, match="1 block"):
         stream_jackknife(parts[:1])

@@ -73,9 +73,9 @@ def test_a_class_in_neither_truth_nor_prediction_is_left_out_and_one_only_predic
 def test_r2_does_not_suffer_from_a_large_mean():
     rng = np.random.default_rng(0)
     target = 1e6 + rng.standard_normal((300, 1))
-    said = target + 0.5 * rng.standard_normal((1, 300, 1))
-    sums = error_statistics({"prediction": said, "target": target}, 0).sum(0)
-    assert additive_scores.r2(sums)[0] == pytest.approx(r2_score(target, said[0]), abs=1e-9)
+    predicted = target + 0.5 * rng.standard_normal((1, 300, 1))
+    sums = error_statistics({"prediction": predicted, "target": target}, 0).sum(0)
+    assert additive_scores.r2(sums)[0] == pytest.approx(r2_score(target, predicted[0]), abs=1e-9)
 
 
 def test_a_constant_target_has_no_r2():

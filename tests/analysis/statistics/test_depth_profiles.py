@@ -17,9 +17,9 @@ def rng():
 def test_peak_depth_and_its_interval(rng):
     depths = np.linspace(0, 1, 5)
     curve = np.array([0.1, 0.4, 0.9, 0.4, 0.1])
-    found = depth_profiles.peak_depth(depths, curve, curve + rng.normal(0, 0.01, (300, 5)))
-    assert (found.depth, found.low, found.high, found.layers) == (0.5, 0.5, 0.5, (2,))
-    assert found.chance.tolist() == [0, 0, 1, 0, 0]
+    peak = depth_profiles.peak_depth(depths, curve, curve + rng.normal(0, 0.01, (300, 5)))
+    assert (peak.depth, peak.low, peak.high, peak.layers) == (0.5, 0.5, 0.5, (2,))
+    assert peak.chance.tolist() == [0, 0, 1, 0, 0]
     assert depth_profiles.peak_depth(depths, -curve, direction="min").depth == 0.5
     flat = depth_profiles.peak_depth(depths, np.zeros(5), rng.normal(size=(2000, 5)))
     assert flat.depth == 0.5 and (flat.low, flat.high) == (0, 1) and flat.layers == (0, 1, 2, 3, 4)

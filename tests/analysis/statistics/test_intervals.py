@@ -52,22 +52,22 @@ def outcome_of(kind, layers=3, n=120, seed=0):
 
 def reference(metric, outcome, rows):
     """Score of the first layer on the rows drawn, by scikit-learn."""
-    said, truth = outcome["prediction"][0][rows], outcome["target"][rows]
+    predicted, truth = outcome["prediction"][0][rows], outcome["target"][rows]
     if metric == "accuracy":
-        return accuracy_score(truth, said)
+        return accuracy_score(truth, predicted)
     if metric == "balanced_accuracy":
-        return balanced_accuracy_score(truth, said)
+        return balanced_accuracy_score(truth, predicted)
     if metric == "macro_f1":
-        return f1_score(truth, said, average="macro", labels=np.unique(truth))
+        return f1_score(truth, predicted, average="macro", labels=np.unique(truth))
     if metric == "micro_f1":
-        return f1_score(truth, said > 0.5, average="micro")
+        return f1_score(truth, predicted > 0.5, average="micro")
     if metric == "map":
-        return average_precision_score(truth.ravel(), said.ravel())
+        return average_precision_score(truth.ravel(), predicted.ravel())
     if metric == "r2":
-        return r2_score(truth.astype(float), said.astype(float))
+        return r2_score(truth.astype(float), predicted.astype(float))
     if metric == "rmse":
-        return np.sqrt(((said.astype(float) - truth) ** 2).mean(0)).mean()
-    return mean_absolute_error(truth.astype(float), said.astype(float))
+        return np.sqrt(((predicted.astype(float) - truth) ** 2).mean(0)).mean()
+    return mean_absolute_error(truth.astype(float), predicted.astype(float))
 
 
 def test_percentile_interval_covers_a_bernoulli_rate_about_95_of_100_times():
@@ -76,8 +76,8 @@ def test_percentile_interval_covers_a_bernoulli_rate_about_95_of_100_times():
     held = 0
     for _ in range(trials):
         right = rng.random(n) < rate
-        found = bootstrap(bernoulli(right), additive_scores.accuracy, np.arange(n), rng=rng, resamples=300)
-        held += found.low <= rate <= found.high
+        interval = bootstrap(bernoulli(right), additive_scores.accuracy, np.arange(n), rng=rng, resamples=300)
+        held += interval.low <= rate <= interval.high
     assert 0.92 < held / trials < 0.975
 
 
@@ -122,7 +122,7 @@ def test_the_paired_interval_is_narrower_than_that_of_two_independent_models():
     each = [
         bootstrap(bernoulli(x), additive_scores.accuracy, blocks, rng=np.random.default_rng(0)) for x in (first, second)
     ]
-    unpaired = np.sqrt(sum((one.high - one.low) ** 2 for one in each))
+    unpaired = np.sqrt(sum((interval.high - interval.low) ** 2 for interval in each))
     assert 0 < paired.high - paired.low < 0.6 * unpaired
     assert paired.low <= first.mean() - second.mean() <= paired.high
 
@@ -139,18 +139,18 @@ def test_resampling_by_scene_is_wider_where_samples_of_a_scene_go_wrong_together
 
 @pytest.mark.parametrize("names", [[], ["one", "one", "one"]])
 def test_fewer_than_two_blocks_give_no_interval_and_the_reason(names):
-    found = bootstrap(
+    interval = bootstrap(
         bernoulli(np.ones(len(names))), additive_scores.accuracy, np.array(names), rng=np.random.default_rng(0)
     )
-    assert np.isnan([found.low, found.high]).all()
-    assert "at least 2" in found.reason
+    assert np.isnan([interval.low, interval.high]).all()
+    assert "at least 2" in interval.reason
 
 
 def test_equal_scores_are_one_threshold_in_average_precision():
     score = np.array([0.9, 0.9, 0.9, 0.2, 0.2, 0.1])
     target = np.array([1, 0, 1, 0, 1, 0])
-    found = micro_average_precision(score, target, np.ones((1, 6), np.uint16))
-    assert found[0] == pytest.approx(average_precision_score(target, score))
+    precision = micro_average_precision(score, target, np.ones((1, 6), np.uint16))
+    assert precision[0] == pytest.approx(average_precision_score(target, score))
 
 
 def test_large_counts_are_summed_exactly():

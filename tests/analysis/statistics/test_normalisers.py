@@ -29,8 +29,8 @@ LEADERS = {
 
 def test_normalisers_are_frozen(tmp_path):
     for name, path in normalisers().items():
-        found = normaliser(name)
-        assert f"{found.name}_v{found.version}" == name == path.stem and found.source and found.about
+        scale = normaliser(name)
+        assert f"{scale.name}_v{scale.version}" == name == path.stem and scale.source and scale.about
     stored = json.loads(normalisers()["geobench2_v1"].read_text())
     stored["ranges"]["pastis"]["best"] = 0.5
     path = tmp_path / "geobench2_v1.json"
@@ -55,7 +55,7 @@ def test_the_published_aggregates_of_geobench_2_come_out(shared):
     axes = Axes(unit="backbone", over=("dataset", "metric", "decoder"), replicates=("seed",))
     with pytest.raises(Incompatible, match="dofa_base_patch16_224 lacks everwatch"):
         pool(rows, axes, normaliser=normaliser("geobench2_v1"), task="dataset")
-    found = pool(rows, axes, normaliser=normaliser("geobench2_v1"), task="dataset", missing="models").table
-    assert found["backbone"].tolist()[:8] == list(LEADERS)
-    assert found["iqm"].round(3).tolist()[:8] == list(LEADERS.values())
-    assert (found["rows"].dropna() == 60).all() and (found["lacks"] != "").sum() == 4
+    pooled = pool(rows, axes, normaliser=normaliser("geobench2_v1"), task="dataset", missing="models").table
+    assert pooled["backbone"].tolist()[:8] == list(LEADERS)
+    assert pooled["iqm"].round(3).tolist()[:8] == list(LEADERS.values())
+    assert (pooled["rows"].dropna() == 60).all() and (pooled["lacks"] != "").sum() == 4

@@ -60,8 +60,8 @@ def test_an_average_across_normalisations_cannot_turn_a_headline_round():
 
 
 def test_pooled_numbers_by_hand(rows):
-    found = pool(rows, AXES, statistic="mean").table.set_index("model")["mean"]
-    assert found.to_dict() == pytest.approx({"c": 2.055, "b": 1.055, "a": 0.055})
+    means = pool(rows, AXES, statistic="mean").table.set_index("model")["mean"]
+    assert means.to_dict() == pytest.approx({"c": 2.055, "b": 1.055, "a": 0.055})
     ranks = pool(rows, AXES, statistic="mean_rank").table
     assert ranks["mean_rank"].tolist() == [1, 2, 3]
     worse = pool(rows, AXES, statistic="mean_rank", direction="min").table
@@ -69,9 +69,9 @@ def test_pooled_numbers_by_hand(rows):
 
 
 def test_pooled_intervals_come_from_replicates(rows, rng):
-    found = pool(rows, AXES, statistic="mean", rng=rng, resamples=200).table
-    assert (found["low"] < found["mean"]).all() and (found["mean"] < found["high"]).all()
-    assert (found["high"] - found["low"]).max() < 0.011
+    pooled = pool(rows, AXES, statistic="mean", rng=rng, resamples=200).table
+    assert (pooled["low"] < pooled["mean"]).all() and (pooled["mean"] < pooled["high"]).all()
+    assert (pooled["high"] - pooled["low"]).max() < 0.011
     ranked = pool(rows, AXES, statistic="mean_rank", rng=rng, resamples=50).table
     assert ranked[["low", "high"]].to_numpy().tolist() == [[1, 1], [2, 2], [3, 3]]
 
@@ -113,11 +113,11 @@ def test_what_else_pooling_refuses(rows):
 def test_facts_travel_and_normalised_scores_are_not_clipped(rows):
     rows["origin"] = rows["model"].map({"a": "random", "b": "pretrained", "c": "pretrained"})
     scale = Normaliser(name="toy", version=1, ranges={"t0": (0.0, 1.0), "t1": (3.0, 1.0)})
-    found = pool(
+    pooled = pool(
         rows, Axes(over=("task",), replicates=("seed",), facts=("origin",)), normaliser=scale, statistic="mean"
     )
-    table = found.table.set_index("model")
-    assert found.normaliser == "toy v1" and table.loc["a", "origin"] == "random"
+    table = pooled.table.set_index("model")
+    assert pooled.normaliser == "toy v1" and table.loc["a", "origin"] == "random"
     # Less is better on t1: 2.1 and 2.11 become 0.45 and 0.445.
     assert table.loc["c", "mean"] == pytest.approx((2.0 + 2.01 + 0.45 + 0.445) / 4)
     assert table.loc["c", "outside"] == 2 and table.loc["a", "outside"] == 2

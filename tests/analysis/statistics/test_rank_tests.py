@@ -17,10 +17,10 @@ def rng():
 def test_friedman_is_scipys_and_w_its_share(rng):
     for ties in (False, True):
         scores = rng.integers(0, 4, (7, 5)).astype(float) if ties else rng.normal(size=(7, 5))
-        found = rank_tests.friedman(scores)
+        outcome = rank_tests.friedman(scores)
         expected = friedmanchisquare(*scores.T)
-        assert (found.statistic, found.p) == pytest.approx((expected.statistic, expected.pvalue))
-        assert found.w == pytest.approx(expected.statistic / (7 * 4)) == rank_tests.kendall_w(scores)
+        assert (outcome.statistic, outcome.p) == pytest.approx((expected.statistic, expected.pvalue))
+        assert outcome.w == pytest.approx(expected.statistic / (7 * 4)) == rank_tests.kendall_w(scores)
     alike = np.tile(np.arange(5.0), (6, 1))
     assert rank_tests.kendall_w(alike) == pytest.approx(1)
     assert rank_tests.kendall_w(np.array([np.arange(4.0), -np.arange(4.0)])) == pytest.approx(0)
@@ -63,8 +63,8 @@ def test_nemenyi_agrees_with_scikit_posthocs(rng):
 def test_signed_ranks_are_scipys_corrected_by_holm(rng):
     scores = rng.normal(size=(12, 3)) + np.array([0.0, 0.2, 1.5])
     raw = [wilcoxon(scores[:, a], scores[:, b]).pvalue for a, b in ((0, 1), (0, 2), (1, 2))]
-    found = rank_tests.wilcoxon_holm(scores)
-    assert found[[0, 0, 1], [1, 2, 2]] == pytest.approx(depth_profiles.holm(raw))
+    corrected = rank_tests.wilcoxon_holm(scores)
+    assert corrected[[0, 0, 1], [1, 2, 2]] == pytest.approx(depth_profiles.holm(raw))
     same = np.column_stack([scores[:, 0], scores[:, 0]])
     assert rank_tests.wilcoxon_holm(same)[0, 1] == 1
 
@@ -83,5 +83,5 @@ def test_bayesian_signed_rank_agrees_with_baycomp(rng):
     baycomp = pytest.importorskip("baycomp")
     first, second = rng.normal(0.02, 0.05, (2, 9))
     left, rope, right = baycomp.SignedRankTest.probs(first, second, rope=0.01, random_state=0)
-    found = rank_tests.bayesian_signed_rank(first, second, equivalent=0.01, rng=rng, draws=50_000)
-    assert (found.better, found.equal, found.worse) == pytest.approx((left, rope, right), abs=0.01)
+    chances = rank_tests.bayesian_signed_rank(first, second, equivalent=0.01, rng=rng, draws=50_000)
+    assert (chances.better, chances.equal, chances.worse) == pytest.approx((left, rope, right), abs=0.01)

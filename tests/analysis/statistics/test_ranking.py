@@ -39,11 +39,11 @@ def test_tau_is_scipys_with_and_without_ties(rng, models):
 
 def test_the_null_distribution_of_six_is_that_of_all_720_orders():
     base = np.arange(6.0)
-    found = ranking.tau_b(base, np.array(list(permutations(base))))
+    taus = ranking.tau_b(base, np.array(list(permutations(base))))
     values, probability = ranking.tau_null(6)
     assert probability.sum() == pytest.approx(1)
     for value, share in zip(values, probability, strict=True):
-        assert (np.abs(found - value) < 1e-9).sum() == round(share * 720)
+        assert (np.abs(taus - value) < 1e-9).sum() == round(share * 720)
     for pairs, expected in ((15, 0.002778), (13, 0.016667), (11, 0.055556), (9, 0.136111)):
         assert ranking.tau_tail(pairs / 15, 6) == pytest.approx(expected, abs=5e-7)
     assert ranking.smallest_significant_tau(6) == pytest.approx(13 / 15)
@@ -89,8 +89,8 @@ def test_tau_matrix_is_symmetric_and_its_bounds_are_those_of_the_pair(rng):
 
 def test_top_change_counts_pairs_of_settings(rng):
     scores = np.array([[3.0, 2, 1], [3, 2, 1], [1, 3, 2]])
-    found = ranking.top_change(scores)
-    assert found.share == pytest.approx(2 / 3) and found.wins.tolist() == [2, 1, 0]
+    change = ranking.top_change(scores)
+    assert change.share == pytest.approx(2 / 3) and change.wins.tolist() == [2, 1, 0]
     assert ranking.top_change(scores, direction="min").share == pytest.approx(2 / 3)
     assert ranking.top_change(np.array([[1.0, 1], [1, 0]])).share == pytest.approx(0.5)
     drawn = ranking.top_change(scores, scores + rng.normal(0, 0.01, (50, 3, 3)))

@@ -19,13 +19,13 @@ def test_split_half_is_one_without_noise_and_steps_up_by_spearman_and_brown(rng)
     scores = np.arange(8.0)
     assert split_half.split_half(np.broadcast_to(scores, (10, 2, 8))).full == pytest.approx(1)
     halves = scores + rng.normal(0, 3, (400, 2, 8))
-    found = split_half.split_half(halves)
-    correlation = sin(pi * found.half / 2)
-    assert found.full == pytest.approx(2 / pi * asin(2 * correlation / (1 + correlation)))
-    assert 0 < found.half < found.full < 1 and found.low < found.half < found.high
+    reliability = split_half.split_half(halves)
+    correlation = sin(pi * reliability.half / 2)
+    assert reliability.full == pytest.approx(2 / pi * asin(2 * correlation / (1 + correlation)))
+    assert 0 < reliability.half < reliability.full < 1 and reliability.low < reliability.half < reliability.high
     nothing = split_half.split_half(rng.normal(size=(400, 2, 8)))
     assert abs(nothing.half) < 0.06
-    assert split_half.shared_ceiling(found.full, found.full) == pytest.approx(found.full)
+    assert split_half.shared_ceiling(reliability.full, reliability.full) == pytest.approx(reliability.full)
     assert split_half.shared_ceiling(0.5, -0.1) == 0
     with pytest.raises(ValueError, match="splits, 2, models"):
         split_half.split_half(scores)

@@ -25,14 +25,14 @@ def planted(rng, effects, shape=(6, 5, 4), seeds=3, noise=0.3):
 
 def test_components_of_a_table_by_hand():
     # Rows 0 and 2, columns 0 and 1, nothing else: sums of squares 2 4 = 8 / ... over four cells.
-    found = variance_components.variance_components(np.array([[0.0, 1], [2, 3]])[..., None], ("model", "decoder"))
-    assert [one.effect for one in found] == ["model", "decoder", "residual"]
-    assert [one.sum_of_squares for one in found] == pytest.approx([4, 1, 0])
-    assert [one.eta for one in found] == pytest.approx([0.8, 0.2, 0])
+    components = variance_components.variance_components(np.array([[0.0, 1], [2, 3]])[..., None], ("model", "decoder"))
+    assert [component.effect for component in components] == ["model", "decoder", "residual"]
+    assert [component.sum_of_squares for component in components] == pytest.approx([4, 1, 0])
+    assert [component.eta for component in components] == pytest.approx([0.8, 0.2, 0])
     # Without noise the component is the variance of the level means, n - 1 in the denominator: 2 and 0.5.
-    assert [one.variance for one in found] == pytest.approx([2, 0.5, 0])
-    assert [one.share for one in found] == pytest.approx([0.8, 0.2, 0])
-    assert [one.degrees for one in found] == [1, 1, 1]
+    assert [component.variance for component in components] == pytest.approx([2, 0.5, 0])
+    assert [component.share for component in components] == pytest.approx([0.8, 0.2, 0])
+    assert [component.degrees for component in components] == [1, 1, 1]
 
 
 def test_components_add_up_and_find_what_was_planted(rng):
@@ -41,11 +41,17 @@ def test_components_add_up_and_find_what_was_planted(rng):
     total = []
     for _ in range(60):
         scores = planted(rng, effects)
-        found = variance_components.variance_components(scores, factors)
-        assert sum(one.sum_of_squares for one in found) == pytest.approx(((scores - scores.mean()) ** 2).sum())
-        assert sum(one.degrees for one in found) == scores.size - 1
-        assert sum(one.share for one in found) == pytest.approx(1) == sum(one.eta for one in found)
-        total.append([one.variance for one in found])
+        components = variance_components.variance_components(scores, factors)
+        assert sum(component.sum_of_squares for component in components) == pytest.approx(
+            ((scores - scores.mean()) ** 2).sum()
+        )
+        assert sum(component.degrees for component in components) == scores.size - 1
+        assert (
+            sum(component.share for component in components)
+            == pytest.approx(1)
+            == sum(component.eta for component in components)
+        )
+        total.append([component.variance for component in components])
     expected = [1, 1, 0.25, 0.49, 0, 0, 0, 0.09]
     errors = np.std(total, axis=0, ddof=1) / np.sqrt(60)
     assert np.all(np.abs(np.mean(total, axis=0) - expected) < 4 * errors)
@@ -75,18 +81,18 @@ def test_no_effect_gets_no_share_where_eta_gives_it_one(rng):
 def test_draws_give_the_interval_of_the_test_set(rng):
     scores = planted(rng, {(0,): 1.0, (1,): 1.0})
     draws = scores + rng.normal(0, 0.01, (100, *scores.shape))
-    found = variance_components.variance_components(scores, ("m", "d", "t"), draws=draws, rng=rng, resamples=300)[0]
-    assert found.draw_low < found.share < found.draw_high
+    component = variance_components.variance_components(scores, ("m", "d", "t"), draws=draws, rng=rng, resamples=300)[0]
+    assert component.draw_low < component.share < component.draw_high
     # Few levels say less about levels than many samples about these ones.
-    assert found.draw_high - found.draw_low < (found.high - found.low) / 10
+    assert component.draw_high - component.draw_low < (component.high - component.low) / 10
 
 
 def test_interactions_above_the_order_are_residual(rng):
     scores = planted(rng, {(0,): 1.0}, seeds=1)
-    found = variance_components.variance_components(scores, ("m", "d", "t"))
-    assert found[-2].effect == "d x t" and found[-1].degrees == 5 * 4 * 3
+    components = variance_components.variance_components(scores, ("m", "d", "t"))
+    assert components[-2].effect == "d x t" and components[-1].degrees == 5 * 4 * 3
     first = variance_components.variance_components(scores, ("m", "d", "t"), order=1)
-    assert [one.effect for one in first] == ["m", "d", "t", "residual"]
+    assert [component.effect for component in first] == ["m", "d", "t", "residual"]
     with pytest.raises(ValueError, match=r"1\.\.2"):
         variance_components.variance_components(scores, ("m", "d", "t"), order=3)
 

@@ -26,7 +26,7 @@ def source():
 
 
 @pytest.fixture(scope="module")
-def made(source):
+def orchard_tables(source):
     return tables(source, "orchard")
 
 
@@ -43,17 +43,17 @@ def where(frame, **values):
     return frame
 
 
-def test_the_first_columns_are_the_promised_ones_and_a_cell_is_one_row(made):
-    assert ",".join(made.leaderboard.columns[:14]) == PROMISED
+def test_the_first_columns_are_the_promised_ones_and_a_cell_is_one_row(orchard_tables):
+    assert ",".join(orchard_tables.leaderboard.columns[:14]) == PROMISED
     cell = ["task", "model", "protocol", "layer", "fraction"]
-    assert not made.leaderboard.duplicated(cell).any()
+    assert not orchard_tables.leaderboard.duplicated(cell).any()
     # 7 models x 2 rules x (2 fractions x 4 test sets + knn on one of them)
-    assert len(made.leaderboard) == 7 * 2 * (2 * 4 + 1)
+    assert len(orchard_tables.leaderboard) == 7 * 2 * (2 * 4 + 1)
 
 
-def test_scores_are_the_records_scores_and_lie_inside_their_intervals(source, made):
+def test_scores_are_the_records_scores_and_lie_inside_their_intervals(source, orchard_tables):
     held = {record.digest: record for record in source.records()}
-    for row in made.leaderboard.to_dict("records"):
+    for row in orchard_tables.leaderboard.to_dict("records"):
         split = row["task"].partition("@")[2] or "test"
         each = [held[digest].scores[split][row["layer"]][row["metric"]] for digest in row["record"].split()]
         assert row["score"] == pytest.approx(np.mean(each))
@@ -65,16 +65,18 @@ def test_scores_are_the_records_scores_and_lie_inside_their_intervals(source, ma
             assert np.isnan(row["spread"])
 
 
-def test_an_out_of_region_split_is_a_task_of_its_own(made):
-    rows = where(made.leaderboard, task="water@bolivia")
+def test_an_out_of_region_split_is_a_task_of_its_own(orchard_tables):
+    rows = where(orchard_tables.leaderboard, task="water@bolivia")
     assert len(rows) == 7 * 2 * 2
     assert set(rows["n_test"]) == {15}
-    assert set(where(made.leaderboard, task="water")["n_test"]) == {90}
+    assert set(where(orchard_tables.leaderboard, task="water")["n_test"]) == {90}
 
 
-def test_a_failed_run_is_listed_apart_with_its_error(made):
-    assert made.failures[["model", "error"]].values.tolist() == [["dogwood_base", "ValueError: block_3 is NaN"]]
-    assert "dogwood_base" not in set(made.leaderboard["model"])
+def test_a_failed_run_is_listed_apart_with_its_error(orchard_tables):
+    assert orchard_tables.failures[["model", "error"]].values.tolist() == [
+        ["dogwood_base", "ValueError: block_3 is NaN"]
+    ]
+    assert "dogwood_base" not in set(orchard_tables.leaderboard["model"])
 
 
 def test_a_partly_failed_cell_says_so():
@@ -167,9 +169,9 @@ def test_incomplete_records_are_left_out_by_name(change, fault):
     record, arrays = make(ALDER, LANDCOVER)
     if "direction" in change.get("facts", {}):
         change = {"facts": dict(record.facts) | change["facts"]}
-    made = tables(holding((replace(record, **change), arrays), make(BIRCH, LANDCOVER)), "orchard")
-    assert set(made.leaderboard["model"]) == {"birch_small"}
-    (text,) = made.left_out
+    orchard_tables = tables(holding((replace(record, **change), arrays), make(BIRCH, LANDCOVER)), "orchard")
+    assert set(orchard_tables.leaderboard["model"]) == {"birch_small"}
+    (text,) = orchard_tables.left_out
     assert record.digest in text and fault in text
 
 
@@ -188,18 +190,18 @@ def test_seeds_of_one_cell_are_averaged():
     assert rows["spread"].iloc[0] > 0
 
 
-def test_rows_are_sorted_best_first_and_do_not_depend_on_the_order_of_records(source, made):
+def test_rows_are_sorted_best_first_and_do_not_depend_on_the_order_of_records(source, orchard_tables):
     class Shuffled(MemorySource):
         def records(self, suite=None):
             return iter(list(super().records(suite))[::-1])
 
     other = tables(Shuffled(source.held), "orchard")
-    assert_frame_equal(other.leaderboard, made.leaderboard)
-    assert_frame_equal(other.layers, made.layers)
-    for cell, rows in made.leaderboard.groupby(["task", "protocol", "layer", "fraction"]):
+    assert_frame_equal(other.leaderboard, orchard_tables.leaderboard)
+    assert_frame_equal(other.layers, orchard_tables.layers)
+    for cell, rows in orchard_tables.leaderboard.groupby(["task", "protocol", "layer", "fraction"]):
         scores = rows["score"].tolist()
         assert scores == sorted(scores, reverse=cell[0] != "biomass")
-    assert made.leaderboard["task"].is_monotonic_increasing
+    assert orchard_tables.leaderboard["task"].is_monotonic_increasing
 
 
 def test_the_store_gives_the_tables_that_memory_gives(tmp_path):
@@ -224,18 +226,18 @@ def test_models_that_predict_the_same_tie_and_a_far_worse_one_does_not():
 def test_the_comparison_with_the_best_is_paired():
     # The second model is right wherever the first is, but for 9 of 300 samples: far inside the unpaired intervals.
     record, arrays = make(ALDER, LANDCOVER)
-    said = arrays["test.prediction"].copy()
-    right = np.flatnonzero((said == arrays["test.target"]).all(0))[:9]
-    said[:, right] = (said[:, right] + 1) % 6
+    predicted = arrays["test.prediction"].copy()
+    right = np.flatnonzero((predicted == arrays["test.target"]).all(0))[:9]
+    predicted[:, right] = (predicted[:, right] + 1) % 6
     curves = [
         row | {"test": float((layer == arrays["test.target"]).mean())}
-        for row, layer in zip(record.curves, said, strict=True)
+        for row, layer in zip(record.curves, predicted, strict=True)
     ]
     places = {rule: choice["index"] for rule, choice in record.choices.items()}
     scores = {"test": {rule: {"accuracy": curves[place]["test"]} for rule, place in places.items()}}
     second = replace(record, key=replace(record.key, model="alder_dented"), curves=curves, scores=scores)
     rows = where(
-        tables(holding((record, arrays), (second, arrays | {"test.prediction": said})), "orchard").leaderboard,
+        tables(holding((record, arrays), (second, arrays | {"test.prediction": predicted})), "orchard").leaderboard,
         layer="last",
     )
     assert rows["standing"].tolist() == ["best", ""]
@@ -263,10 +265,10 @@ def test_outcomes_that_do_not_give_the_stored_score_get_no_interval_and_are_name
 def test_missing_outcomes_cost_the_interval_of_that_row_alone(dropped):
     record, arrays = make(ALDER, LANDCOVER)
     arrays.pop(dropped)
-    found = tables(holding((record, arrays), make(BIRCH, LANDCOVER)), "orchard").leaderboard
-    assert where(found, model="alder_base")["low"].isna().all()
-    assert "missing or damaged" in where(found, model="alder_base")["notes"].iloc[0]
-    assert where(found, model="birch_small")["low"].notna().all()
+    board = tables(holding((record, arrays), make(BIRCH, LANDCOVER)), "orchard").leaderboard
+    assert where(board, model="alder_base")["low"].isna().all()
+    assert "missing or damaged" in where(board, model="alder_base")["notes"].iloc[0]
+    assert where(board, model="birch_small")["low"].notna().all()
 
 
 def test_a_damaged_file_of_outcomes_is_reported_and_the_rest_goes_on(tmp_path):
@@ -274,16 +276,16 @@ def test_a_damaged_file_of_outcomes_is_reported_and_the_rest_goes_on(tmp_path):
     for model in (ALDER, BIRCH):
         path = store.put(*make(model, LANDCOVER))
     path.with_suffix(".npz").write_bytes(path.with_suffix(".npz").read_bytes()[:2000])
-    found = tables(store, "orchard").leaderboard
-    assert where(found, model="birch_small")["notes"].str.contains("missing or damaged").all()
-    assert where(found, model="alder_base")["low"].notna().all()
+    board = tables(store, "orchard").leaderboard
+    assert where(board, model="birch_small")["notes"].str.contains("missing or damaged").all()
+    assert where(board, model="alder_base")["low"].notna().all()
 
 
 def test_one_block_gives_no_interval_and_few_are_remarked():
     record, arrays = make(ALDER, LANDCOVER)
-    one = tables(holding((record, arrays | {"test.blocks": np.full(300, "lone")})), "orchard").leaderboard.iloc[0]
-    assert np.isnan(one["low"])
-    assert "2 are needed" in one["notes"]
+    row = tables(holding((record, arrays | {"test.blocks": np.full(300, "lone")})), "orchard").leaderboard.iloc[0]
+    assert np.isnan(row["low"])
+    assert "2 are needed" in row["notes"]
     few = tables(
         holding((record, arrays | {"test.blocks": np.repeat(["a", "b", "c"], 100)})), "orchard"
     ).leaderboard.iloc[0]
@@ -293,9 +295,9 @@ def test_one_block_gives_no_interval_and_few_are_remarked():
 
 def test_a_model_that_left_samples_out_says_so():
     shorter = replace(LANDCOVER, splits=(("test", 290, 58),))
-    found = tables(holding(make(ALDER, LANDCOVER), make(BIRCH, shorter)), "orchard").leaderboard
-    assert where(found, model="birch_small")["notes"].iloc[0] == "scored on 290 of 300 samples"
-    assert where(found, model="alder_base")["notes"].iloc[0] == ""
+    board = tables(holding(make(ALDER, LANDCOVER), make(BIRCH, shorter)), "orchard").leaderboard
+    assert where(board, model="birch_small")["notes"].iloc[0] == "scored on 290 of 300 samples"
+    assert where(board, model="alder_base")["notes"].iloc[0] == ""
 
 
 def test_multilabel_scores_get_intervals():
@@ -313,10 +315,10 @@ def test_a_metric_without_bootstrap_is_a_row_without_interval():
     assert "none is defined for spearman" in row["notes"]
 
 
-def test_a_profile_has_a_row_a_layer_and_marks_the_choice_made_on_validation(source, made):
-    assert list(made.layers.columns) == list(LAYERS)
+def test_a_profile_has_a_row_a_layer_and_marks_the_choice_made_on_validation(source, orchard_tables):
+    assert list(orchard_tables.layers.columns) == list(LAYERS)
     held = {record.digest: record for record in source.records()}
-    rows = where(made.layers, task="landcover", model="alder_base", protocol="probe", fraction=1.0)
+    rows = where(orchard_tables.layers, task="landcover", model="alder_base", protocol="probe", fraction=1.0)
     record = held[rows["record"].iloc[0]]
     assert rows["layer"].tolist() == [row["layer"] for row in record.curves]
     assert rows["test"].tolist() == [row["test"] for row in record.curves]
@@ -325,13 +327,15 @@ def test_a_profile_has_a_row_a_layer_and_marks_the_choice_made_on_validation(sou
     assert ((rows["low"] < rows["test"]) & (rows["test"] < rows["high"])).all()
 
 
-def test_final_layer_regret_is_the_paired_difference_between_chosen_and_last_layer(made):
-    for (task, model, protocol, fraction), rows in made.layers.groupby(["task", "model", "protocol", "fraction"]):
+def test_final_layer_regret_is_the_paired_difference_between_chosen_and_last_layer(orchard_tables):
+    for (task, model, protocol, fraction), rows in orchard_tables.layers.groupby(
+        ["task", "model", "protocol", "fraction"]
+    ):
         first = rows.iloc[0]
         if len(rows) == 1:
             assert np.isnan(first["final_layer_regret"])
             continue
-        board = where(made.leaderboard, task=task, model=model, protocol=protocol, fraction=fraction)
+        board = where(orchard_tables.leaderboard, task=task, model=model, protocol=protocol, fraction=fraction)
         scores = dict(zip(board["layer"], board["score"], strict=True))
         sign = -1 if task == "biomass" else 1
         assert first["final_layer_regret"] == pytest.approx(sign * (scores["best-on-val"] - scores["last"]))
@@ -339,9 +343,9 @@ def test_final_layer_regret_is_the_paired_difference_between_chosen_and_last_lay
         assert first["regret_p_holm"] >= first["regret_p"]
 
 
-def test_a_planted_peak_is_found_with_a_regret_that_excludes_zero_and_a_flat_profile_with_none(made):
+def test_a_planted_peak_is_found_with_a_regret_that_excludes_zero_and_a_flat_profile_with_none(orchard_tables):
     # birch peaks at depth 0.5 and loses over a fifth of its skill to the end; the biomass noise is small.
-    peaked = where(made.layers, task="biomass", model="birch_small", fraction=1.0, chosen=True).iloc[0]
+    peaked = where(orchard_tables.layers, task="biomass", model="birch_small", fraction=1.0, chosen=True).iloc[0]
     assert abs(peaked["depth"] - 0.5) < 0.2
     assert peaked["regret_low"] > 0
     record, arrays = make(ALDER, LANDCOVER)
@@ -363,9 +367,9 @@ def test_a_suite_without_records_gives_empty_tables_with_their_columns():
     assert not len(empty.layers)
 
 
-def test_the_peak_of_a_profile_is_where_it_was_planted(made):
+def test_the_peak_of_a_profile_is_where_it_was_planted(orchard_tables):
     """The fixtures' models are best at a depth of their own; their random twins near the first layer."""
-    rows = where(made.layers, task=LANDCOVER.name, protocol="probe", fraction=1.0)
+    rows = where(orchard_tables.layers, task=LANDCOVER.name, protocol="probe", fraction=1.0)
     for model in (ALDER, BIRCH):
         own = where(rows, model=model.name)
         assert own["peak_depth"].nunique() == own["peak_low"].nunique() == 1
@@ -373,4 +377,4 @@ def test_the_peak_of_a_profile_is_where_it_was_planted(made):
         assert own["peak_depth"].iloc[0] == own["depth"][own["test"].idxmax()]
         assert own["peak_low"].iloc[0] <= own["peak_depth"].iloc[0] <= own["peak_high"].iloc[0]
         assert own["peak_low"].iloc[0] - 0.1 <= model.peak <= own["peak_high"].iloc[0] + 0.1
-    assert where(made.layers, model="image_stats")["peak_depth"].isna().all()
+    assert where(orchard_tables.layers, model="image_stats")["peak_depth"].isna().all()

@@ -28,7 +28,9 @@ def test_own_weights_run_in_a_known_architecture(tmp_path):
     scores = board[board.layer == "last"].set_index("model")["score"]
     assert set(scores.index) == {"tiny_mae", "tiny_mae.mine"}
     assert scores["tiny_mae"] == scores["tiny_mae.mine"]
-    record = next(one for one in Store(tmp_path / "results").records("eurosat_rgb") if one.key.model == "tiny_mae.mine")
+    record = next(
+        stored for stored in Store(tmp_path / "results").records("eurosat_rgb") if stored.key.model == "tiny_mae.mine"
+    )
     assert record.facts["parent"] == "tiny_mae" and record.facts["trained_on_this"] == "unknown"
 
 
@@ -58,11 +60,11 @@ def names(*words):
 
 
 def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path):
-    one, two = file(tmp_path / "a" / "checkpoint.pth"), file(tmp_path / "b" / "checkpoint.pth")
-    assert names(f"path:{one}:tiny_mae") == {"tiny_mae.checkpoint": str(one)}
-    assert names(f"path:{one}:tiny_mae", f"path:{two}:tiny_mae") == {
-        "tiny_mae.a.checkpoint": str(one),
-        "tiny_mae.b.checkpoint": str(two),
+    first, second = file(tmp_path / "a" / "checkpoint.pth"), file(tmp_path / "b" / "checkpoint.pth")
+    assert names(f"path:{first}:tiny_mae") == {"tiny_mae.checkpoint": str(first)}
+    assert names(f"path:{first}:tiny_mae", f"path:{second}:tiny_mae") == {
+        "tiny_mae.a.checkpoint": str(first),
+        "tiny_mae.b.checkpoint": str(second),
     }
     deep, far = file(tmp_path / "x" / "run" / "last.npy"), file(tmp_path / "y" / "run" / "last.npy")
     assert names(f"embeddings:{deep}", f"embeddings:{far}") == {
@@ -71,15 +73,15 @@ def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path):
     }
     # Of other architectures, or named twice, they need nothing more.
     both = {"tiny_mae.checkpoint", "tiny_dino.checkpoint"}
-    assert set(names(f"path:{one}:tiny_mae", f"path:{two}:tiny_dino")) == both
-    (tmp_path / "link.pth").symlink_to(one)
-    assert names(f"path:{one}:tiny_mae", f"path:{tmp_path}/link.pth:tiny_mae") == {"tiny_mae.checkpoint": str(one)}
+    assert set(names(f"path:{first}:tiny_mae", f"path:{second}:tiny_dino")) == both
+    (tmp_path / "link.pth").symlink_to(first)
+    assert names(f"path:{first}:tiny_mae", f"path:{tmp_path}/link.pth:tiny_mae") == {"tiny_mae.checkpoint": str(first)}
 
 
 def test_files_that_cannot_be_told_apart_are_refused(tmp_path):
-    one, two = file(tmp_path / "mine.pt"), file(tmp_path / "mine.bin")
+    first, second = file(tmp_path / "mine.pt"), file(tmp_path / "mine.bin")
     with pytest.raises(BadSetting, match=r"would both be called tiny_mae\.mine; rename one of them"):
-        select([f"path:{one}:tiny_mae", f"path:{two}:tiny_mae"])
+        select([f"path:{first}:tiny_mae", f"path:{second}:tiny_mae"])
 
 
 @pytest.mark.parametrize("stem", ["random", "mine.random"])
@@ -133,4 +135,4 @@ def test_a_prefix_that_is_cut_off_is_noted_in_every_record(tmp_path):
         path.unlink()
     benchmark(RunConfig(suite="eurosat_rgb", models=words, protocols=("knn",), absent="mean", **settings))
     records = list(Store(tmp_path / "results").records("eurosat_rgb"))
-    assert records and all("the prefix 'module.' of every name cut off" in " ".join(one.notes) for one in records)
+    assert records and all("the prefix 'module.' of every name cut off" in " ".join(record.notes) for record in records)

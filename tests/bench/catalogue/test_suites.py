@@ -41,9 +41,9 @@ def test_every_member_of_a_group_is_a_suite_or_one_to_come():
 
 
 def test_several_suites_are_several_configurations():
-    made = run_configs(["suite=[demo,eurosat]", "models=tiny_mae", "probe.c=1"], ["probe"], suite_catalogue.expand)
-    assert [config.suite for config in made] == ["demo", "eurosat"]
-    assert all(config.settings == {"probe": {"c": "1"}} for config in made)
+    configs = run_configs(["suite=[demo,eurosat]", "models=tiny_mae", "probe.c=1"], ["probe"], suite_catalogue.expand)
+    assert [config.suite for config in configs] == ["demo", "eurosat"]
+    assert all(config.settings == {"probe": {"c": "1"}} for config in configs)
     with pytest.raises(BadSetting, match="suite= is needed"):
         run_configs(["models=tiny_mae"], [], suite_catalogue.expand)
 

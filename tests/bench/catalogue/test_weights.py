@@ -102,9 +102,9 @@ def test_weights_of_a_user_are_told_apart_by_their_hash_and_never_enforced(tmp_p
     file.write_bytes(b"one")
     entry = dataclasses.replace(ENTRY, weights=Weights(file=str(file)))
     shelf = WeightSources(folder=tmp_path, cache=tmp_path / "cache")
-    one = shelf.digest(entry)
+    first = shelf.digest(entry)
     file.write_bytes(b"three")
-    assert shelf.digest(entry) != one
+    assert shelf.digest(entry) != first
 
 
 def at(folder, content=CONTENT):

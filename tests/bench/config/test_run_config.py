@@ -91,12 +91,12 @@ def test_shots_stand_beside_fractions_and_replay():
 
 
 def test_a_study_speaks_where_the_words_are_silent():
-    said = {"protocols": ["probe"], "seeds": [0, 1], "probe": {"steps": 7, "batch": 3}}
+    given = {"protocols": ["probe"], "seeds": [0, 1], "probe": {"steps": 7, "batch": 3}}
     asked = []
 
     def study(name, suite):
         asked.append((name, suite))
-        return said
+        return given
 
     words = ["study=x", "suite=[demo,toy]", "seeds=5", "probe.batch=4"]
     configs = run_configs(words, ["probe"], lambda names: list(names), study)

@@ -120,8 +120,8 @@ def test_what_a_suite_opens_is_held_against_what_a_split_is(change, words):
     def open_toy(*_: object) -> object:
         split = ToySplit("kind", "train", 4, BANDS)
         split.__class__ = type("Counted", (ToySplit,), {"__len__": lambda self: 4})
-        made = change(split)
-        return made if isinstance(made, list) else split
+        changed = change(split)
+        return changed if isinstance(changed, list) else split
 
     suite = toy_suite(open=open_toy)
     if not words:

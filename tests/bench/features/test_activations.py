@@ -27,16 +27,16 @@ def test_a_perturbed_part_drifts_where_it_is_and_nowhere_else(network):
     noise = torch.randn(128, 32, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         after.get_submodule(parts["block_3.fc1"]).weight.add_(noise)
-    found = activations(before, examples, network.recipe, parts, batch=8, other=after)
+    means = activations(before, examples, network.recipe, parts, batch=8, other=after)
     # A block's own output holds its parts: those of block 3 that contain fc1 change with it.
-    moved = {name for name in parts if not np.array_equal(found[name], found[f"local/{name}"])}
+    moved = {name for name in parts if not np.array_equal(means[name], means[f"local/{name}"])}
     assert moved == {"block_3.fc1", "block_3.out"}
     later = activations(after, examples, network.recipe, parts, batch=8)
     for layer in ("embedding", "block_1", "block_2"):
-        assert np.array_equal(found[layer], later[layer])
-        assert linear_cka(found[layer], later[layer]) == pytest.approx(1)
-    assert linear_cka(found["block_3.fc1"], later["block_3.fc1"]) < 0.9999
-    assert not np.array_equal(found["block_4"], later["block_4"])
+        assert np.array_equal(means[layer], later[layer])
+        assert linear_cka(means[layer], later[layer]) == pytest.approx(1)
+    assert linear_cka(means["block_3.fc1"], later["block_3.fc1"]) < 0.9999
+    assert not np.array_equal(means["block_4"], later["block_4"])
 
 
 @pytest.mark.parametrize("width", [12, 300])
@@ -46,8 +46,8 @@ def test_what_is_kept_has_the_same_similarity_however_large_the_mean(width):
     y = x @ rng.normal(size=(width, width)) + rng.normal(size=(40, width))
     x[:, 0] += 3000  # float16 knows this to 2
     kept = relative(x), relative(y)
-    assert all(one.dtype == np.float16 and one.shape == (40, min(40, width)) for one in kept)
-    assert linear_cka(*(one.astype(float) for one in kept)) == pytest.approx(linear_cka(x, y), abs=1e-4)
+    assert all(rows.dtype == np.float16 and rows.shape == (40, min(40, width)) for rows in kept)
+    assert linear_cka(*(rows.astype(float) for rows in kept)) == pytest.approx(linear_cka(x, y), abs=1e-4)
     raw = x.astype(np.float16).astype(float)
     assert abs(linear_cka(raw, y) - linear_cka(x, y)) > 1e-3
 
@@ -67,13 +67,13 @@ def test_hooks_change_no_output_and_leave_none(network):
 
 def test_layers_are_the_means_of_the_taps_in_any_batches(network):
     backbone, examples = network.own_backbone(), network.images("val")
-    one = activations(backbone, examples, network.recipe, {}, batch=5)
+    whole = activations(backbone, examples, network.recipe, {}, batch=5)
     other = activations(backbone, examples, network.recipe, {}, batch=24)
     with torch.no_grad():
         tap = backbone(examples.read(range(24))[0].given.images, [2])[0]
-    for name in one:
-        np.testing.assert_allclose(one[name], other[name], rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(one["block_2"], tap.grid.mean((2, 3)).numpy(), rtol=1e-4, atol=1e-5)
+    for name in whole:
+        np.testing.assert_allclose(whole[name], other[name], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(whole["block_2"], tap.grid.mean((2, 3)).numpy(), rtol=1e-4, atol=1e-5)
 
 
 def test_what_runs_apart_is_averaged_by_image():

@@ -32,9 +32,9 @@ def job(split=None, task=KIND, **changes) -> Pass:
     return Pass(**{**facts, **changes})
 
 
-def take(cache, one, backbone=None, **changes):
+def take(cache, work, backbone=None, **changes):
     backbone = backbone or load_toy(ENTRY, None, 0, BANDS)
-    return extract(one, lambda: backbone, cache, {}, **{"device": "cpu", "batch": 8, "workers": 2, **changes})
+    return extract(work, lambda: backbone, cache, {}, **{"device": "cpu", "batch": 8, "workers": 2, **changes})
 
 
 def test_one_pass_serves_all_layers_and_the_second_run_none(tmp_path):
@@ -51,15 +51,15 @@ def test_one_pass_serves_all_layers_and_the_second_run_none(tmp_path):
 
 
 def test_rows_belong_to_their_samples_whatever_the_batch(tmp_path):
-    one, _ = take(FeatureCache(tmp_path / "a"), job(), batch=8)
-    two, _ = take(FeatureCache(tmp_path / "b"), job(), batch=5, workers=1)
+    first, _ = take(FeatureCache(tmp_path / "a"), job(), batch=8)
+    second, _ = take(FeatureCache(tmp_path / "b"), job(), batch=5, workers=1)
     split = ToySplit("kind", "train", 23, BANDS)
-    for name in one.names:
-        np.testing.assert_allclose(one[name], two[name], rtol=2e-3, atol=2e-3)
+    for name in first.names:
+        np.testing.assert_allclose(first[name], second[name], rtol=2e-3, atol=2e-3)
     means = [(split[i].images["s2"][0, 0].mean() - 1500) / 500 * 3 for i in range(23)]
-    spread = one["block_2.mean"].astype(float) - one["block_2.cls"].astype(float)
-    assert one.ids == split.ids and np.isfinite(spread).all()
-    assert np.corrcoef(one["block_2.mean"][:, 0].astype(float), means)[0, 1] > 0.8
+    spread = first["block_2.mean"].astype(float) - first["block_2.cls"].astype(float)
+    assert first.ids == split.ids and np.isfinite(spread).all()
+    assert np.corrcoef(first["block_2.mean"][:, 0].astype(float), means)[0, 1] > 0.8
 
 
 def test_machine_settings_are_no_part_of_the_key_and_all_else_is():
@@ -73,7 +73,7 @@ def test_machine_settings_are_no_part_of_the_key_and_all_else_is():
         job(dense=True),
         job(recipe=match(toy_entry(normalise=Normalise()), SUITE, KIND, BANDS)),
     ]
-    assert len({str(one.key({})) for one in others} | {str(base)}) == len(others) + 1
+    assert len({str(other.key({})) for other in others} | {str(base)}) == len(others) + 1
     assert not {"device", "batch", "workers"} & set(base)
 
 
@@ -119,16 +119,16 @@ def test_values_beyond_float16_are_an_error_that_names_the_setting(tmp_path):
 
 def test_statistics_equal_numpy_and_are_kept(tmp_path):
     split, cache = Broken("kind", "train", 23, BANDS), FeatureCache(tmp_path)
-    found = statistics(split, BANDS, cache, {"suite": "toy"})
+    computed = statistics(split, BANDS, cache, {"suite": "toy"})
     for column, band in enumerate(BANDS):
         values = np.concatenate([split[i].images["s2"][:, column].ravel() for i in range(23)]).astype(np.float64)
-        assert found[band.name] == pytest.approx((np.nanmean(values), np.nanstd(values)), rel=1e-9)
+        assert computed[band.name] == pytest.approx((np.nanmean(values), np.nanstd(values)), rel=1e-9)
 
     class Unreadable(Broken):
         def __getitem__(self, index):
             pytest.fail("read again")
 
-    assert statistics(Unreadable("kind", "train", 23, BANDS), BANDS, cache, {"suite": "toy"}) == found
+    assert statistics(Unreadable("kind", "train", 23, BANDS), BANDS, cache, {"suite": "toy"}) == computed
 
 
 def test_statistics_need_a_finite_value(tmp_path):
@@ -194,6 +194,6 @@ def test_series_of_different_lengths_are_each_their_own(tmp_path):
     planted = whole["block_2.mean"].astype(float) - whole["block_2.cls"].astype(float)
     assert np.isfinite(planted).all()
     assert np.corrcoef(whole["block_2.mean"][:, 0].astype(float), means)[0, 1] > 0.8
-    two = split[0]._replace(images={"s2": split[0].images["s2"], "s1": split[1].images["s2"]})
+    sample = split[0]._replace(images={"s2": split[0].images["s2"], "s1": split[1].images["s2"]})
     with pytest.raises(Incompatible, match="1 of s2, 2 of s1: dates are not shared"):
-        run_backbone(match(ENTRY, suite, KIND, BANDS), load_toy(ENTRY, None, 0, BANDS), [two], {}, "cpu")
+        run_backbone(match(ENTRY, suite, KIND, BANDS), load_toy(ENTRY, None, 0, BANDS), [sample], {}, "cpu")

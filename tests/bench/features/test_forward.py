@@ -61,8 +61,8 @@ def test_dates_are_averaged_where_the_model_has_no_way_of_its_own():
         {},
         "cpu",
     )
-    for one, three in zip(single, run_backbone(recipe, Positions(), samples, {}, "cpu"), strict=True):
-        torch.testing.assert_close(three.vector, 2 * one.vector)
+    for tap, averaged in zip(single, run_backbone(recipe, Positions(), samples, {}, "cpu"), strict=True):
+        torch.testing.assert_close(averaged.vector, 2 * tap.vector)
 
 
 def test_windows_begin_at_whole_tokens_of_every_layer():

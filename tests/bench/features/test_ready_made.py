@@ -27,10 +27,10 @@ def embeddings(tmp_path):
     """Vectors of every toy sample that say its class, in a parquet file; rows are in an order of their own."""
     rows = []
     for split in COUNTS:
-        one = ToySplit("kind", split, COUNTS[split], ENTRY.bands)
+        toy = ToySplit("kind", split, COUNTS[split], ENTRY.bands)
         rows += [
             (name, [float(label == 0), float(label == 1), 0.1 * number % 1])
-            for number, (name, label) in enumerate(zip(one.ids, one.targets(), strict=True))
+            for number, (name, label) in enumerate(zip(toy.ids, toy.targets(), strict=True))
         ]
     path = tmp_path / "mine.parquet"
     pd.DataFrame(rows[::-1], columns=["id", "embedding"]).to_parquet(path)

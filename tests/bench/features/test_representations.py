@@ -42,8 +42,8 @@ def test_a_few_coordinates_and_the_exact_self_term_give_the_cka_of_whole_layers(
     for i, j in ((0, 1), (0, 2), (1, 2)):
         x, y = summaries[i].coordinates, summaries[j].coordinates
         gains = [summary.self_hsic / self_hsic(summary.coordinates) for summary in (summaries[i], summaries[j])]
-        found = linear_cka(x, y) / np.sqrt(np.prod(gains))
-        assert found == pytest.approx(linear_cka(layers[i], layers[j]), abs=0.005)
+        similarity = linear_cka(x, y) / np.sqrt(np.prod(gains))
+        assert similarity == pytest.approx(linear_cka(layers[i], layers[j]), abs=0.005)
 
 
 def self_hsic(rows):

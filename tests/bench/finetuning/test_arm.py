@@ -19,8 +19,8 @@ def test_stored_features_are_those_of_the_network(tmp_path):
     batch, taps = stored.val.read([3, 1])[0], images.read([3, 1])[0]
     task_model = run.build()
     task_model.backbone = run.workbench.own_backbone()
-    for one, other in zip(batch.taps, task_model.taps(taps), strict=True):
-        torch.testing.assert_close(one.grid, other.grid, rtol=2e-3, atol=2e-3)  # stored as float16
+    for kept, other in zip(batch.taps, task_model.taps(taps), strict=True):
+        torch.testing.assert_close(kept.grid, other.grid, rtol=2e-3, atol=2e-3)  # stored as float16
     assert torch.equal(batch.target, taps.target)
 
 
@@ -66,8 +66,8 @@ def test_taps_by_profile_need_the_probe_and_take_its_best_layers(tmp_path):
     session = new_session(tmp_path)
     failed = carry_out(a_run("kind", taps="profile"), session)
     assert failed.status == "failed" and "with protocols=[probe,finetune]" in failed.error
-    found = carry_out(a_run("kind", protocol=probe), session)
+    probed = carry_out(a_run("kind", protocol=probe), session)
     record, _ = outcome(tmp_path, "kind", session=session, taps="profile")
-    best = max(found.curves, key=lambda row: row["val"])["val"]
-    chosen = {row["layer"]: row["val"] for row in found.curves}[record.choices["profile"]["layer"]]
+    best = max(probed.curves, key=lambda row: row["val"])["val"]
+    chosen = {row["layer"]: row["val"] for row in probed.curves}[record.choices["profile"]["layer"]]
     assert chosen == best

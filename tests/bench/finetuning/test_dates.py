@@ -23,7 +23,7 @@ def dates():
     return torch.stack([torch.full((2, 5), 2020), months, months * 2], -1)
 
 
-def made(name):
+def pooling(name):
     torch.manual_seed(1)
     module = LTAE(SHAPE[2], width=16, heads=4, key=3) if name == "ltae" else build(name, SHAPE[2])
     return module.double().eval()
@@ -32,7 +32,7 @@ def made(name):
 def naive(module, values, when, present):
     """L-TAE of one pixel and one head at a time, as the paper's equations have it."""
     batch, count, channels, height, width = values.shape
-    found = torch.zeros(batch, channels, height, width, dtype=values.dtype)
+    pooled = torch.zeros(batch, channels, height, width, dtype=values.dtype)
     for b in range(batch):
         there = [t for t in range(count) if present[b, t]]
         for y in range(height):
@@ -54,26 +54,26 @@ def naive(module, values, when, present):
                     weight = torch.stack(scores).softmax(0)
                     own = slice(head * share, (head + 1) * share)
                     gathered.append(sum(w * row[own] for w, row in zip(weight, rows, strict=True)))
-                found[b, :, y, x] = module.leave(torch.cat(gathered))
-    return found
+                pooled[b, :, y, x] = module.leave(torch.cat(gathered))
+    return pooled
 
 
 @pytest.mark.parametrize("dated", [True, False])
 @pytest.mark.parametrize("padded", [True, False])
 def test_ltae_equals_a_plain_loop(dated, padded):
-    module, values = made("ltae"), features()
+    module, values = pooling("ltae"), features()
     when = dates() if dated else None
     present = torch.tensor([[True] * 5, [True, False, True, True, False]]) if padded else None
     with torch.no_grad():
-        found = module(values, when, present)
+        pooled = module(values, when, present)
         wanted = naive(module, values, when, torch.ones(2, 5, dtype=torch.bool) if present is None else present)
-    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
-    assert found.std() > 0.1
+    torch.testing.assert_close(pooled, wanted, rtol=1e-5, atol=1e-6)
+    assert pooled.std() > 0.1
 
 
 @pytest.mark.parametrize("name", FOLDS)
 def test_order_matters_only_through_dates(name):
-    module, values, when = made(name), features(), dates()
+    module, values, when = pooling(name), features(), dates()
     order = torch.tensor([3, 0, 4, 1, 2])
     first = module(values, when)
     torch.testing.assert_close(module(values[:, order], when[:, order]), first)
@@ -84,28 +84,28 @@ def test_order_matters_only_through_dates(name):
 
 @pytest.mark.parametrize("name", FOLDS)
 def test_padded_dates_count_for_nothing(name):
-    module, values, when = made(name), features(), dates()
+    module, values, when = pooling(name), features(), dates()
     present = torch.tensor([[True, True, True, False, False]] * 2)
     wanted = module(values[:, :3], when[:, :3])
     for filler in (0.0, 1e6, math.nan):
         values[:, 3:] = filler
         tried = values.clone().requires_grad_()
-        found = module(tried, when, present)
-        torch.testing.assert_close(found, wanted)
-        found.sum().backward()
+        pooled = module(tried, when, present)
+        torch.testing.assert_close(pooled, wanted)
+        pooled.sum().backward()
         assert tried.grad.isfinite().all() and not tried.grad[:, 3:].any() and tried.grad[:, :3].any()
 
 
 def test_mean_and_max():
     values = features()
-    torch.testing.assert_close(made("mean")(values), values.mean(1))
-    torch.testing.assert_close(made("max")(values), values.amax(1))
+    torch.testing.assert_close(pooling("mean")(values), values.mean(1))
+    torch.testing.assert_close(pooling("max")(values), values.amax(1))
 
 
 def test_one_date_is_itself():
     values = features()[:, :1]
-    assert torch.equal(made("mean")(values), values[:, 0]) and torch.equal(made("max")(values), values[:, 0])
-    assert made("ltae")(values).shape == values[:, 0].shape
+    assert torch.equal(pooling("mean")(values), values[:, 0]) and torch.equal(pooling("max")(values), values[:, 0])
+    assert pooling("ltae")(values).shape == values[:, 0].shape
 
 
 def test_day_of_year():
@@ -137,7 +137,7 @@ def test_ltae_learns_a_date_and_leaves_nothing_dead():
 
 
 def test_what_does_not_fit_is_said():
-    module = made("ltae")
+    module = pooling("ltae")
     with pytest.raises(UnknownName, match="ltae"):
         build("ltea", 4)
     with pytest.raises(BadSetting, match="heads"):

@@ -47,9 +47,9 @@ def test_two_processes_train_as_one_does(tmp_path, monkeypatch):
         done = run(folder, *words)
         assert done.returncode == 0, done.stdout + done.stderr
     stores = Store(alone), Store(both)
-    (one,), (two,) = (list(store.records("demo")) for store in stores)
-    assert one.digest == two.digest, "how many devices trained is no part of what a run is"
-    losses = [store.arrays(record)["history"][0, :, 1] for store, record in zip(stores, (one, two), strict=True)]
+    (single,), (shared,) = (list(store.records("demo")) for store in stores)
+    assert single.digest == shared.digest, "how many devices trained is no part of what a run is"
+    losses = [store.arrays(record)["history"][0, :, 1] for store, record in zip(stores, (single, shared), strict=True)]
     # Running statistics of the head are those of the first process's share.
     np.testing.assert_allclose(losses[0], losses[1], rtol=0.1)
     assert run(both, "devices=2").stdout.count("1 stored, 0 to do") == 1

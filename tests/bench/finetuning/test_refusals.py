@@ -14,8 +14,8 @@ from tests.builders.suite_and_model import toy_entry
 
 def test_refusals_say_why():
     def reason(task="kind", entry=ENTRY, **settings):
-        one = TASKS[task]
-        return finetune.refuses(entry, SUITE, one, finetune.arms(finetune.Settings(**settings), one)[0])
+        changed = TASKS[task]
+        return finetune.refuses(entry, SUITE, changed, finetune.arms(finetune.Settings(**settings), changed)[0])
 
     assert (
         reason(decoders="upernet")
@@ -40,6 +40,6 @@ def test_bad_settings_name_what_is_known():
         finetune.Settings(tuning="frosen")
     with pytest.raises(UnknownName, match="quarters"):
         finetune.Settings(taps="quarter")
-    one = dataclasses.replace(TASKS["mask"])
+    masked = dataclasses.replace(TASKS["mask"])
     with pytest.raises(BadSetting, match="crop is for classes"):
-        finetune.refuses(ENTRY, SUITE, one, finetune.arms(finetune.Settings(augment="crop"), one)[0])
+        finetune.refuses(ENTRY, SUITE, masked, finetune.arms(finetune.Settings(augment="crop"), masked)[0])

@@ -96,12 +96,12 @@ def test_recomputing_blocks_changes_no_number(tmp_path, monkeypatch):
     settings = {"tuning": "full", "steps": 5, "augment": ("none",)}
     seen, real = [], Mlp.forward
     monkeypatch.setattr(Mlp, "forward", lambda self, x: seen.append(torch.is_grad_enabled()) or real(self, x))
-    _, one = outcome(tmp_path / "kept", **settings)
+    _, plain = outcome(tmp_path / "kept", **settings)
     once = sum(seen)
     seen.clear()
-    _, two = outcome(tmp_path / "again", checkpointing=True, **settings)
+    _, recomputed = outcome(tmp_path / "again", checkpointing=True, **settings)
     assert once == 5 * 4 and sum(seen) == 2 * once, "each of the four blocks is computed twice a step"
-    np.testing.assert_allclose(one["history"], two["history"], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(plain["history"], recomputed["history"], rtol=1e-4, atol=1e-5)
 
 
 def test_a_network_without_blocks_of_its_own_cannot_recompute_them():

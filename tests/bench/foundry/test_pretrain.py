@@ -58,10 +58,10 @@ def trained(name, *, epochs=1, count=24, **changes):
 @pytest.mark.parametrize("name", METHODS)
 def test_equal_seeds_give_equal_weights_bit_for_bit(name):
     before = torch.get_rng_state()
-    (one, losses), (same, _), (other, _) = (trained(name, seed=seed) for seed in (3, 3, 4))
+    (first, losses), (same, _), (other, _) = (trained(name, seed=seed) for seed in (3, 3, 4))
     assert torch.equal(torch.get_rng_state(), before), "the global generator moved"
     assert np.isfinite(losses).all()
-    states = [method.encoder.state_dict() for method in (one, same, other)]
+    states = [method.encoder.state_dict() for method in (first, same, other)]
     assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())
     assert any(not torch.equal(value, states[2][key]) for key, value in states[0].items())
 
@@ -94,9 +94,9 @@ def test_turned_images_have_the_eight_orientations_equally_often():
     image = torch.arange(9.0).reshape(1, 1, 3, 3)
     square = image[0, 0].numpy()
     known = {np.rot90(m, k).tobytes() for m in (square, square.T) for k in range(4)}
-    found = Counter(view[0].numpy().tobytes() for view in views.turned(image.repeat(4000, 1, 1, 1), generator()))
-    assert set(found) == known and len(known) == 8
-    assert all(abs(count - 500) < 5 * (500 * 7 / 8) ** 0.5 for count in found.values())
+    counts = Counter(view[0].numpy().tobytes() for view in views.turned(image.repeat(4000, 1, 1, 1), generator()))
+    assert set(counts) == known and len(known) == 8
+    assert all(abs(count - 500) < 5 * (500 * 7 / 8) ** 0.5 for count in counts.values())
 
 
 def test_crops_are_squares_of_the_image_in_any_orientation():
@@ -229,8 +229,8 @@ def test_distillation_loss_is_the_published_sum():
                 target = np.exp(teacher[i][row].numpy() / 0.04)
                 guess = np.exp(student[j][row].numpy().astype(float) / 0.1)
                 terms.append(-np.sum(target / target.sum() * np.log(guess / guess.sum())))
-    found = dino.distillation_loss(student, teacher, (0.1, 0.04))
-    assert found.item() == pytest.approx(np.mean(terms), rel=1e-5)
+    computed = dino.distillation_loss(student, teacher, (0.1, 0.04))
+    assert computed.item() == pytest.approx(np.mean(terms), rel=1e-5)
 
 
 def test_the_centre_follows_the_teachers_outputs():
@@ -254,9 +254,9 @@ def test_contrast_is_cross_entropy_both_ways():
     scores = (unit[0] @ unit[1].T / 0.1).numpy()
     across = np.log(np.exp(scores).sum(1)) - scores.diagonal()
     back = np.log(np.exp(scores).sum(0)) - scores.diagonal()
-    found = croma.contrast(first, second, 0.1)
-    assert found.item() == pytest.approx((across.mean() + back.mean()) / 2, rel=1e-9)
-    assert croma.contrast(first, first, 0.1) < found
+    computed = croma.contrast(first, second, 0.1)
+    assert computed.item() == pytest.approx((across.mean() + back.mean()) / 2, rel=1e-9)
+    assert croma.contrast(first, first, 0.1) < computed
 
 
 def test_masked_croma_with_everything_visible_is_torchgeos_own_pass():
@@ -277,12 +277,14 @@ def test_masked_croma_measures_distance_between_visible_places():
     method = training.method_of(ENTRIES["tiny_croma"], settings("tiny_croma"))
     here = torch.tensor([[0, 9], [63, 5]])
     there = torch.tensor([[1, 2, 63], [7, 8, 0]])
-    found = method._bias(here, there)
+    distances = method._bias(here, there)
     rows, columns = (lambda place: place // 8), (lambda place: place % 8)
     for image, head, query, key in np.ndindex(2, 4, 2, 3):
         a, b = here[image, query].item(), there[image, key].item()
         distance = np.hypot(rows(a) - rows(b), columns(a) - columns(b))
-        assert found[image, head, query, key].item() == pytest.approx(-(2.0 ** (-2 * (head + 1))) * distance, rel=1e-5)
+        assert distances[image, head, query, key].item() == pytest.approx(
+            -(2.0 ** (-2 * (head + 1))) * distance, rel=1e-5
+        )
 
 
 # --- the recipe
@@ -309,7 +311,7 @@ def suite(monkeypatch):
         def targets(self):
             return np.zeros(20)
 
-    made = Suite(
+    noise = Suite(
         name="noise",
         version=7,
         title="noise",
@@ -320,16 +322,16 @@ def suite(monkeypatch):
         generated=True,
         open=lambda root, task, split, bands: Split(bands),
     )
-    monkeypatch.setattr(pretrain, "load_suite", lambda name: made)
-    return made
+    monkeypatch.setattr(pretrain, "load_suite", lambda name: noise)
+    return noise
 
 
 def test_the_recipe_leaves_weights_that_load_and_a_card_that_says_how(suite, tmp_path):
-    told = []
+    messages = []
     wanted = settings("tiny_croma", suite="noise", epochs=2, seed=5, images=16)
-    path = pretrain.run(wanted, data=tmp_path, out=tmp_path / "weights", progress=told.append)
+    path = pretrain.run(wanted, data=tmp_path, out=tmp_path / "weights", progress=messages.append)
     assert path == tmp_path / "weights" / "tiny" / "tiny_croma.safetensors"
-    assert len(told) == 2 and told[1].startswith("epoch 2 of 2: loss ")
+    assert len(messages) == 2 and messages[1].startswith("epoch 2 of 2: loss ")
     card = json.loads(path.with_suffix(".json").read_text())
     assert card["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert card["bytes"] == path.stat().st_size

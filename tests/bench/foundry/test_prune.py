@@ -178,8 +178,8 @@ def test_taylor_importance_is_weight_times_gradient():
     with torch.no_grad():
         toy.weight.copy_(torch.tensor([[1.0, -2.0, 3.0]]))
     x = torch.tensor([[2.0, 1.0, 0.0]])
-    found = structured.taylor_values(toy, (toy(x).sum() for _ in range(2)))
-    assert torch.equal(found["weight"], torch.tensor([[4.0, 4.0, 0.0]]))  # 2 batches x |w| x
+    computed = structured.taylor_values(toy, (toy(x).sum() for _ in range(2)))
+    assert torch.equal(computed["weight"], torch.tensor([[4.0, 4.0, 0.0]]))  # 2 batches x |w| x
     with pytest.raises(Incompatible, match="not finite"):
         structured.taylor_values(toy, (toy(x).sum() * factor for factor in (float("nan"),)))
 

@@ -65,9 +65,9 @@ def test_dataset_statistics_and_two_sd():
     entry = toy_entry(any_bands=True, sensors=("*",), bands=(), normalise=Normalise(kind="dataset"))
     ready = prepare(raw, match(entry, SUITE, TASK, BANDS), {"s2.b04": (1500, 300), "s2.b08": (1500, 300)})["s2"]
     assert abs(float(ready.mean())) < 0.05 and abs(float(ready.std()) - 1) < 0.05
-    two = prepare(raw, match(toy_entry(normalise=Normalise(kind="image_2sd")), SUITE, TASK, BANDS), {})["s2"]
-    assert float(two.min()) == 0 and float(two.max()) == 1
-    assert abs(float(two.mean()) - 0.5) < 0.01
+    scaled = prepare(raw, match(toy_entry(normalise=Normalise(kind="image_2sd")), SUITE, TASK, BANDS), {})["s2"]
+    assert float(scaled.min()) == 0 and float(scaled.max()) == 1
+    assert abs(float(scaled.mean()) - 0.5) < 0.01
 
 
 def test_no_data_takes_the_mean_of_its_image():

@@ -23,15 +23,15 @@ def bands(*names: str, unit: str = "dn") -> tuple[Band, ...]:
 
 def test_missing_band_is_refused_by_name_filled_or_masked():
     wanted = bands("s2.b04", "s2.b08", "s2.b11")
-    one = Normalise(kind="affine", shift=(1000.0,) * 3, scale=(500.0,) * 3)
+    affine = Normalise(kind="affine", shift=(1000.0,) * 3, scale=(500.0,) * 3)
     with pytest.raises(Incompatible, match=r"needs s2\.b11; toy has s2\.b04 s2\.b08"):
-        match(toy_entry(bands=wanted, normalise=one), SUITE, TASK, BANDS)
+        match(toy_entry(bands=wanted, normalise=affine), SUITE, TASK, BANDS)
     raw = {"s2": torch.full((1, 1, 2, 16, 16), 1500.0)}
-    mean = match(toy_entry(bands=wanted, normalise=one, absent=("mean",)), SUITE, TASK, BANDS)
+    mean = match(toy_entry(bands=wanted, normalise=affine, absent=("mean",)), SUITE, TASK, BANDS)
     assert prepare(raw, mean, {})["s2"][0, 0, 2].unique().tolist() == [0.0]
-    zero = match(toy_entry(bands=wanted, normalise=one, absent=("zero",)), SUITE, TASK, BANDS)
+    zero = match(toy_entry(bands=wanted, normalise=affine, absent=("zero",)), SUITE, TASK, BANDS)
     assert prepare(raw, zero, {})["s2"][0, 0, 2].unique().tolist() == [-2.0]
-    mask = match(toy_entry(bands=wanted, normalise=one, absent=("mask",)), SUITE, TASK, BANDS)
+    mask = match(toy_entry(bands=wanted, normalise=affine, absent=("mask",)), SUITE, TASK, BANDS)
     assert mask.masked == ("s2.b11",) and prepare(raw, mask, {})["s2"].shape[2] == 2
     assert len({str(recipe.facts()) for recipe in (mean, zero, mask)}) == 3
 

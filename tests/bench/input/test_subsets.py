@@ -46,9 +46,9 @@ def test_a_class_too_small_for_the_fraction_is_kept_and_named(labels):
     ids, _ = labels
     classes = np.zeros(1000, int)
     classes[0], classes[1:30] = 2, 1
-    found = draw(CLASSES, ids, classes, 0.01, 0)
-    assert set(classes[found.rows]) == {0, 1, 2}
-    assert "less than one sample of b, c" in found.notes[0]
+    subset = draw(CLASSES, ids, classes, 0.01, 0)
+    assert set(classes[subset.rows]) == {0, 1, 2}
+    assert "less than one sample of b, c" in subset.notes[0]
 
 
 def test_regression_bins_and_presence():
@@ -76,9 +76,9 @@ def test_a_class_with_fewer_than_k_samples_gives_all_and_is_named(labels):
     ids, _ = labels
     classes = np.zeros(1000, int)
     classes[:3] = 2
-    found = draw(CLASSES, ids, classes, -5.0, 0)
-    assert np.bincount(classes[found.rows]).tolist() == [5, 0, 3]
-    assert found.notes == ("fewer than 5 samples of c: all of them are kept",)
+    subset = draw(CLASSES, ids, classes, -5.0, 0)
+    assert np.bincount(classes[subset.rows]).tolist() == [5, 0, 3]
+    assert subset.notes == ("fewer than 5 samples of c: all of them are kept",)
 
 
 def test_the_images_are_the_same_whoever_asks():

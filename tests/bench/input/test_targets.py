@@ -25,10 +25,10 @@ def box(boxes, labels):
     return {"boxes": np.asarray(boxes, float), "labels": np.asarray(labels)}
 
 
-def same(one, other):
+def same(first, other):
     if isinstance(other, dict):
-        return all(same(one[name], other[name]) for name in other)
-    return np.array_equal(one, other, equal_nan=np.asarray(other).dtype.kind == "f") and np.shape(one) == np.shape(
+        return all(same(first[name], other[name]) for name in other)
+    return np.array_equal(first, other, equal_nan=np.asarray(other).dtype.kind == "f") and np.shape(first) == np.shape(
         other
     )
 

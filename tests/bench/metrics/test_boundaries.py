@@ -16,27 +16,32 @@ from bench.metrics.boundaries import boundary_counts
 
 def edges(codes, valid, code):
     """The boundary of one class, pixel by pixel."""
-    found = np.zeros(codes.shape, bool)
-    for (y, x), one in np.ndenumerate(codes):
+    edge = np.zeros(codes.shape, bool)
+    for (y, x), value in np.ndenumerate(codes):
         for v, u in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)):
             inside = 0 <= v < codes.shape[0] and 0 <= u < codes.shape[1]
-            if inside and one == code and codes[v, u] != one and valid[y, x] and valid[v, u]:
-                found[y, x] = True
-    return found
+            if inside and value == code and codes[v, u] != value and valid[y, x] and valid[v, u]:
+                edge[y, x] = True
+    return edge
 
 
 def test_counts_are_those_of_distances_pixel_by_pixel():
     rng = np.random.default_rng(0)
-    said, target = rng.integers(0, 3, (2, 2, 23, 31)).repeat(4, 2).repeat(3, 3)
+    predicted, target = rng.integers(0, 3, (2, 2, 23, 31)).repeat(4, 2).repeat(3, 3)
     target[:, 5:9] = 255
     reach = math.ceil(0.0075 * math.hypot(*target.shape[1:]))
-    counts = boundary_counts(torch.from_numpy(said), torch.from_numpy(target), 3, 255).numpy()
+    counts = boundary_counts(torch.from_numpy(predicted), torch.from_numpy(target), 3, 255).numpy()
     for image in range(2):
         valid = target[image] != 255
         for code in range(3):
-            one, two = edges(said[image], valid, code), edges(target[image], valid, code)
-            near = [distance_transform_cdt(~edge, "chessboard") <= reach for edge in (one, two)]
-            assert counts[image, code].tolist() == [(one & near[1]).sum(), one.sum(), (two & near[0]).sum(), two.sum()]
+            predicted_edges, true_edges = edges(predicted[image], valid, code), edges(target[image], valid, code)
+            near = [distance_transform_cdt(~edge, "chessboard") <= reach for edge in (predicted_edges, true_edges)]
+            assert counts[image, code].tolist() == [
+                (predicted_edges & near[1]).sum(),
+                predicted_edges.sum(),
+                (true_edges & near[0]).sum(),
+                true_edges.sum(),
+            ]
 
 
 def test_a_perfect_mask_has_one_a_shifted_one_as_much_as_lies_in_reach():
@@ -68,8 +73,8 @@ def test_auroc_is_scikit_learns():
     classes = rng.integers(0, 4, 200)
     chance = score / score.sum(1, keepdims=True)
     assert auroc(chance, classes) == pytest.approx(roc_auc_score(classes, chance, multi_class="ovr", average="macro"))
-    two = np.stack([1 - score[:, 0], score[:, 0]], 1)
-    assert auroc(two, target[:, 0]) == pytest.approx(roc_auc_score(target[:, 0], score[:, 0]))
+    both = np.stack([1 - score[:, 0], score[:, 0]], 1)
+    assert auroc(both, target[:, 0]) == pytest.approx(roc_auc_score(target[:, 0], score[:, 0]))
 
 
 def test_a_label_that_never_varies_is_left_out_of_the_mean():

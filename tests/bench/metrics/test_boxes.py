@@ -25,9 +25,11 @@ def scene(rng, images=12, classes=3):
         kept = rng.random(count) < 0.8
         moved = boxes[kept] + rng.normal(0, 3, (kept.sum(), 4))
         extra = rng.uniform(0, 60, (0 if image == 5 else 2, 2))
-        found = np.vstack([moved, moved, np.hstack([extra, extra + 15])])
-        said = np.concatenate([labels[kept], labels[kept], rng.integers(0, classes, len(extra))])
-        predicted.append({"boxes": found, "scores": rng.random(len(found)).round(2), "labels": said})
+        detections = np.vstack([moved, moved, np.hstack([extra, extra + 15])])
+        detected_labels = np.concatenate([labels[kept], labels[kept], rng.integers(0, classes, len(extra))])
+        predicted.append(
+            {"boxes": detections, "scores": rng.random(len(detections)).round(2), "labels": detected_labels}
+        )
     return predicted, target
 
 
@@ -36,15 +38,21 @@ def by_pycocotools(predicted, target, classes):
     annotations = [
         {"id": number, "image_id": image, "category_id": int(label), "bbox": [*box[:2], *(box[2:] - box[:2])]}
         for number, (image, box, label) in enumerate(
-            ((image, box, label) for image, one in enumerate(target) for box, label in zip(*one.values(), strict=True)),
+            (
+                (image, box, label)
+                for image, truth in enumerate(target)
+                for box, label in zip(*truth.values(), strict=True)
+            ),
             1,
         )
     ]
-    annotations = [one | {"area": one["bbox"][2] * one["bbox"][3], "iscrowd": 0} for one in annotations]
+    annotations = [
+        annotation | {"area": annotation["bbox"][2] * annotation["bbox"][3], "iscrowd": 0} for annotation in annotations
+    ]
     rows = [
         [image, *box[:2], *(box[2:] - box[:2]), score, label]
-        for image, one in enumerate(predicted)
-        for box, score, label in zip(one["boxes"], one["scores"], one["labels"], strict=True)
+        for image, detection in enumerate(predicted)
+        for box, score, label in zip(detection["boxes"], detection["scores"], detection["labels"], strict=True)
     ]
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO()
@@ -71,7 +79,7 @@ def test_it_is_pycocotools_average_precision(seed):
 
 def test_a_perfect_finder_has_one_and_an_absent_class_counts_for_nothing():
     _, target = scene(np.random.default_rng(0))
-    perfect = [one | {"scores": np.ones(len(one["labels"]))} for one in target]
+    perfect = [image | {"scores": np.ones(len(image["labels"]))} for image in target]
     assert average_precision(*matched(perfect, target, 7)) == {"box_map": 1.0, "box_map50": 1.0}
 
 
@@ -79,7 +87,7 @@ def test_nothing_found_is_zero_and_nothing_true_is_no_score():
     _, target = scene(np.random.default_rng(0))
     nothing = [{"boxes": np.zeros((0, 4)), "scores": np.zeros(0), "labels": np.zeros(0, int)} for _ in target]
     detected, truth = matched(nothing, target, 3)
-    assert detected.shape == (0, 13) and truth.sum() == sum(len(one["labels"]) for one in target)
+    assert detected.shape == (0, 13) and truth.sum() == sum(len(image["labels"]) for image in target)
     assert average_precision(detected, truth) == {"box_map": 0.0, "box_map50": 0.0}
     assert all(math.isnan(value) for value in average_precision(*matched(nothing, nothing, 3)).values())
 

@@ -165,8 +165,8 @@ def test_taps_have_the_declared_shapes_and_are_finite(name: str) -> None:
 def test_other_images_give_other_features_at_every_layer(name: str) -> None:
     backbone, entry = loaded(name), ENTRIES[name]
     pairs = zip(taps_of(backbone, inputs(entry, 0)), taps_of(backbone, inputs(entry, 1)), strict=True)
-    for layer, (one, other) in zip(backbone.layers, pairs, strict=True):
-        for part, (first, second) in zip(Tap._fields, zip(one, other, strict=True), strict=True):
+    for layer, (taps, other) in zip(backbone.layers, pairs, strict=True):
+        for part, (first, second) in zip(Tap._fields, zip(taps, other, strict=True), strict=True):
             if first is not None and second is not None:
                 assert not torch.allclose(first, second), f"{layer.name}.{part} does not depend on the image"
 
@@ -176,9 +176,9 @@ def test_features_do_not_depend_on_other_images_of_the_batch(name: str) -> None:
     backbone, batch = loaded(name), inputs(ENTRIES[name], 0)
     alone = {sensor: values[1:] for sensor, values in batch["images"].items()}
     single = taps_of(backbone, {"images": alone, "when": batch["when"][1:], "where": batch["where"][1:]})
-    for one, both in zip(single, taps_of(backbone, batch), strict=True):
-        torch.testing.assert_close(one.vector[0], both.vector[1], rtol=1e-4, atol=1e-4)
-        torch.testing.assert_close(one.grid[0], both.grid[1], rtol=1e-4, atol=1e-4)
+    for own, both in zip(single, taps_of(backbone, batch), strict=True):
+        torch.testing.assert_close(own.vector[0], both.vector[1], rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(own.grid[0], both.grid[1], rtol=1e-4, atol=1e-4)
 
 
 @every_entry

@@ -131,10 +131,10 @@ def test_taps_have_the_shapes_of_the_layers():
 def test_seed_decides_the_random_init_and_nothing_else_moves():
     image = {"s2": noise(1, 1, 11, 16, 16)}
     before = torch.random.get_rng_state()
-    one, same, other = (load("s2", seed=seed) for seed in (1, 1, 2))
+    first, same, other = (load("s2", seed=seed) for seed in (1, 1, 2))
     assert torch.equal(torch.random.get_rng_state(), before)
-    assert_same_weights(same, one)
-    assert differ(one(image, [NORM])[0].vector, other(image, [NORM])[0].vector, least=1e-2)
+    assert_same_weights(same, first)
+    assert differ(first(image, [NORM])[0].vector, other(image, [NORM])[0].vector, least=1e-2)
 
 
 def test_a_file_with_the_publishers_names_fills_the_network(tmp_path):

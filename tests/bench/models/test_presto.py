@@ -150,10 +150,10 @@ def test_every_pixel_is_encoded_by_itself():
 
 def test_seed_decides_the_random_init_and_nothing_else_moves():
     before = torch.random.get_rng_state()
-    one, same, other = (load(seed=seed) for seed in (1, 1, 2))
+    first, same, other = (load(seed=seed) for seed in (1, 1, 2))
     assert torch.equal(torch.random.get_rng_state(), before)
-    assert_same_weights(same, one)
-    assert differ(vector(one, series()), vector(other, series()), least=1e-2)
+    assert_same_weights(same, first)
+    assert differ(vector(first, series()), vector(other, series()), least=1e-2)
 
 
 def test_group_that_lacks_a_band_is_masked():

@@ -41,10 +41,10 @@ def test_the_seed_decides_every_bit_and_the_callers_generator_is_kept() -> None:
     torch.manual_seed(11)
     expected = torch.rand(3)
     torch.manual_seed(11)
-    one, same, other = (seeded(lambda: nn.Linear(5, 5), seed) for seed in (3, 3, 4))
+    first, same, other = (seeded(lambda: nn.Linear(5, 5), seed) for seed in (3, 3, 4))
     assert torch.equal(torch.rand(3), expected)
-    assert torch.equal(one.weight, same.weight) and not torch.equal(one.weight, other.weight)
-    assert not one.training and not one.weight.requires_grad
+    assert torch.equal(first.weight, same.weight) and not torch.equal(first.weight, other.weight)
+    assert not first.training and not first.weight.requires_grad
 
 
 def test_weights_of_a_file_are_held_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,10 +106,10 @@ def test_a_random_init_of_a_narrow_network_is_finite_and_follows_the_seed():
     )
     drawn = []
     for seed in (0, 0, 1):
-        _, made = network("tiny_mae")
-        made = reshape(made, structure)
-        initialise(made, structure, seed)
-        drawn.append(made.network.blocks[0].mlp.fc1.weight.clone())
+        _, narrow = network("tiny_mae")
+        narrow = reshape(narrow, structure)
+        initialise(narrow, structure, seed)
+        drawn.append(narrow.network.blocks[0].mlp.fc1.weight.clone())
     assert torch.isfinite(drawn[0]).all() and torch.equal(drawn[0], drawn[1]) and not torch.equal(drawn[0], drawn[2])
 
 

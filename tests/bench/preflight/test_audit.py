@@ -55,11 +55,11 @@ LABELS = Task(name="labels", kind="multilabel", classes=("a", "b"), metric="micr
         (Sample(images={}, target=1), SUITE.tasks[0], "no image of s2"),
     ],
 )
-def test_each_fault_is_named(one, task, fault):
+def test_each_fault_is_named(split, task, fault):
     import re
 
-    found = list(faults_of(one, SUITE, task, BANDS))
-    assert (not found) if fault is None else any(re.search(fault, text) for text in found)
+    faults = list(faults_of(split, SUITE, task, BANDS))
+    assert (not faults) if fault is None else any(re.search(fault, text) for text in faults)
 
 
 def test_all_faults_come_at_once_and_a_reader_that_fails_ends_nothing():
@@ -82,17 +82,17 @@ def test_all_faults_come_at_once_and_a_reader_that_fails_ends_nothing():
 
     suite = dataclasses.replace(SUITE, open=open_split, splits={"train": 121, "val": 60, "test": 90})
     rows = audit(suite, Path(), suite.tasks[:1], BANDS)
-    told = [(row["split"], row["about"], row["what"]) for row in rows]
+    findings = [(row["split"], row["about"], row["what"]) for row in rows]
     assert (
         "kind train",
         "split",
         "120 samples, 121 were expected",
-    ) in told
-    assert ("kind train", "train_7", "image 7 is cut short") in told
-    assert ("kind train", "train_9", "ZeroDivisionError: a bug") in told
-    assert ("kind train", "train_11", "target: label 5 is none of the 3 classes of kind; known are 0..2") in told
-    assert ("kind val", "split", "val.csv is absent; download it again") in told
-    assert ("kind test", "split", "train_0 is in train too") in told
+    ) in findings
+    assert ("kind train", "train_7", "image 7 is cut short") in findings
+    assert ("kind train", "train_9", "ZeroDivisionError: a bug") in findings
+    assert ("kind train", "train_11", "target: label 5 is none of the 3 classes of kind; known are 0..2") in findings
+    assert ("kind val", "split", "val.csv is absent; download it again") in findings
+    assert ("kind test", "split", "train_0 is in train too") in findings
 
 
 def test_a_real_layout_is_audited_from_the_command_line(tmp_path):

@@ -194,9 +194,14 @@ def test_a_survey_counts_what_is_there(tmp_path):
     suite = toy_suite(open=lambda root, task, split, bands: ToySplit(task, split, 20, bands))
     contents = Contents(data=Splits(suite=suite, root=tmp_path), cache=FeatureCache(tmp_path / "cache"))
     seen = []
-    found = survey(contents, suite.tasks[2], "train", BANDS[0], started=lambda *given: seen.append(given), workers=2)
-    assert (found.samples, found.labelled, found.lowest, found.highest) == (20, 20, 0, 1) and not found.constant
+    counted = survey(contents, suite.tasks[2], "train", BANDS[0], started=lambda *given: seen.append(given), workers=2)
+    assert (counted.samples, counted.labelled, counted.lowest, counted.highest) == (
+        20,
+        20,
+        0,
+        1,
+    ) and not counted.constant
     assert seen == [("train", 20)]
     other = Task(name="kind", kind="classification", classes=("low", "middle", "high"), metric="accuracy")
-    found = survey(contents, other, "train", BANDS[0], started=lambda *given: seen.append(given), workers=2)
-    assert found.labelled == 20 and len(seen) == 1  # the suite lists them
+    counted = survey(contents, other, "train", BANDS[0], started=lambda *given: seen.append(given), workers=2)
+    assert counted.labelled == 20 and len(seen) == 1  # the suite lists them

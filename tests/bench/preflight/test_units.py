@@ -91,8 +91,8 @@ def test_right_values_pass(unit, values):
 def test_wrong_values_are_told_with_what_they_look_like(unit, values, seen):
     import re
 
-    found = check_units(band(unit), values)
-    assert found.startswith("s2.b04: ") and re.search(seen, found), found
+    findings = check_units(band(unit), values)
+    assert findings.startswith("s2.b04: ") and re.search(seen, findings), findings
 
 
 def test_the_cirrus_band_is_dark_on_every_scale():
@@ -108,35 +108,35 @@ def samples(*scales):
     return [Sample(images={"s2": np.stack([LAND[:256].reshape(16, 16) * s for s in scales])[None]}, target=0)]
 
 
-def found(level, given, bands=BANDS):
+def findings_of(level, given, bands=BANDS):
     return {finding.about: finding.text for finding in examine_samples(given, bands) if finding.level == level}
 
 
 def test_one_dark_band_among_others_is_worth_a_look_and_a_sensor_off_scale_is_an_error():
-    water = found("warning", samples(1e4, 1e4, 150))
+    water = findings_of("warning", samples(1e4, 1e4, 150))
     assert set(water) == {"s2.b11"} and "other bands of s2 do not" in water["s2.b11"]
-    assert found("error", samples(1e4, 1e4, 150)) == {}
-    assert set(found("error", samples(150, 150, 150))) == {"s2.b04", "s2.b08", "s2.b11"}
-    assert set(found("error", samples(1e4, 1e4, 1))) == {"s2.b11"}  # no band of digital numbers stays below 3
+    assert findings_of("error", samples(1e4, 1e4, 150)) == {}
+    assert set(findings_of("error", samples(150, 150, 150))) == {"s2.b04", "s2.b08", "s2.b11"}
+    assert set(findings_of("error", samples(1e4, 1e4, 1))) == {"s2.b11"}  # no band of digital numbers stays below 3
 
 
 def test_values_that_look_like_a_fill_are_named():
     given = samples(1e4, 1e4, 1e4)
-    assert found("warning", given) == {}
+    assert findings_of("warning", given) == {}
     given[0].images["s2"][:, 1, :4] = 65535
-    assert "holds 65535 in 25.0% of the pixels" in found("warning", given)["s2.b08"]
+    assert "holds 65535 in 25.0% of the pixels" in findings_of("warning", given)["s2.b08"]
     given = samples(1e4, 1e4, 1e4)
     given[0].images["s2"][..., :2] = 0
-    assert "holds 0 in every band in 12.5% of the pixels" in found("warning", given)["s2"]
+    assert "holds 0 in every band in 12.5% of the pixels" in findings_of("warning", given)["s2"]
     given = samples(1e4, 1e4, 1e4)
     given[0].images["s2"][:, 0] = 0  # one band of several
-    assert found("warning", given) == {}
+    assert findings_of("warning", given) == {}
     height = (band("metre", "dem.elevation"),)
     sea = [Sample(images={"dem": np.where(np.eye(16), -9999.0, LAND[:256].reshape(16, 16))[None, None]}, target=0)]
-    assert "holds -9999 in 6.2% of the pixels" in found("warning", sea, height)["dem.elevation"]
+    assert "holds -9999 in 6.2% of the pixels" in findings_of("warning", sea, height)["dem.elevation"]
 
 
 def test_no_samples_and_no_values_are_said():
     assert examine_samples([], BANDS)[0].level == "error"
     empty = [Sample(images={"s2": np.full((1, 3, 4, 4), np.nan)}, target=0)]
-    assert found("error", empty)["s2.b04"] == "s2.b04: no finite value"
+    assert findings_of("error", empty)["s2.b04"] == "s2.b04: no finite value"

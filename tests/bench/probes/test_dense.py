@@ -56,23 +56,25 @@ def errors_of(fitted, grids, values, rows):
 
 def test_recovers_a_planted_map_on_other_images(planted):
     grids, masks = planted
-    made = fit(grids, masks, rows=np.arange(8))
-    found = confusion(made, grids, masks, np.arange(8, 12))
-    scores = [segmentation(matrix)["miou"] for matrix in found]
-    assert max(scores) > 0.97 and found.shape == (3, 4, 3, 3)
+    probe = fit(grids, masks, rows=np.arange(8))
+    counts = confusion(probe, grids, masks, np.arange(8, 12))
+    scores = [segmentation(matrix)["miou"] for matrix in counts]
+    assert max(scores) > 0.97 and counts.shape == (3, 4, 3, 3)
 
 
 def test_every_valid_pixel_is_scored_once(planted):
     grids, masks = planted
-    made = fit(grids, masks, steps=5)
-    found = confusion(made, grids, masks, np.array([3, 7]))
+    probe = fit(grids, masks, steps=5)
+    counts = confusion(probe, grids, masks, np.array([3, 7]))
     for place, row in enumerate((3, 7)):
-        assert (found[:, place].sum((1, 2)) == (masks[row] >= 0).sum()).all()
-    tokens = (torch.from_numpy(grids[3:4].astype(np.float32)) - made.mean[:, None, None]) / made.scale[:, None, None]
-    logits = torch.einsum("bdhw,kd->bkhw", tokens, made.weight[1]) + made.bias[1][:, None, None]
-    said = torch.nn.functional.interpolate(logits, (32, 32), mode="bilinear", align_corners=False).argmax(1)[0].numpy()
+        assert (counts[:, place].sum((1, 2)) == (masks[row] >= 0).sum()).all()
+    tokens = (torch.from_numpy(grids[3:4].astype(np.float32)) - probe.mean[:, None, None]) / probe.scale[:, None, None]
+    logits = torch.einsum("bdhw,kd->bkhw", tokens, probe.weight[1]) + probe.bias[1][:, None, None]
+    predicted = (
+        torch.nn.functional.interpolate(logits, (32, 32), mode="bilinear", align_corners=False).argmax(1)[0].numpy()
+    )
     valid = masks[3] >= 0
-    np.testing.assert_array_equal(found[1, 0], confusion_matrix(masks[3][valid], said[valid], labels=[0, 1, 2]))
+    np.testing.assert_array_equal(counts[1, 0], confusion_matrix(masks[3][valid], predicted[valid], labels=[0, 1, 2]))
 
 
 def test_statistics_equal_batch_norm(planted):
@@ -101,8 +103,8 @@ def test_each_learning_rate_is_trained_as_if_alone(planted):
 
 def test_adam_is_torch_adam(planted):
     grids, masks = planted
-    made = fit(grids, masks, learning_rates=(1e-2,), steps=10, batch=12)
-    tokens = (torch.from_numpy(grids.astype(np.float32)) - made.mean[:, None, None]) / made.scale[:, None, None]
+    probe = fit(grids, masks, learning_rates=(1e-2,), steps=10, batch=12)
+    tokens = (torch.from_numpy(grids.astype(np.float32)) - probe.mean[:, None, None]) / probe.scale[:, None, None]
     layer = torch.nn.Conv2d(6, 3, 1)
     torch.nn.init.zeros_(layer.weight)
     torch.nn.init.zeros_(layer.bias)
@@ -114,7 +116,7 @@ def test_adam_is_torch_adam(planted):
         torch.nn.functional.cross_entropy(logits, torch.from_numpy(masks).long(), ignore_index=-1).backward()
         optimiser.step()
         schedule.step()
-    torch.testing.assert_close(made.weight[0], layer.weight[:, :, 0, 0].detach(), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(probe.weight[0], layer.weight[:, :, 0, 0].detach(), rtol=1e-3, atol=1e-4)
 
 
 def test_ignored_pixels_change_nothing(planted):
@@ -122,23 +124,25 @@ def test_ignored_pixels_change_nothing(planted):
     other = masks.copy()
     other[masks == -1] = -1
     codes = np.where(masks == -1, 255, masks).astype(np.int16)
-    one, two = fit(grids, masks), fit(grids, codes, ignore=255)
-    assert torch.equal(one.weight, two.weight)
+    whole, masked = fit(grids, masks), fit(grids, codes, ignore=255)
+    assert torch.equal(whole.weight, masked.weight)
     rows = np.arange(12)
-    np.testing.assert_array_equal(confusion(one, grids, masks, rows), confusion(two, grids, codes, rows, ignore=255))
+    np.testing.assert_array_equal(
+        confusion(whole, grids, masks, rows), confusion(masked, grids, codes, rows, ignore=255)
+    )
     blank = np.full_like(masks, -1)
     assert bool((fit(grids, blank, steps=3).weight == 0).all())
 
 
 def test_the_seed_decides_the_order_and_nothing_global_does(planted, tmp_path):
     grids, masks = planted
-    one = fit(grids, masks, steps=20)
+    first = fit(grids, masks, steps=20)
     torch.manual_seed(99)
-    assert torch.equal(one.weight, fit(grids, masks, steps=20).weight)
-    assert not torch.equal(one.weight, fit(grids, masks, steps=20, seed=1).weight)
+    assert torch.equal(first.weight, fit(grids, masks, steps=20).weight)
+    assert not torch.equal(first.weight, fit(grids, masks, steps=20, seed=1).weight)
     np.save(tmp_path / "g.npy", grids)
     mapped = np.load(tmp_path / "g.npy", mmap_mode="r")
-    assert torch.equal(one.weight, fit(mapped, masks, steps=20).weight)
+    assert torch.equal(first.weight, fit(mapped, masks, steps=20).weight)
 
 
 def test_a_crop_is_a_part_of_the_whole_upsampled_image():
@@ -167,9 +171,11 @@ def test_layers_trained_together_are_trained_as_if_alone(planted):
     words = {**WORDS, "rows": np.arange(12), "steps": 20}
     other = (grids[:, ::-1] * 2).astype(np.float16)
     both = fit_dense([grids, other], masks, generator=torch.Generator().manual_seed(0), **words)
-    alone = [fit_dense([one], masks, generator=torch.Generator().manual_seed(0), **words)[0] for one in (grids, other)]
-    for one, two in zip(both, alone, strict=True):
-        torch.testing.assert_close(one.weight, two.weight, rtol=1e-4, atol=1e-6)
+    alone = [
+        fit_dense([layer], masks, generator=torch.Generator().manual_seed(0), **words)[0] for layer in (grids, other)
+    ]
+    for together, single in zip(both, alone, strict=True):
+        torch.testing.assert_close(together.weight, single.weight, rtol=1e-4, atol=1e-6)
 
 
 def test_values_are_predicted_as_a_planted_map_says_and_errors_add_up(planted):
@@ -179,24 +185,24 @@ def test_values_are_predicted_as_a_planted_map_says_and_errors_add_up(planted):
     height = (120 + 2.5 * tokens[:, 2] - 1.5 * tokens[:, 3]).repeat(2, 1).repeat(2, 2).astype(np.float32)
     height[:, :5] = np.nan
     height[2] = np.nan
-    made = fit(grids, height, rows=np.arange(8), classes=0, ignore=None, steps=400)
+    probe = fit(grids, height, rows=np.arange(8), classes=0, ignore=None, steps=400)
     rows = np.array([2, 8, 9, 10, 11])
-    errors = errors_of(made, grids, height, rows)
+    errors = errors_of(probe, grids, height, rows)
     assert errors.shape == (3, 5, 5) and (errors[:, 0] == 0).all()
     assert (errors[:, 1:, 4] == 27 * 32).all()
-    scores = [dense_regression(one) for one in errors]
+    scores = [dense_regression(sums) for sums in errors]
     best = max(range(3), key=lambda i: scores[i]["r2"])
     assert scores[best]["r2"] > 0.94  # steps of the height are blurred on the way to the label grid
-    one = made.select(best)
-    flat = (torch.from_numpy(tokens[rows]) - one.mean[:, None, None]) / one.scale[:, None, None]
-    small = torch.einsum("bdhw,kd->bkhw", flat, one.weight[0]) + one.bias[0][:, None, None]
-    said = torch.nn.functional.interpolate(small, (32, 32), mode="bilinear", align_corners=False)[:, 0]
-    said = (one.centre + one.spread * said).numpy()
+    chosen = probe.select(best)
+    flat = (torch.from_numpy(tokens[rows]) - chosen.mean[:, None, None]) / chosen.scale[:, None, None]
+    small = torch.einsum("bdhw,kd->bkhw", flat, chosen.weight[0]) + chosen.bias[0][:, None, None]
+    predicted = torch.nn.functional.interpolate(small, (32, 32), mode="bilinear", align_corners=False)[:, 0]
+    predicted = (chosen.centre + chosen.spread * predicted).numpy()
     valid = np.isfinite(height[rows])
     truth = height[rows][valid]
-    assert scores[best]["rmse"] == pytest.approx(np.sqrt(np.mean((said[valid] - truth) ** 2)), rel=1e-5)
-    assert scores[best]["mae"] == pytest.approx(np.abs(said[valid] - truth).mean(), rel=1e-5)
-    assert scores[best]["r2"] == pytest.approx(r2_score(truth, said[valid]), rel=1e-5)
+    assert scores[best]["rmse"] == pytest.approx(np.sqrt(np.mean((predicted[valid] - truth) ** 2)), rel=1e-5)
+    assert scores[best]["mae"] == pytest.approx(np.abs(predicted[valid] - truth).mean(), rel=1e-5)
+    assert scores[best]["r2"] == pytest.approx(r2_score(truth, predicted[valid]), rel=1e-5)
     with pytest.raises(Incompatible, match="single value"):
         fit(grids, height, rows=np.array([2]), classes=0, ignore=None)
 

@@ -24,11 +24,11 @@ def features(n=200, width=30, classes=4, problems=2, seed=0, decay=3.0):
     generator = torch.Generator().manual_seed(seed)
     y = torch.arange(n) % classes
     x = torch.empty(problems, n, width, dtype=torch.float64)
-    for one in x:
+    for layer in x:
         spread = torch.logspace(0, -decay, width, dtype=torch.float64)
         centres = torch.randn(classes, width, generator=generator, dtype=torch.float64)
         axes = torch.linalg.qr(torch.randn(width, width, generator=generator, dtype=torch.float64))[0]
-        one[:] = ((centres[y] + torch.randn(n, width, generator=generator, dtype=torch.float64)) * spread) @ axes
+        layer[:] = ((centres[y] + torch.randn(n, width, generator=generator, dtype=torch.float64)) * spread) @ axes
     mean, scale = standardise(x)
     return (x - mean) / scale, y
 
@@ -58,8 +58,8 @@ def test_standardise_is_scikit_learns_scaler_and_silences_constants():
     mean, scale = standardise(x)
     assert mean.shape == scale.shape == (2, 1, 6) and mean.dtype == torch.float64
     z = (x - mean) / scale
-    for one, got in zip(x, z, strict=True):
-        np.testing.assert_allclose(got, StandardScaler().fit_transform(one.double().numpy()), atol=1e-9)
+    for layer, got in zip(x, z, strict=True):
+        np.testing.assert_allclose(got, StandardScaler().fit_transform(layer.double().numpy()), atol=1e-9)
     assert (z[0, :, 3] == 0).all() and (z[1, :, 5] == 0).all()
     assert ((torch.full((1, 6), 1e4) - mean[0]) / scale[0])[0, 3] == 0
 
@@ -84,11 +84,11 @@ def test_logistic_on_badly_conditioned_features_beats_scikit_learns_objective_at
     c = tuple(10.0**e for e in range(-6, 5, 2))
     path = fit_logistic(x, y, classes=5, c=c)
     assert path.converged.all() and (path.gradient <= 1e-6).all() and (path.iterations > 0).all()
-    for i, one in enumerate(c):
+    for i, strength in enumerate(c):
         for p in range(2):
-            model = sklearn_logistic(x[p], y, one, tol=1e-6)
-            theirs = objective(x[p], y, torch.from_numpy(model.coef_), torch.from_numpy(model.intercept_), one)
-            assert objective(x[p], y, path.weight[p, i], path.bias[p, i], one) <= theirs * (1 + 1e-6)
+            model = sklearn_logistic(x[p], y, strength, tol=1e-6)
+            theirs = objective(x[p], y, torch.from_numpy(model.coef_), torch.from_numpy(model.intercept_), strength)
+            assert objective(x[p], y, path.weight[p, i], path.bias[p, i], strength) <= theirs * (1 + 1e-6)
 
 
 def test_gradient_at_the_solution_is_what_is_reported_and_below_tolerance():
@@ -96,8 +96,8 @@ def test_gradient_at_the_solution_is_what_is_reported_and_below_tolerance():
     path = fit_logistic(x, y, classes=3, c=C, tol=1e-7)
     for p in range(2):
         for i, c in enumerate(C):
-            found = gradient(x[p], y, path.weight[p, i], path.bias[p, i], c)
-            largest = max(float(one.abs().max()) for one in found)
+            slopes = gradient(x[p], y, path.weight[p, i], path.bias[p, i], c)
+            largest = max(float(slope.abs().max()) for slope in slopes)
             assert largest <= 1e-7
             assert largest == pytest.approx(float(path.gradient[p, i]), rel=1e-4, abs=1e-13)
 
@@ -163,9 +163,9 @@ def test_sigmoid_is_scikit_learns_one_vs_rest_and_knows_constant_labels():
     assert path.converged.all()
     for i, c in enumerate(C[:3]):
         model = OneVsRestClassifier(LogisticRegression(C=c, tol=1e-10, max_iter=20000)).fit(x[0].numpy(), y[:, :3])
-        for k, one in enumerate(model.estimators_):
-            np.testing.assert_allclose(path.weight[0, i, k], one.coef_[0], atol=1e-4, rtol=1e-4)
-            assert float(path.bias[0, i, k]) == pytest.approx(float(one.intercept_[0]), abs=1e-4)
+        for k, estimator in enumerate(model.estimators_):
+            np.testing.assert_allclose(path.weight[0, i, k], estimator.coef_[0], atol=1e-4, rtol=1e-4)
+            assert float(path.bias[0, i, k]) == pytest.approx(float(estimator.intercept_[0]), abs=1e-4)
     chance = predict(path, x).sigmoid()
     assert (chance[..., 3] == 0).all() and (chance[..., 4] == 1).all()
 
@@ -227,10 +227,10 @@ def test_history_is_the_textbook_recursion():
         kept.append(s @ q / (s @ y))
         q = q - kept[-1] * y
     q = preconditioner.block[0, 0].double() @ q
-    for (s, y), one in zip(pairs[-memory:], reversed(kept), strict=True):
-        q = q + s * (one - y @ q / (s @ y))
-    found = history.direction(preconditioner.solve(gradient), history.dots(gradient))
-    torch.testing.assert_close(found[0].double(), -q, atol=1e-3, rtol=1e-3)
+    for (s, y), pair in zip(pairs[-memory:], reversed(kept), strict=True):
+        q = q + s * (pair - y @ q / (s @ y))
+    direction = history.direction(preconditioner.solve(gradient), history.dots(gradient))
+    torch.testing.assert_close(direction[0].double(), -q, atol=1e-3, rtol=1e-3)
 
 
 def test_one_problem_and_one_strength_are_part_of_the_whole():
@@ -239,9 +239,9 @@ def test_one_problem_and_one_strength_are_part_of_the_whole():
     whole = predict(path, x)
     assert whole.shape == (2, len(C), 120, 4)
     torch.testing.assert_close(predict(pick(path, 1), x[1:])[0], whole[1])
-    one = pick(path, 1, 3)
-    torch.testing.assert_close(predict(one, x[1:])[0, 0], whole[1, 3])
-    assert one.c == (C[3],) and one.gradient.shape == (1, 1)
+    picked = pick(path, 1, 3)
+    torch.testing.assert_close(predict(picked, x[1:])[0, 0], whole[1, 3])
+    assert picked.c == (C[3],) and picked.gradient.shape == (1, 1)
     ridge = fit_ridge(x, x[0, :, :2].double())
     torch.testing.assert_close(predict(pick(ridge, 0, 5), x[:1])[0, 0], predict(ridge, x)[0, 5])
 
@@ -316,12 +316,12 @@ def test_leave_one_out_is_brute_force(shape):
     x, _ = features(*shape, classes=2, seed=15, decay=1.0)
     y = torch.randn(shape[0], 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64) + 3
     alphas = (1e-2, 1.0, 100.0)
-    found = ridge_loo(x, y, alphas=alphas)
-    assert found.shape == (2, 3, shape[0], 2)
+    errors = ridge_loo(x, y, alphas=alphas)
+    assert errors.shape == (2, 3, shape[0], 2)
     for i in range(shape[0]):
         rest = torch.arange(shape[0]) != i
         left = y[i] - predict(fit_ridge(x[:, rest], y[rest], alphas=alphas), x[:, i : i + 1])[:, :, 0]
-        torch.testing.assert_close(found[:, :, i], left, atol=1e-10, rtol=1e-9)
+        torch.testing.assert_close(errors[:, :, i], left, atol=1e-10, rtol=1e-9)
 
 
 def test_knn_is_scikit_learns(monkeypatch):
@@ -329,10 +329,10 @@ def test_knn_is_scikit_learns(monkeypatch):
     x, y = features(200, 12, 5, seed=16)
     train, query = x[:, :150], x[:, 150:]
     k = (1, 5, 20)
-    found = knn(train, y[:150], query, k=k, classes=5)
+    predicted = knn(train, y[:150], query, k=k, classes=5)
     values = torch.randn(150, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     means = knn(train, values, query, k=k)
-    assert found.shape == (2, 3, 50) and means.shape == (2, 3, 50, 2)
+    assert predicted.shape == (2, 3, 50) and means.shape == (2, 3, 50, 2)
     torch.testing.assert_close(knn(train, values[:, 0], query, k=k), means[..., 0], atol=1e-12, rtol=0)
     for p in range(2):
         for i, count in enumerate(k):
@@ -340,7 +340,7 @@ def test_knn_is_scikit_learns(monkeypatch):
             share = np.sort(near.predict_proba(query[p].numpy()), axis=1)
             clear = share[:, -1] > share[:, -2]
             assert clear.sum() > 30
-            np.testing.assert_array_equal(found[p, i][clear], near.predict(query[p].numpy())[clear])
+            np.testing.assert_array_equal(predicted[p, i][clear], near.predict(query[p].numpy())[clear])
             mean = KNeighborsRegressor(count, metric="cosine").fit(train[p].numpy(), values.numpy())
             np.testing.assert_allclose(means[p, i], mean.predict(query[p].numpy()), atol=1e-12)
 

@@ -30,10 +30,10 @@ def test_an_unchanged_copy_has_no_drift_at_all(network):
     before, examples = network.own_backbone(), network.images("val")
     after = copy.deepcopy(before)
     parts = parts_of(before, ["*"])
-    found = activations(before, examples, network.recipe, parts, batch=8, other=after)
+    means = activations(before, examples, network.recipe, parts, batch=8, other=after)
     later = activations(after, examples, network.recipe, parts, batch=8)
     for name in parts:
-        assert np.array_equal(found[name], found[f"local/{name}"]) and np.array_equal(found[name], later[name])
+        assert np.array_equal(means[name], means[f"local/{name}"]) and np.array_equal(means[name], later[name])
     rows = weight_change(before, after, parts)
     assert all(row["relative_change"] == 0 and math.isnan(row["effective_rank"]) for row in rows)
 

@@ -31,7 +31,7 @@ def test_embedding_keeps_every_layer_and_the_parts_asked_for(tmp_path):
 
 def test_a_plan_embeds_once_whatever_the_labels():
     config = RunConfig(suite="toy", protocols=("embed",), tasks=("kind",), fractions=(0.1, 1.0), seeds=(0, 1))
-    made = planning.make(
+    planned = planning.make(
         config,
         SUITE,
         [ENTRY],
@@ -40,4 +40,4 @@ def test_a_plan_embeds_once_whatever_the_labels():
         split_hash=lambda task: "x",
         weights=lambda e: "abc",
     )
-    assert [(run.key.fraction, run.key.seed) for run in made.runs] == [(1.0, 0)]
+    assert [(run.key.fraction, run.key.seed) for run in planned.runs] == [(1.0, 0)]

@@ -53,13 +53,13 @@ def test_a_plan_has_a_run_for_each_arm_and_seed():
         tasks=("mask",),
         settings={"finetune": {"decoders": ["linear", "upernet"], "tuning": ["frozen", "lora"]}},
     )
-    made = planning.make(
+    planned = planning.make(
         config, SUITE, [ENTRY], {"probe": probe.PROTOCOL, "finetune": finetune.PROTOCOL}, explicit=True,
         split_hash=lambda task: "x", weights=lambda entry: "none",
     )  # fmt: skip
-    arms = [run for run in made.runs if run.protocol is finetune.PROTOCOL]
+    arms = [run for run in planned.runs if run.protocol is finetune.PROTOCOL]
     assert len(arms) == 2 * 2 * 3 and len({run.key.digest for run in arms}) == 12
-    assert [run.key.seed for run in made.runs if run.protocol is probe.PROTOCOL] == [0]
+    assert [run.key.seed for run in planned.runs if run.protocol is probe.PROTOCOL] == [0]
     assert {(run.settings.decoders, run.settings.tuning) for run in arms} == {
         ((decoder,), (tuning,)) for decoder in ("linear", "upernet") for tuning in ("frozen", "lora")
     }

@@ -157,28 +157,37 @@ def test_the_seed_recorded_is_the_seed_used(tmp_path):
 
 
 def test_ties_go_to_the_lower_loss_then_the_earlier_layer():
-    def one(layer, score, loss=0.0):
+    def candidate(layer, score, loss=0.0):
         return Candidate(layer=layer, pool="mean", setting=1.0, edge=False, score=score, loss=loss)
 
-    choice = choose([one(0, 0.9, 0.3), one(0, 0.9, 0.2), one(1, 0.9, 0.2), one(2, 0.5), one(2, float("nan"))], 3)
+    choice = choose(
+        [
+            candidate(0, 0.9, 0.3),
+            candidate(0, 0.9, 0.2),
+            candidate(1, 0.9, 0.2),
+            candidate(2, 0.5),
+            candidate(2, float("nan")),
+        ],
+        3,
+    )
     assert [c.loss for c in choice.by_layer[:2]] == [0.2, 0.2]
     assert choice.rules == {"last": 2, "best-on-val": 0} and choice.by_layer[2].score == 0.5
     with pytest.raises(Incompatible, match="nothing can be chosen"):
-        choose([one(0, float("nan"))], 1)
+        choose([candidate(0, float("nan"))], 1)
 
 
 def test_metrics_by_hand():
     matrix = np.array([[3, 1], [2, 4]])
-    found = segmentation(matrix)
-    assert found["miou"] == pytest.approx((3 / 6 + 4 / 7) / 2) and found["pixel_accuracy"] == pytest.approx(0.7)
+    scores = segmentation(matrix)
+    assert scores["miou"] == pytest.approx((3 / 6 + 4 / 7) / 2) and scores["pixel_accuracy"] == pytest.approx(0.7)
     absent = np.zeros((3, 3), int)
     absent[:2, :2] = matrix
-    assert segmentation(absent)["miou"] == pytest.approx(found["miou"]) and segmentation(absent)["classes_absent"] == 1
+    assert segmentation(absent)["miou"] == pytest.approx(scores["miou"]) and segmentation(absent)["classes_absent"] == 1
     assert np.isnan(segmentation(np.zeros((2, 2)))["miou"])
     # Summed over images, not the mean of per-image scores.
     parts = np.array([[[3, 0], [0, 0]], [[0, 1], [2, 4]]])
-    assert segmentation(parts)["miou"] == pytest.approx(found["miou"])
-    assert set(found) - {"iou_0", "iou_1", "classes_absent"} <= set(METRICS)
+    assert segmentation(parts)["miou"] == pytest.approx(scores["miou"])
+    assert set(scores) - {"iou_0", "iou_1", "classes_absent"} <= set(METRICS)
 
 
 def test_classification_and_regression_scores_equal_scikit_learn():
@@ -186,32 +195,32 @@ def test_classification_and_regression_scores_equal_scikit_learn():
     from sklearn import metrics as reference
 
     rng = np.random.default_rng(0)
-    target, said = rng.integers(0, 4, 500), rng.integers(0, 4, 500)
+    target, predicted = rng.integers(0, 4, 500), rng.integers(0, 4, 500)
     confidence = rng.uniform(0.25, 1, 500)
     task = dataclasses.replace(SUITE.tasks[0], classes=("a", "b", "c", "d"))
-    found = score(task, {"prediction": said, "target": target, "confidence": confidence})
-    assert found["accuracy"] == pytest.approx(reference.accuracy_score(target, said))
-    assert found["balanced_accuracy"] == pytest.approx(reference.balanced_accuracy_score(target, said))
-    assert found["macro_f1"] == pytest.approx(reference.f1_score(target, said, average="macro"))
+    scores = score(task, {"prediction": predicted, "target": target, "confidence": confidence})
+    assert scores["accuracy"] == pytest.approx(reference.accuracy_score(target, predicted))
+    assert scores["balanced_accuracy"] == pytest.approx(reference.balanced_accuracy_score(target, predicted))
+    assert scores["macro_f1"] == pytest.approx(reference.f1_score(target, predicted, average="macro"))
     edges = np.linspace(0, 1, 16)
     gaps = [
-        abs((said == target)[inside].mean() - confidence[inside].mean()) * inside.mean()
+        abs((predicted == target)[inside].mean() - confidence[inside].mean()) * inside.mean()
         for low, high in itertools.pairwise(edges)
         if (inside := (confidence > low) & (confidence <= high)).any()
     ]
-    assert found["ece"] == pytest.approx(sum(gaps))
+    assert scores["ece"] == pytest.approx(sum(gaps))
     value = rng.normal(size=(300, 2))
     guess = value + rng.normal(size=(300, 2))
-    found = score(SUITE.tasks[1], {"prediction": guess, "target": value})
-    assert found["r2"] == pytest.approx(reference.r2_score(value, guess))
-    assert found["mae"] == pytest.approx(reference.mean_absolute_error(value, guess))
-    assert found["spearman"] == pytest.approx(np.mean([spearmanr(value[:, j], guess[:, j])[0] for j in range(2)]))
+    scores = score(SUITE.tasks[1], {"prediction": guess, "target": value})
+    assert scores["r2"] == pytest.approx(reference.r2_score(value, guess))
+    assert scores["mae"] == pytest.approx(reference.mean_absolute_error(value, guess))
+    assert scores["spearman"] == pytest.approx(np.mean([spearmanr(value[:, j], guess[:, j])[0] for j in range(2)]))
     labels = (rng.uniform(size=(300, 5)) < 0.3).astype(int)
     chance = np.clip(labels * 0.3 + rng.uniform(size=(300, 5)) * 0.6, 0, 1)
     task = dataclasses.replace(SUITE.tasks[0], kind="multilabel", classes=tuple("abcde"), metric="map")
-    found = score(task, {"prediction": chance, "target": labels})
-    assert found["map"] == pytest.approx(reference.average_precision_score(labels, chance, average="micro"), abs=1e-4)
-    assert found["macro_map"] == pytest.approx(reference.average_precision_score(labels, chance), abs=1e-4)
+    scores = score(task, {"prediction": chance, "target": labels})
+    assert scores["map"] == pytest.approx(reference.average_precision_score(labels, chance, average="micro"), abs=1e-4)
+    assert scores["macro_map"] == pytest.approx(reference.average_precision_score(labels, chance), abs=1e-4)
 
 
 def test_a_layer_that_says_the_same_of_every_image_stands_in_the_record(tmp_path):
@@ -315,18 +324,18 @@ def build_report(store):
 def test_box_scores_by_hand():
     """Two objects of one class, one found well and first, one found at IoU 0.62, and a false alarm between them."""
     truth = [{"boxes": [[0, 0, 10, 10], [20, 20, 30, 30]], "labels": [0, 0]}, {"boxes": [], "labels": []}]
-    said = [
+    predicted = [
         {"boxes": [[0, 0, 10, 10], [20, 20, 30, 26.2]], "scores": [0.9, 0.5], "labels": [0, 0]},
         {"boxes": [[5, 5, 9, 9]], "scores": [0.7], "labels": [0]},
     ]
-    found = average_precision(*matched(said, truth, 1))
+    scores = average_precision(*matched(predicted, truth, 1))
     # COCO reads the precision at 101 recalls: 1 up to recall 0.5 (51 of them), then 2/3 where the second counts.
     half, whole = 51 / 101, (51 + 50 * 2 / 3) / 101
-    assert found["box_map50"] == pytest.approx(whole, abs=1e-6)
-    assert found["box_map"] == pytest.approx((3 * whole + 7 * half) / 10, abs=1e-6)  # 0.62 counts at 3 of 10
+    assert scores["box_map50"] == pytest.approx(whole, abs=1e-6)
+    assert scores["box_map"] == pytest.approx((3 * whole + 7 * half) / 10, abs=1e-6)  # 0.62 counts at 3 of 10
     assert average_precision(*matched(truth_as_said(truth), truth, 1))["box_map"] == pytest.approx(1.0)
-    assert np.isnan(average_precision(*matched([said[1]], [truth[1]], 1))["box_map"])
+    assert np.isnan(average_precision(*matched([predicted[1]], [truth[1]], 1))["box_map"])
 
 
 def truth_as_said(truth):
-    return [{**one, "scores": [1.0] * len(one["labels"])} for one in truth]
+    return [{**image, "scores": [1.0] * len(image["labels"])} for image in truth]

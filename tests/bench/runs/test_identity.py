@@ -24,7 +24,7 @@ def score(record):
     return record.scores["test"]["last"][record.facts["metric"]]
 
 
-def made(record):
+def time_and_cost(record):
     return record.environment["time"], record.cost["seconds"]
 
 
@@ -59,20 +59,20 @@ CHANGES = [noise, shuffled_labels, other_test_images]
 def test_changed_data_are_computed_again(folder, task, change):
     first, _ = run_sweep(folder, task)
     again, text = run_sweep(folder, task)
-    assert made(again) == made(first) and "1 stored" in text and "run again" not in text
+    assert time_and_cost(again) == time_and_cost(first) and "1 stored" in text and "run again" not in text
     change(folder)
     _, plan = run_sweep(folder, task, dry=True)
     assert "0 stored" in plan and "run again" in plan and "changed since" in plan
     elsewhere, _ = run_sweep(folder, task, results="other")  # the cache is kept
     second, text = run_sweep(folder, task)
-    assert "0 stored, 1 to do" in text and "the data of" in text and made(second) != made(first)
+    assert "0 stored, 1 to do" in text and "the data of" in text and time_and_cost(second) != time_and_cost(first)
     assert second.digest == first.digest == elsewhere.digest
     assert score(second) == score(elsewhere)
     assert score(first) > 0.9
     if change is not other_test_images:
         assert score(second) < 0.8
     third, text = run_sweep(folder, task)
-    assert "1 stored" in text and made(third) == made(second)
+    assert "1 stored" in text and time_and_cost(third) == time_and_cost(second)
 
 
 def test_one_edited_mask_among_many_is_noticed(folder):
@@ -96,7 +96,7 @@ def test_a_copy_of_the_data_is_the_same_data(folder):
         write_split(folder, split, **read_split(folder, split))
         os.utime(folder / "data" / "own" / f"{split}.npz", (1, 1))
     again, text = run_sweep(folder, "mask")
-    assert made(again) == made(first) and "1 stored" in text
+    assert time_and_cost(again) == time_and_cost(first) and "1 stored" in text
 
 
 def test_data_without_a_folder_of_their_own_are_looked_at_each_time(tmp_path, monkeypatch):
@@ -120,7 +120,7 @@ def test_a_user_file_that_changes_is_another_model_or_suite(folder, file, task):
     path.write_text(path.read_text().replace(*changes[file]))
     elsewhere, _ = run_sweep(folder, task, results="other")
     second, text = run_sweep(folder, task)
-    assert "changed since" in text and made(second) != made(first)
+    assert "changed since" in text and time_and_cost(second) != time_and_cost(first)
     assert score(second) == score(elsewhere) < score(first)
     assert set(first.facts["user_files"]) == {"suite", "model"}
 
@@ -133,7 +133,7 @@ def test_a_record_without_fingerprints_is_taken_as_it_is(folder):
     store.put(dataclasses.replace(first, facts=facts), dict(store.arrays(first)))
     noise(folder)
     again, text = run_sweep(folder, "kind")
-    assert made(again) == made(first)
+    assert time_and_cost(again) == time_and_cost(first)
     assert "1 stored" in text and "1 stored runs state no fingerprint of their data" in text
 
 
@@ -144,6 +144,6 @@ def test_data_that_cannot_be_read_leave_what_is_stored(folder):
     arrays = read_split(folder, "test")
     np.savez(path, ids=arrays["ids"])
     again, text = run_sweep(folder, "mask")
-    assert "1 stored" in text and made(again) == made(first)
+    assert "1 stored" in text and time_and_cost(again) == time_and_cost(first)
     elsewhere, _ = run_sweep(folder, "mask", results="other")
     assert elsewhere.status == "failed" and "is not a file in the archive" in elsewhere.error

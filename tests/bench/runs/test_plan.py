@@ -29,18 +29,18 @@ def plan(entries=None, *, explicit=True, weights=lambda entry: "none", suite=SUI
 
 
 def test_the_cross_and_its_refusals():
-    made = plan(fractions=(0.1, 1.0), subsets=3, seeds=(0, 1))
+    planned = plan(fractions=(0.1, 1.0), subsets=3, seeds=(0, 1))
     # 3 tasks with probe, 2 with knn; (3 subsets + the whole) x 2 seeds
-    assert len(made.runs) == 5 * 4 * 2 and len({run.key.digest for run in made.runs}) == 40
-    assert [(r.task, r.protocol) for r in made.refused] == [("mask", "knn")]
-    assert "not for pixels and boxes" in made.refused[0].reason
+    assert len(planned.runs) == 5 * 4 * 2 and len({run.key.digest for run in planned.runs}) == 40
+    assert [(r.task, r.protocol) for r in planned.refused] == [("mask", "knn")]
+    assert "not for pixels and boxes" in planned.refused[0].reason
 
 
 def test_a_model_without_its_bands_is_refused_with_what_there_is():
     other = toy_entry(name="other_small", bands=(Band(name="s1.vv", unit="db"),))
-    made = plan([toy_entry(), other], protocols=("probe",))
-    assert {run.entry.name for run in made.runs} == {"toy_small"}
-    assert {r.reason for r in made.refused if r.model == "other_small"} == {
+    planned = plan([toy_entry(), other], protocols=("probe",))
+    assert {run.entry.name for run in planned.runs} == {"toy_small"}
+    assert {r.reason for r in planned.refused if r.model == "other_small"} == {
         "other_small needs s1.vv; toy has s2.b04 s2.b08"
     }
 
@@ -56,10 +56,10 @@ def test_missing_weights_are_listed_or_an_error_when_asked_for_by_name():
         toy_entry(name="toy_small.random", origin="random", parent="toy_small"),
         toy_entry(name="alone", origin="baseline"),
     ]
-    made = plan(entries, explicit=False, weights=weights)
-    assert made.unavailable == {"toy_small": "toy_small: get it from its authors"}
+    planned = plan(entries, explicit=False, weights=weights)
+    assert planned.unavailable == {"toy_small": "toy_small: get it from its authors"}
     # The twin of a model that is not compared is no control of anything.
-    assert {run.entry.name for run in made.runs} == {"alone"}
+    assert {run.entry.name for run in planned.runs} == {"alone"}
     with pytest.raises(MissingWeights, match="authors"):
         plan(entries, explicit=True, weights=weights)
 
@@ -103,7 +103,7 @@ def test_bands_by_sensor_name_or_glob():
 
 
 def test_passes_are_counted_once_for_all_protocols_and_fractions():
-    made = plan(fractions=(0.1, 1.0), subsets=3)
-    costs = planning.passes(SUITE, made.runs, images=270)
+    planned = plan(fractions=(0.1, 1.0), subsets=3)
+    costs = planning.passes(SUITE, planned.runs, images=270)
     assert set(costs) == {("toy_small", 0, False), ("toy_small", 0, True)}
     assert costs["toy_small", 0, False] == 270 * 16 * 10

@@ -63,7 +63,7 @@ def flip(path):
 )
 @pytest.mark.parametrize("damage", ["flip", "empty", "list"])
 def test_every_kind_of_damage_is_found_and_collected(cache, pattern, damage):
-    path = next(one for one in sorted(cache.root.glob(pattern)) if "partial" not in str(one))
+    path = next(path for path in sorted(cache.root.glob(pattern)) if "partial" not in str(path))
     if damage == "flip":
         flip(path)
     else:

@@ -33,16 +33,16 @@ def test_what_is_written_comes_back(tmp_path):
 
 
 def test_a_killed_extraction_goes_on_to_the_same_bytes(tmp_path):
-    one, two = FeatureCache(tmp_path / "a"), FeatureCache(tmp_path / "b")
-    fill(one, KEY)
-    fill(two, KEY, stop=4)
-    assert two.open(KEY) is None
-    writer = two.writer(KEY, [str(i) for i in range(10)], {name: ((3,), "<f2") for name in NAMES}, LAYERS)
+    unbroken, killed = FeatureCache(tmp_path / "a"), FeatureCache(tmp_path / "b")
+    fill(unbroken, KEY)
+    fill(killed, KEY, stop=4)
+    assert killed.open(KEY) is None
+    writer = killed.writer(KEY, [str(i) for i in range(10)], {name: ((3,), "<f2") for name in NAMES}, LAYERS)
     assert writer.rows == 6
     writer.close()
-    fill(two, KEY)
-    whole(two.open(KEY))
-    assert one.open(KEY).manifest == two.open(KEY).manifest
+    fill(killed, KEY)
+    whole(killed.open(KEY))
+    assert unbroken.open(KEY).manifest == killed.open(KEY).manifest
     assert len(list((tmp_path / "b" / "features").iterdir())) == 1
 
 
@@ -92,9 +92,9 @@ def test_rows_of_another_plan_are_not_gone_on_from(tmp_path):
 
 def test_two_writers_of_one_set_never_share_a_file(tmp_path):
     """Where claims do not reach each other: both write to the end, the first is kept, the second drops its own."""
-    one, two = FeatureCache(tmp_path), FeatureCache(tmp_path)
+    first, second = FeatureCache(tmp_path), FeatureCache(tmp_path)
     shapes = {name: ((3,), "<f2") for name in NAMES}
-    writers = [cache.writer(KEY, [str(i) for i in range(10)], shapes, LAYERS) for cache in (one, two)]
+    writers = [cache.writer(KEY, [str(i) for i in range(10)], shapes, LAYERS) for cache in (first, second)]
     for start in range(0, 10, 2):
         for writer in writers:
             writer.append({name: values(start, number) for number, name in enumerate(NAMES)})
@@ -160,10 +160,10 @@ SET_DAMAGE = {
 }
 
 
-def swap(one, two):
-    first, second = one.read_bytes(), two.read_bytes()
-    one.write_bytes(second)
-    two.write_bytes(first)
+def swap(path, other):
+    first, second = path.read_bytes(), other.read_bytes()
+    path.write_bytes(second)
+    other.write_bytes(first)
 
 
 @pytest.mark.parametrize("opened", [False, True])

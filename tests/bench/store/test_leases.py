@@ -100,4 +100,4 @@ def test_age_is_measured_by_the_clock_of_the_file_system(tmp_path):
     path.write_text("x")
     now = file_clock(tmp_path)
     assert not is_abandoned(path, now) and is_abandoned(path, now + 1000) and not is_abandoned(tmp_path / "gone", now)
-    assert [one.name for one in tmp_path.iterdir()] == ["x"]
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]

@@ -48,7 +48,7 @@ def test_record_round_trip_and_equal_bytes(tmp_path):
     back = stores[0].get(key())
     assert back == record(arrays=sorted(arrays()))
     np.testing.assert_array_equal(stores[0].arrays(back)["test.prediction"], arrays()["test.prediction"])
-    assert [one.digest for one in stores[0].records()] == [record().digest]
+    assert [stored.digest for stored in stores[0].records()] == [record().digest]
     assert stores[0].faults() == []
 
 
@@ -83,7 +83,7 @@ def test_any_edit_is_noticed(tmp_path, edit):
     path.write_text(json.dumps(content, indent=1, sort_keys=True))
     with pytest.raises(Damaged, match=path.name):
         store.get(key())
-    assert [one.key.seed for one in store.records()] == [1]
+    assert [stored.key.seed for stored in store.records()] == [1]
     (fault,) = store.faults()
     assert fault.path == path and fault.damaged and path.name in fault.text
 
@@ -115,7 +115,7 @@ def test_arrays_are_those_written_with_their_record(tmp_path, damage):
             place.get(key())
         with pytest.raises(Damaged, match=file.name):
             place.arrays(record(arrays=("test.ids",)))
-        assert [one.key.seed for one in place.records()] == [1]
+        assert [stored.key.seed for stored in place.records()] == [1]
     put(store)
     assert store.get(key()) is not None and store.faults() == []
 
@@ -192,11 +192,11 @@ def test_names_that_lead_out_of_the_folder_are_refused(tmp_path, change):
     assert not (tmp_path / "made").exists()
     from bench.store.records import sealed_record
 
-    made = record(key=key(**change))
+    changed = record(key=key(**change))
     folder = tmp_path / "results" / "toy" / "records"
     folder.mkdir(parents=True)
-    content = sealed_record(dataclasses.asdict(made) | {"digest": made.digest}, b"")
-    (folder / f"{made.digest}.json").write_text(json.dumps(content))
+    content = sealed_record(dataclasses.asdict(changed) | {"digest": changed.digest}, b"")
+    (folder / f"{changed.digest}.json").write_text(json.dumps(content))
     store = Store(tmp_path / "results")
     assert list(store.records()) == [] and [fault.damaged for fault in store.faults()] == [True]
 
@@ -221,10 +221,10 @@ def test_a_record_in_the_folder_of_another_suite_is_refused(tmp_path):
 
 def test_swapped_records_are_noticed(tmp_path):
     store = Store(tmp_path)
-    one, two = put(store), put(store, seed=1)
-    first, second = one.read_bytes(), two.read_bytes()
-    one.write_bytes(second)
-    two.write_bytes(first)
+    path, other = put(store), put(store, seed=1)
+    first, second = path.read_bytes(), other.read_bytes()
+    path.write_bytes(second)
+    other.write_bytes(first)
     assert list(store.records()) == [] and len(store.faults()) == 2
 
 

@@ -63,8 +63,8 @@ def test_columns_decides_the_width_of_what_is_piped(columns, width, monkeypatch)
     with monkeypatch.context() as patch:  # the test runner reads the variable too when it reports
         patch.setenv("COLUMNS", columns)
         patch.setenv("LINES", "²")
-        found = console().width
-    assert found == width
+        measured = console().width
+    assert measured == width
 
 
 def test_a_line_is_never_broken(monkeypatch):

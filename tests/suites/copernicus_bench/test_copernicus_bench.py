@@ -147,9 +147,9 @@ def test_no_data_is_nan(copies):
 
 
 def test_radar_and_optical_of_one_patch(copies):
-    one, other = opened("cb_bigearthnet_s1", copies), opened("cb_bigearthnet_s2", copies)
-    assert list(one.ids) == list(other.ids) and set(one.blocks) == {"T29UPU"}
-    assert one[0].when.tolist() == [[2018, 4, 20]] and other[0].when.tolist() == [[2018, 4, 21]]
+    radar, other = opened("cb_bigearthnet_s1", copies), opened("cb_bigearthnet_s2", copies)
+    assert list(radar.ids) == list(other.ids) and set(radar.blocks) == {"T29UPU"}
+    assert radar[0].when.tolist() == [[2018, 4, 20]] and other[0].when.tolist() == [[2018, 4, 21]]
     assert other.targets()[1].nonzero()[0].tolist() == [1, 18]
 
 
@@ -177,8 +177,8 @@ def test_land_cover_of_the_listed_image(copies):
 def test_dfc_codes_and_runs(copies):
     split = opened("cb_dfc2020_s1", copies)
     assert list(split.blocks) == ["ROIs0000_test_dfc_0_0", "ROIs0000_test_dfc_0_1"]
-    found = split[0].target[np.linspace(5, 250, 11).astype(int), 9].tolist()
-    assert found == [-1, 0, 1, -1, 2, 3, 4, 5, -1, 6, 7]
+    codes = split[0].target[np.linspace(5, 250, 11).astype(int), 9].tolist()
+    assert codes == [-1, 0, 1, -1, 2, 3, 4, 5, -1, 6, 7]
     assert split[0].where is None
 
 
@@ -339,16 +339,16 @@ def test_download_makes_what_open_reads(name, copies, tmp_path):
             return path
         top = Path(layout_of(name).directory).parts[0]
         with zipfile.ZipFile(path, "w") as file:
-            for one in sorted((source / top).rglob("*")):
-                file.write(one, one.relative_to(source))
+            for member in sorted((source / top).rglob("*")):
+                file.write(member, member.relative_to(source))
         return path
 
     suite.download(tmp_path, fetch)
     assert all(url.startswith("https://") and len(md5) == 32 for url, md5 in asked)
     for split in suite.splits:
-        one, other = opened(name, tmp_path, split), opened(name, copies, split)
-        assert list(one.ids) == list(other.ids)
-        assert np.array_equal(one.targets(), other.targets(), equal_nan=True)
+        downloaded, other = opened(name, tmp_path, split), opened(name, copies, split)
+        assert list(downloaded.ids) == list(other.ids)
+        assert np.array_equal(downloaded.targets(), other.targets(), equal_nan=True)
     count = len(asked)
     if name != "cb_lcz_s2":
         suite.download(tmp_path, fetch)

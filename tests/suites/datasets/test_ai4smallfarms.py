@@ -32,8 +32,8 @@ def test_every_pixel_is_in_one_tile(root):
     assert list(split.blocks) == [name for name in names for _ in places]
     assert {name: len(opened(root, name)) for name in SUITE.splits} == {"train": 8, "val": 4, "test": 4}
     samples = [split[index] for index in range(4)]
-    assert [int(one.images["s2"][0, 0, 200, 200]) for one in samples] == [500, 501, 510, 511]
-    assert sum((one.target >= 0).sum() for one in samples) == SIZE[0] * SIZE[1]
+    assert [int(sample.images["s2"][0, 0, 200, 200]) for sample in samples] == [500, 501, 510, 511]
+    assert sum((sample.target >= 0).sum() for sample in samples) == SIZE[0] * SIZE[1]
     outside = samples[3].target == -1
     assert outside[SIZE[0] - 256 :].all() and outside[:, SIZE[1] - 256 :].all()
     assert np.isnan(samples[3].images["s2"][0][:, outside]).all()

@@ -22,11 +22,11 @@ def opened(root, split="train", task="cloud_shadow", bands=BANDS):
 
 
 def test_every_pixel_is_in_one_tile(root):
-    ids = [one for name in ("train", "val", "test") for one in opened(root, name).ids]
+    ids = [tile for name in ("train", "val", "test") for tile in opened(root, name).ids]
     assert ids == [f"sentinel2_{row}_{column}" for row in range(8) for column in range(8)]
-    assert list(opened(root, "landsat5").ids) == [one.replace("sentinel2", "landsat5") for one in ids]
+    assert list(opened(root, "landsat5").ids) == [tile.replace("sentinel2", "landsat5") for tile in ids]
     blocks = [set(opened(root, name).blocks) for name in ("train", "val", "test")]
-    assert [len(one) for one in blocks] == [8, 4, 4] and not blocks[0] & (blocks[1] | blocks[2])
+    assert [len(block) for block in blocks] == [8, 4, 4] and not blocks[0] & (blocks[1] | blocks[2])
     for name, first in (("train", 0), ("val", 4), ("test", 6)):
         split = opened(root, name, bands=(BANDS[5],))
         for index in (0, 9, len(split) - 1):
@@ -93,7 +93,10 @@ def test_real_scenes(shared):
         split = opened(shared / "data", name)
         assert len(split) == SUITE.splits[name] and split.targets().any(0).all()
         samples = [split[index] for index in range(len(split))]
-        images, mask = np.stack([one.images["s2"][0] for one in samples]), np.stack([one.target for one in samples])
+        images, mask = (
+            np.stack([sample.images["s2"][0] for sample in samples]),
+            np.stack([sample.target for sample in samples]),
+        )
         near = images[:, 3]
         clear, cloud, shadow = (near[mask == code].mean() for code in range(3))
         assert cloud > clear > shadow

@@ -56,8 +56,10 @@ def test_columns_dates_and_sites(tmp_path):
     assert not set(splits["train"].blocks) & set(splits["val"].blocks)
     assert sum(len(split) for split in splits.values()) == 60
     cover = SUITE.open(tmp_path, "lfmc", "train", bands_of(SUITE, "dw.class"))
-    found = {int(one.partition("_")[0]): cover[i].images["dw"][:, 0, 0, 0] for i, one in enumerate(cover.ids)}
-    assert np.isnan(found[7][1]) and found[7][0] == 7, "code 9 is no observation"
+    covers = {
+        int(identifier.partition("_")[0]): cover[i].images["dw"][:, 0, 0, 0] for i, identifier in enumerate(cover.ids)
+    }
+    assert np.isnan(covers[7][1]) and covers[7][0] == 7, "code 9 is no observation"
 
 
 @pytest.mark.shared
@@ -66,7 +68,7 @@ def test_real_fuel_moisture(shared):
     assert {name: len(split) for name, split in splits.items()} == dict(SUITE.splits)
     assert len(splits["test"]) == 735
     sites = [set(split.blocks) for split in splits.values()]
-    assert sum(len(one) for one in sites) == len(set().union(*sites)) == 150
+    assert sum(len(site) for site in sites) == len(set().union(*sites)) == 150
     targets = np.concatenate([split.targets() for split in splits.values()])
     assert targets.min() == pytest.approx(31.7, abs=0.05) and targets.max() == pytest.approx(319.2, abs=0.05)
     split = splits["val"]

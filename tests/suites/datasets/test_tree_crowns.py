@@ -22,7 +22,7 @@ def test_tiles_and_crowns(tmp_path):
     write(tmp_path)
     splits = {name: open_(tmp_path, name) for name in SUITE.splits}
     assert {name: len(split) for name, split in splits.items()} == SUITE.splits
-    places = {name: [one.removeprefix(f"{YELL}_") for one in split.ids] for name, split in splits.items()}
+    places = {name: [identifier.removeprefix(f"{YELL}_") for identifier in split.ids] for name, split in splits.items()}
     assert places["train"] == ["0_0", "0_1", "0_2", "0_3", "1_0", "1_1"] and places["val"] == ["1_2", "1_3"]
     assert places["test"] == ["2_0", "2_1", "2_2", "2_3"]
     tiles = {place: splits[name][i] for name in ("train", "val", "test") for i, place in enumerate(places[name])}
@@ -55,8 +55,11 @@ def test_further_images_from_csv_are_split_by_their_name(tmp_path):
     folder = write(tmp_path)
     Image.new("RGB", (100, 90), (1, 2, 3)).save(folder / "more.png")
     (folder / "more.csv").write_text("image_path,xmin,ymin,xmax,ymax,label\nmore.png,1,2,30,40,Tree\n")
-    found = {name: [one for one in open_(tmp_path, name).ids if one == "more_0_0"] for name in SUITE.splits}
-    assert sum(map(len, found.values())) == 1
+    identifiers = {
+        name: [identifier for identifier in open_(tmp_path, name).ids if identifier == "more_0_0"]
+        for name in SUITE.splits
+    }
+    assert sum(map(len, identifiers.values())) == 1
     (folder / "more.png").unlink()
     with pytest.raises(MissingData, match=r"more\.png"):
         open_(tmp_path, "train")

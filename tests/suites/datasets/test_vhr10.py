@@ -25,19 +25,23 @@ def by_id(root):
 
 def test_tiles_boxes_and_classes(tmp_path):
     write(tmp_path)
-    found = by_id(tmp_path)
-    assert len(found) == 4 + 4 + 2 + 4 + 1 + 2
-    assert found["001_0_1"].target["boxes"].tolist() == [[51, 485, 117, 512], [0, 10, 28, 30]], "[x, y, width, height]"
-    assert found["001_0_1"].target["labels"].tolist() == [0, 9]
-    assert found["001_1_1"].target["boxes"].tolist() == [[51, 0, 117, 59]]
-    assert found["001_0_0"].target["boxes"].tolist() == [[500, 10, 512, 30]], "three tenths of the vehicle"
-    assert found["001_1_0"].target["boxes"].shape == (0, 4)
-    assert found["003_0_0"].target["labels"].tolist() == [6, 8] and found["003_0_1"].target["labels"].tolist() == [6]
-    assert found["003_0_1"].target["boxes"].tolist() == [[0, 100, 21, 120]]
-    image = found["003_0_1"].images["rgb"][0]
+    samples = by_id(tmp_path)
+    assert len(samples) == 4 + 4 + 2 + 4 + 1 + 2
+    assert samples["001_0_1"].target["boxes"].tolist() == [[51, 485, 117, 512], [0, 10, 28, 30]], (
+        "[x, y, width, height]"
+    )
+    assert samples["001_0_1"].target["labels"].tolist() == [0, 9]
+    assert samples["001_1_1"].target["boxes"].tolist() == [[51, 0, 117, 59]]
+    assert samples["001_0_0"].target["boxes"].tolist() == [[500, 10, 512, 30]], "three tenths of the vehicle"
+    assert samples["001_1_0"].target["boxes"].shape == (0, 4)
+    assert samples["003_0_0"].target["labels"].tolist() == [6, 8] and samples["003_0_1"].target["labels"].tolist() == [
+        6
+    ]
+    assert samples["003_0_1"].target["boxes"].tolist() == [[0, 100, 21, 120]]
+    image = samples["003_0_1"].images["rgb"][0]
     assert np.isfinite(image[:, :358, :21]).all() and np.isnan(image[:, 358:]).all() and np.isnan(image[..., 21:]).all()
     assert np.allclose(image[:, 0, 0], [200, 100, 20], atol=2)
-    seen = sum(np.isfinite(sample.images["rgb"][0, 0]).sum() for sample in found.values())
+    seen = sum(np.isfinite(sample.images["rgb"][0, 0]).sum() for sample in samples.values())
     assert seen == sum(tall * wide for (tall, wide), _ in IMAGES.values())
 
 

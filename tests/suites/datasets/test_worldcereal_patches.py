@@ -138,7 +138,7 @@ def test_real_patches(shared):
     sample = splits["train"][0]
     assert {sensor: values.shape[:2] for sensor, values in sample.images.items()} == {
         "s2": (16, 10), "s1": (16, 2), "era5": (16, 2)}  # fmt: skip
-    optical, radar, weather = (np.nanmean(sample.images[one], axis=(2, 3)) for one in ("s2", "s1", "era5"))
+    optical, radar, weather = (np.nanmean(sample.images[sensor], axis=(2, 3)) for sensor in ("s2", "s1", "era5"))
     months = sample.when[:, 1].tolist()
     assert optical[months.index(7), 6] > optical[months.index(7), 2], "near infrared above red in July"
     assert (radar[:, 0] > radar[:, 1]).all() and -20 < radar[:, 0].mean() < 0

@@ -40,9 +40,9 @@ GOLDEN_FLOODED = 0.20422
 
 def test_a_scene_is_made_anew_bit_by_bit():
     kept = make_scene(0, 3)
-    made = make_scene.__wrapped__(0, 3)
+    fresh = make_scene.__wrapped__(0, 3)
     for name in ("images", "landcover", "biomass", "flood", "date"):
-        assert np.array_equal(getattr(kept, name), getattr(made, name)), name
+        assert np.array_equal(getattr(kept, name), getattr(fresh, name)), name
     other = make_scene.__wrapped__(0, 4)
     assert np.mean(kept.images == other.images) < 0.05
 

@@ -23,7 +23,7 @@ S2_10 = ["B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12"]
 WORLDVIEW = ["coastal", "blue", "green", "yellow", "red", "red_edge", "nir1", "nir2"]
 
 
-def one(key="image"):
+def single(key="image"):
     return lambda sample: np.asarray(sample[key])[None]
 
 
@@ -37,30 +37,30 @@ def several(*keys):
 
 PACKAGE = {
     "benv2": ("BENV2", {"band_order": {"s2": ["B01", *S2_10[:8], "B09", *S2_10[8:]], "s1": ["VV", "VH"]}},
-              {"s2": one("image_s2"), "s1": one("image_s1")}),
-    "burn_scars": ("BurnScars", {}, {"hls": one()}),
-    "caffe": ("CaFFe", {}, {"sar": one()}),
-    "cloudsen12": ("CloudSen12", {"band_order": ["B01", *S2_10[:8], "B09", *S2_10[8:]]}, {"s2": one()}),
+              {"s2": single("image_s2"), "s1": single("image_s1")}),
+    "burn_scars": ("BurnScars", {}, {"hls": single()}),
+    "caffe": ("CaFFe", {}, {"sar": single()}),
+    "cloudsen12": ("CloudSen12", {"band_order": ["B01", *S2_10[:8], "B09", *S2_10[8:]]}, {"s2": single()}),
     "dynamic_earthnet": ("DynamicEarthNet", {"band_order": {"planet": ["b", "g", "r", "nir"]},
                          "temporal_setting": "weekly"}, {"planet": series("image_planet")}),
-    "everwatch": ("EverWatch", {}, {"rgb": one()}),
-    "flair2": ("FLAIR2", {}, {"rgb": one("image_aerial"), "dem": lambda sample: one("image_elevation")(sample) / 5}),
-    "forestnet": ("Forestnet", {}, {"landsat": one()}),
+    "everwatch": ("EverWatch", {}, {"rgb": single()}),
+    "flair2": ("FLAIR2", {}, {"rgb": single("image_aerial"), "dem": lambda raw: single("image_elevation")(raw) / 5}),
+    "forestnet": ("Forestnet", {}, {"landsat": single()}),
     "fotw": ("FieldsOfTheWorld", {}, {"s2": several("image_a", "image_b")}),
     "kuro_siwo": ("KuroSiwo", {}, {"s1": several("image_pre_1", "image_pre_2", "image_post"),
                   "dem": several(*["image_dem"] * 3)}),
-    "nzcattle": ("NZCattle", {}, {"rgb": one()}),
-    "pastis": ("PASTIS", {"band_order": {"s2": S2_10}}, {"s2": one("image_s2")}),
-    "pastis_r": ("PASTIS", {"band_order": {"s2": S2_10}, "label_type": "instance_seg"}, {"s2": one("image_s2")}),
-    "so2sat": ("So2Sat", {}, {"s2": one("image_s2")}),
+    "nzcattle": ("NZCattle", {}, {"rgb": single()}),
+    "pastis": ("PASTIS", {"band_order": {"s2": S2_10}}, {"s2": single("image_s2")}),
+    "pastis_r": ("PASTIS", {"band_order": {"s2": S2_10}, "label_type": "instance_seg"}, {"s2": single("image_s2")}),
+    "so2sat": ("So2Sat", {}, {"s2": single("image_s2")}),
     "spacenet2": ("SpaceNet2", {"band_order": {"worldview": WORLDVIEW, "pan": ["pan"]}},
-                  {"worldview": one("image_worldview"), "pan": one("image_pan")}),
-    "spacenet7": ("SpaceNet7", {}, {"rgb": one()}),
-    "substation": ("Substation", {}, {"s2": one()}),
+                  {"worldview": single("image_worldview"), "pan": single("image_pan")}),
+    "spacenet7": ("SpaceNet7", {}, {"rgb": single()}),
+    "substation": ("Substation", {}, {"s2": single()}),
     "treesatai": ("TreeSatAI", {"band_order": {"aerial": ["red", "green", "blue", "nir"], "s1": ["vv", "vh"],
                   "s2": ["B02", "B03", "B04", "B08", "B05", "B06", "B07", "B8A", "B11", "B12", "B01", "B09"]}},
-                  {"rgb": one("image_aerial"), "s2": one("image_s2"),
-                   "s1": lambda sample: one("image_s1")(sample) - 65536}),
+                  {"rgb": single("image_aerial"), "s2": single("image_s2"),
+                   "s1": lambda sample: single("image_s1")(sample) - 65536}),
 }  # fmt: skip
 # Suite -> the package's code -> ours, where they differ.
 RENAMED = {"burn_scars": {2: -1}, "kuro_siwo": {1: 0, 2: 1, 3: 2, 0: 3}, "spacenet2": {1: 0, 2: 1},
@@ -118,6 +118,6 @@ def test_biomass_is_the_packages_without_its_scale(root):
 
 @pytest.mark.parametrize("name", ["benv2", "so2sat", "everwatch", "nzcattle", "treesatai", "forestnet"])
 def test_classes_are_the_packages(name, root):
-    listed = [str(one) for one in packaged(name, root).classes]
+    listed = [str(label) for label in packaged(name, root).classes]
     ours = list(suite_of(name).SUITE.tasks[0].classes)
     assert ours == (listed if name not in ("everwatch", "nzcattle") else listed[1:])

@@ -46,8 +46,8 @@ def test_each_band_and_season_from_its_place(name, band, place, root):
 
 def test_each_task_reads_its_own_labels(root):
     tasks = [task.name for task in suite_of("neuco_bench").tasks]
-    found = [opened(root, task=task).targets().tolist() for task in tasks]
-    assert found == [[[100 * number + 0.5], [100 * number + 1.5]] for number in range(8)]
+    targets = [opened(root, task=task).targets().tolist() for task in tasks]
+    assert targets == [[[100 * number + 0.5], [100 * number + 1.5]] for number in range(8)]
     assert all(isinstance(value, np.float32) for value in opened(root)[0].target)
 
 

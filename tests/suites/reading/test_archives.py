@@ -84,7 +84,7 @@ def unpack(path: Path, into: Path, **more) -> None:
     (unpack_zip if path.suffix == ".zip" else unpack_tar)(path, into, **more)
 
 
-def made(path: Path, files: dict[str, bytes]) -> Path:
+def archive_of(path: Path, files: dict[str, bytes]) -> Path:
     return (zipped if path.suffix == ".zip" else packed)(path, files)
 
 
@@ -101,7 +101,7 @@ KINDS = ["a.zip", "a.tgz"]
     ],
 )
 def test_archives_beyond_the_limits_are_not_unpacked(tmp_path, name, limits, message):
-    archive = made(tmp_path / name, {f"one/{i}.bin": bytes(100_000) for i in range(3)})
+    archive = archive_of(tmp_path / name, {f"one/{i}.bin": bytes(100_000) for i in range(3)})
     with pytest.raises(MissingData, match=message):
         unpack(archive, tmp_path / "at", limits=limits)
     assert list((tmp_path / "at").iterdir()) == []
@@ -154,7 +154,7 @@ def test_links_and_absolute_paths_are_refused(tmp_path):
         unpack_tar(tmp_path / "a.tgz", tmp_path / "at")
     for name in KINDS:
         with pytest.raises(MissingData, match="evil"):
-            unpack(made(tmp_path / name, {f"{tmp_path}/evil.txt": b"x"}), tmp_path / "at")
+            unpack(archive_of(tmp_path / name, {f"{tmp_path}/evil.txt": b"x"}), tmp_path / "at")
     assert not list(tmp_path.rglob("evil.txt")) and list((tmp_path / "at").iterdir()) == []
 
 
@@ -184,7 +184,7 @@ def test_unknown_compressions_and_wrong_checksums_are_named(tmp_path):
 
 @pytest.mark.parametrize("name", KINDS)
 def test_a_disk_that_is_full_or_read_only_is_no_fault_of_the_archive(tmp_path, name, monkeypatch):
-    archive = made(tmp_path / name, {"one/a.bin": noise(1000)})
+    archive = archive_of(tmp_path / name, {"one/a.bin": noise(1000)})
     with unwritable(tmp_path / "at") as folder, pytest.raises(Unwritable, match="permission is denied"):
         archive_read_by_all(archive, folder)
 
@@ -210,7 +210,7 @@ def archive_read_by_all(archive: Path, folder: Path) -> None:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_what_a_killed_process_left_is_removed_and_that_of_a_living_one_stays(tmp_path, name):
-    archive = made(tmp_path / name, {"one/a.txt": b"a"})
+    archive = archive_of(tmp_path / name, {"one/a.txt": b"a"})
     dead = tmp_path / "at" / f".{name}.{owner_tag().rsplit('-', 3)[0]}-999999999-0-00.unpacked"
     alive = tmp_path / "at" / f".{name}.{owner_tag()}.unpacked"
     for folder in (dead, alive):
