@@ -33,7 +33,7 @@ LABELS = Task(name="labels", kind="multilabel", classes=("a", "b"), metric="micr
 
 
 @pytest.mark.parametrize(
-    ("one", "task", "fault"),
+    ("split", "task", "fault"),
     [
         (sample(), SUITE.tasks[0], None),
         (sample(target=3), SUITE.tasks[0], "label 3 is none of the 3"),
