@@ -1,7 +1,7 @@
-"""Ways to fold the features of several dates into one: mean, max, and lightweight temporal attention (L-TAE).
+"""Pooling of features over dates: mean, max, and lightweight temporal attention (L-TAE).
 
-Mean and max ignore the order of dates. L-TAE weighs dates pixel by pixel, by content and day of year; reordering dates
-along with their days changes nothing.
+Mean and max ignore the order of dates. L-TAE weights dates per pixel, by content and day of year; reordering the dates
+together with their days changes nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DAYS_BEFORE = (0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334)
 
 
 def build(name: str, channels: int) -> nn.Module:
-    """Return a fold: ``(features, when, present)`` -> (B, D, h, w).
+    """Return a module that pools over dates: ``(features, when, present)`` -> (B, D, h, w).
 
     Args:
         name: one of `FOLDS`.
@@ -35,10 +35,10 @@ def build(name: str, channels: int) -> nn.Module:
 
 
 def _present(features: Tensor, present: Tensor | None) -> Tensor:
-    """Return which dates there are, (B, T) bool, all unless said otherwise.
+    """Return which dates are present, (B, T) bool; all of them where `present` is None.
 
     Raises:
-        Incompatible: shapes that do not fit, or a sample without a date.
+        Incompatible: the shapes do not fit, or a sample has no date.
     """
     batch, dates = features.shape[:2]
     if present is None:
@@ -55,7 +55,7 @@ class Pool(nn.Module):
     """Mean or maximum over the dates that are present.
 
     Args:
-        how: which.
+        how: ``mean`` or ``max``.
     """
 
     def __init__(self, how: Literal["mean", "max"]) -> None:
@@ -92,12 +92,12 @@ def day_of_year(when: Tensor) -> Tensor:
 def sinusoids(position: Tensor, width: int) -> Tensor:
     """Return encodings (..., width): sines and cosines in turn at frequencies ``PERIOD ** (-2 floor(i / 2) / width)``.
 
-    As Garnot & Landrieu 2020 (arXiv 2007.00586, eq. 2), with sine and cosine in turn as in their code. Zeros where the
-    position is NaN: an unknown date says nothing.
+    These are the encodings of Garnot & Landrieu 2020 (arXiv 2007.00586, eq. 2), with sines and cosines alternating as
+    in their code. They are zero where the position is NaN, so that an unknown date carries no information.
 
     Args:
         position: (...) days or indices.
-        width: number of values.
+        width: number of values per position.
     """
     index = torch.arange(width, device=position.device)
     frequency = PERIOD ** (-2 * (index // 2) / width)
@@ -108,9 +108,9 @@ def sinusoids(position: Tensor, width: int) -> Tensor:
 class LTAE(nn.Module):
     """Lightweight temporal attention encoder (Garnot & Landrieu 2020, arXiv 2007.00586), for each pixel of a grid.
 
-    Channels are split among heads. A head has one learned query, keys that are a linear map of the whole feature with
-    the date's encoding, and as values its own share of that feature. What the heads gather passes a linear layer with
-    layer norm (for the paper's batch norm, which fails on one pixel of one image) and ReLU back to D channels.
+    Channels are split among heads. A head has one learned query, keys that are a linear map of the whole feature plus
+    the encoding of the date, and its share of the channels as values. A linear layer, layer norm and ReLU map the
+    concatenated heads back to D channels; the paper has batch norm, which fails for a single pixel of a single image.
 
     Args:
         channels: D.
@@ -142,7 +142,7 @@ class LTAE(nn.Module):
         """
         there = _present(features, present)
         batch, _, _, height, width = features.shape
-        # Padding may hold anything, NaN too; it must reach neither the output nor, through 0 x NaN, a gradient.
+        # Padding may hold any value, also NaN; it must affect neither the output nor, through 0 x NaN, a gradient.
         tokens = features.masked_fill(~there[:, :, None, None, None], 0).permute(0, 3, 4, 1, 2).flatten(1, 2)
         days = self._positions(features, when)
         inside = self.enter(tokens)

@@ -1,7 +1,7 @@
-"""Several processes, one a device, that train one model together: each takes its share of every step's images.
+"""Data-parallel training of one model in several processes, one per device: each takes a share of every step's images.
 
-Lightning Fabric starts them (``devices=N``) and connects them; what they exchange are gradients, buffers and decisions.
-Process 0 decides what is done, writes every record, and draws. All others follow.
+Lightning Fabric starts and connects the processes (``devices=N``). They exchange gradients, buffers and decisions.
+Process 0 makes all decisions, writes every record and shows progress; the other processes follow it.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from bench.core.errors import BadSetting
 
 
 def launch(devices: int, device: str) -> str:
-    """Start the other processes of this command and join them, once, and return the torch device of this one.
+    """Start and connect the processes of this command, unless done before, and return the torch device of this one.
 
     Args:
-        devices: how many processes.
+        devices: number of processes.
         device: ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
-        BadSetting: there are not so many GPUs.
+        BadSetting: `device` is none of these, or there are fewer GPUs than `devices`.
     """
     import torch
     from lightning.fabric import Fabric
@@ -38,7 +38,7 @@ def launch(devices: int, device: str) -> str:
 
 
 def _group() -> Any:
-    """Return torch.distributed where processes are connected, else None; imports torch only if it is there already."""
+    """Return torch.distributed where processes are connected, else None; never imports torch itself."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.distributed.is_available() or not torch.distributed.is_initialized():
         return None
@@ -46,19 +46,19 @@ def _group() -> Any:
 
 
 def rank() -> int:
-    """Return the number of this process, 0 where it is alone."""
+    """Return the index of this process, 0 where it is the only one."""
     group = _group()
     return int(group.get_rank()) if group else 0
 
 
 def world() -> int:
-    """Return the number of processes, 1 where this one is alone."""
+    """Return the number of processes, 1 where this is the only one."""
     group = _group()
     return int(group.get_world_size()) if group else 1
 
 
 def agreed(value: Any) -> Any:
-    """Return process 0's value in all of them."""
+    """Return the value of process 0 in every process."""
     group = _group()
     if group is None:
         return value
@@ -68,7 +68,7 @@ def agreed(value: Any) -> Any:
 
 
 def sum_gradients(parameters: Iterable[Any]) -> None:
-    """Add up the gradients of all processes, in place; where one has none, others may still."""
+    """Sum the gradients of all processes in place; a parameter without a gradient in one process counts as zero there."""
     import torch
 
     group = _group()
@@ -94,7 +94,7 @@ def total(value: float, device: Any) -> float:
 
 
 def same_buffers(module: Any) -> None:
-    """Give every process process 0's buffers (running statistics), as DistributedDataParallel does before a pass."""
+    """Copy the buffers (running statistics) of process 0 to all, as DistributedDataParallel does before each pass."""
     group = _group()
     if group is None:
         return

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """How a score is read.
+    """Name, direction, range and unit of a score.
 
     Attributes:
-        label: as printed.
-        direction: whether more or less is better.
+        label: name in tables and figures.
+        direction: ``max`` where larger values are better, ``min`` where smaller ones are.
         low: smallest possible value.
         high: largest possible value.
         unit: ``""`` for pure numbers, ``"target"`` for the task's own unit.
@@ -83,7 +83,7 @@ def metric(name: str) -> Metric:
     """Return the metric of a name.
 
     Raises:
-        UnknownName: lists those there are.
+        UnknownName: there is no such metric; the message lists all names.
     """
     if name not in METRICS:
         raise UnknownName("metric", name, METRICS)
@@ -116,7 +116,7 @@ def classification(
         "macro_f1": float((2 * hit / (truth + predicted).clamp_min(1))[present].mean()),
     }
     if confidence is not None:
-        # torchmetrics asks for all K probabilities; only the top one is kept of each sample.
+        # torchmetrics needs all K probabilities; records hold only the largest one per sample.
         scores["ece"] = _ece(confidence, prediction == target)
     return scores
 
@@ -131,11 +131,15 @@ def _ece(confidence: np.ndarray, right: np.ndarray, bins: int = 15) -> float:
 
 
 def auroc(score: np.ndarray, target: np.ndarray) -> float:
-    """Return the area under the ROC curve, one label or class against the rest, averaged over them.
+    """Return the area under the ROC curve of each label or class against the rest, averaged over labels or classes.
 
     Args:
         score: (n, K) probabilities.
-        target: (n, K) multi-hot, or (n,) class indices. What has no positive or no negative is left out of the mean.
+        target: (n, K) multi-hot, or (n,) class indices. Labels without a positive or without a negative are left out of
+            the mean.
+
+    Returns:
+        A value in 0..1, NaN where no label has both positives and negatives.
     """
     import numpy as np
     import torch
@@ -146,7 +150,7 @@ def auroc(score: np.ndarray, target: np.ndarray) -> float:
     if not varied.any():
         return float("nan")
     scores, right = torch.as_tensor(score[:, varied]).double(), torch.as_tensor(truth[:, varied]).long()
-    if right.shape[1] == 1:  # torchmetrics wants two labels or more
+    if right.shape[1] == 1:  # torchmetrics requires at least two labels
         scores, right = scores.repeat(1, 2), right.repeat(1, 2)
     return float(multilabel_auroc(scores, right, num_labels=right.shape[1], average="macro"))
 
@@ -264,10 +268,10 @@ def dense_regression(errors: np.ndarray) -> dict[str, float]:
 
 
 def score(task: Task, outcome: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Return every score of a task from per-sample outcomes.
+    """Return every score of a task, by metric name, computed from per-sample outcomes.
 
     Args:
-        task: its kind decides.
+        task: its kind determines the scores.
         outcome: ``prediction`` and ``target`` (and ``confidence``), ``confusion`` (n, K, K), ``errors`` (n, 5), or
             ``detected`` and ``truth``, see `bench.metrics.boxes.matched`.
     """

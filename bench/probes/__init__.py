@@ -1,1 +1,1 @@
-"""The mathematics of frozen probes."""
+"""Probes of frozen features: pooled (logistic, ridge, k nearest neighbours) and dense."""

@@ -1,4 +1,4 @@
-"""Random parts of large images: tokens with the pixels of the label that they cover."""
+"""Random crops of large images: tokens together with the label pixels that they cover."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-CROP = 128  # pixels a side that one training step looks at
+CROP = 128  # side in pixels of the part of an image that one training step uses
 
 
 class ArrayLike(Protocol):
-    """What is indexed by rows and not loaded whole: a numpy array or memory map."""
+    """An array that is read by row index and never loaded whole: a numpy array or memory map."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Its shape."""
+        """Shape of the array, samples first."""
         ...
 
     def __getitem__(self, index: np.ndarray) -> np.ndarray:
-        """Return some rows."""
+        """Return the rows at an index array."""
         ...
 
 
 class Crop(NamedTuple):
-    """The pixels that a step sees: upsample the tokens taken to `extent`, then keep these rows and columns."""
+    """The pixels of one training step: upsample the cropped tokens to `extent`, then keep these rows and columns."""
 
     extent: tuple[int, int]
     rows: slice
@@ -40,18 +40,21 @@ def random_crop(
     extent: tuple[int, int],
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor, Crop]:
-    """Return tokens and labels of one place in some images, at most `CROP` pixels a side, and how to match them.
+    """Return tokens and labels of one random crop, the same in all chosen images, and the pixels the tokens match.
 
-    A step on a large image looks at a part of it, for the cost of a small one. One token of margin is taken along, so
-    that upsampling inside the crop is that of the whole image. Where a token is no whole number of pixels the image is
-    taken whole.
+    The crop has at most `CROP` pixels per side, so that a step on a large image costs as much as one on a small image.
+    It includes a margin of one token, so that upsampling inside the crop gives the same values as in the whole image.
+    An image whose tokens do not cover a whole number of pixels is used whole.
 
     Args:
         grids: tokens (n, D, h, w) of some layers.
         masks: labels (n, H, W).
         chosen: (b,) positions of the images, sorted.
         extent: (H, W) pixels that a grid covers.
-        generator: of the place.
+        generator: source of the crop's position.
+
+    Returns:
+        Tokens (L, b, D, h', w') float32, labels (b, H', W') int64 or float32, and the matching pixels.
     """
     high, wide = grids[0].shape[2:]
     token_rows, rows, top, tall = _random_part(high, masks.shape[1], extent[0], generator)
@@ -65,7 +68,7 @@ def random_crop(
 
 
 def _random_part(tokens: int, pixels: int, extent: int, generator: torch.Generator) -> tuple[slice, slice, int, int]:
-    """Return of one side: tokens with margin, pixels, where these begin in the upsampled tokens, and their extent."""
+    """Return, along one axis: token slice with margin, pixel slice, its offset and extent in the upsampled tokens."""
     stride, rest = divmod(extent, tokens)
     count = max(1, CROP // stride) if stride else tokens
     labelled = -(-pixels // stride) if stride else tokens  # tokens that hold a pixel of the label

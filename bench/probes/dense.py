@@ -4,11 +4,11 @@ Targets are classes (cross-entropy) or values (squared error of standardised val
 
 The batch norm has exact training statistics and no affine part (the linear layer that follows would absorb it), so it
 is a fixed z-score per channel. All learning rates of a layer are trained in one batched computation: they share the
-data and its order, and their parameters never meet.
+data and its order, and have separate parameters.
 
 A grid covers its `extent`, (H, W) in pixels of the label: the label's own size where the whole image was resized to the
 network's input, and more where the image was padded to whole tokens, right and below. Outputs are upsampled to the
-extent and cut to the label, so that each token lies where its pixels lie.
+extent and cut to the label, so that the output of each token is at the pixels that the token covers.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def value_statistics(masks: ArrayLike, rows: np.ndarray) -> tuple[float, float]:
     """Return mean and standard deviation of the finite values (n, H, W) of some rows, in one float64 pass.
 
     Raises:
-        Incompatible: there is none.
+        Incompatible: the rows hold no finite value.
     """
     count, mean, square = 0, 0.0, 0.0
     for row in rows:
@@ -130,19 +130,19 @@ def fit_dense(
 ) -> list[DenseFit]:
     """Return linear heads trained with Adam over valid pixels: for each layer, one per learning rate.
 
-    Every learning rate takes the same `steps` over the same batches, with a cosine decay; weights start at zero. Of an
-    image larger than `CROP` a step sees a random part.
+    Every learning rate takes the same `steps` over the same batches, with a cosine decay; weights start at zero. A step
+    uses a random crop of an image larger than `CROP`.
 
     Args:
         grids: tokens (n, D, h, w) of L layers of one shape, read in batches; each layer is trained as if alone.
         masks: labels (n, H, W).
         rows: (m,) positions to train on.
         classes: number of classes K; 0 where masks hold values.
-        ignore: label code that adds nothing, or None.
+        ignore: label code that is left out of the loss, or None.
         learning_rates: R of them.
         steps: optimiser steps.
         batch: images per step.
-        generator: of the order of images, and of the part of a large image that a step sees.
+        generator: source of the order of images, and of the crops of large images.
         extent: (H, W) pixels that a grid covers, by default the size of the masks.
         device: torch device.
     """
@@ -185,7 +185,7 @@ def fit_dense(
 
 
 def _batches(count: int, batch: int, generator: torch.Generator) -> Iterator[np.ndarray]:
-    """Yield positions batch by batch, for ever: each pass in a new order."""
+    """Yield positions batch by batch, without end; each pass over the data has a new order."""
     waiting: list[int] = []
     while True:
         while len(waiting) < min(batch, count):

@@ -21,10 +21,10 @@ class Preconditioner:
     Args:
         problems: B.
         classes: K.
-        size: M, coordinates a class.
-        lead: how many of them are taken in full.
-        centred: results sum to zero over the classes. A softmax does not see what moves all classes alike, so that
-            nothing but rounding would ever stop such a move.
+        size: M, coordinates per class.
+        lead: number of leading coordinates whose Hessian is inverted in full.
+        centred: whether results sum to zero over the classes. A softmax does not change when all classes move by the
+            same amount, so that only rounding would ever stop such a move.
         device: where tensors live.
     """
 
@@ -43,7 +43,7 @@ class Preconditioner:
         """Rebuild the inverses of one problem.
 
         Args:
-            problem: which.
+            problem: index of the problem.
             scores: (M, n) float32 coordinates of the samples.
             curvature: (K, n) float32 second derivatives of the mean loss in the logits.
             penalty: (M,) float64 second derivatives of the penalty.
@@ -90,7 +90,7 @@ class History:
     def __init__(self, problems: int, size: int, memory: int, device: torch.device) -> None:
         room = 2 * memory
         self.memory, self.low, self.high = memory, 0, 0
-        # A step and its preconditioned change of gradient lie side by side: every product wants both.
+        # A step and its preconditioned change of gradient are stored together, since every product needs both.
         self.pairs = torch.zeros(problems, room, 2, size, device=device)
         self.change = torch.zeros(problems, room, size, device=device)  # of the gradient of the loss, without penalty
         self.cross = torch.zeros(problems, room, room, dtype=torch.float64, device=device)  # s_i'y_j, i <= j
@@ -118,9 +118,9 @@ class History:
         """Add a pair to every problem.
 
         Args:
-            step: (B, N).
-            change: (B, N) what the step changed in the gradient of the loss.
-            full: (B, N) what it changed in the gradient of the objective.
+            step: (B, N) change of the coefficients.
+            change: (B, N) change of the gradient of the loss over the step.
+            full: (B, N) change of the gradient of the objective, penalty included, over the step.
             solved: (B, N) `full`, preconditioned.
             dots: `dots(full)`.
         """
@@ -155,7 +155,7 @@ class History:
         window = slice(self.low, self.high)
         cross, inner = self.cross[:, window, window], self.inner[:, window, window]
         own = cross.diagonal(dim1=-2, dim2=-1)
-        upper = cross + torch.diag_embed((own == 0).double())  # an empty slot stays out, and solvable
+        upper = cross + torch.diag_embed((own == 0).double())  # 1 for an empty slot keeps the system solvable
         along, across = dots.double().unsqueeze(-1).unbind(2)
         first = torch.linalg.solve_triangular(upper, along, upper=True)
         second = torch.linalg.solve_triangular(upper.mT, own[..., None] * first + inner @ first - across, upper=False)
@@ -176,14 +176,14 @@ class History:
 
 
 def line_search(slope_at: Callable[[Tensor], Tensor], slope: Tensor, *, first: Tensor, far: Tensor) -> Tensor:
-    """Return step lengths (B,) along lines on which the objectives are convex; `slope_at` saw them last.
+    """Return step lengths (B,) along lines on which the objectives are convex; the last call of `slope_at` has them.
 
-    The slope alone tells on which side of the minimum a trial lies (approximate Wolfe conditions: Hager & Zhang 2005,
-    SIAM J. Optim. 16, equation 4.2), so that no objective is evaluated.
+    The sign of the slope shows on which side of the minimum a trial is (approximate Wolfe conditions: Hager & Zhang
+    2005, SIAM J. Optim. 16, equation 4.2), so that no objective is evaluated.
 
     Args:
         slope_at: step lengths (B,) -> slopes (B,).
-        slope: (B,) at the start, negative; where it is not the first trial stands.
+        slope: (B,) slopes at the start, negative; a line with another slope keeps its first trial.
         first: (B,) first trial.
         far: (B,) length from which any step that goes down is accepted.
     """

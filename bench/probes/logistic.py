@@ -5,13 +5,14 @@ Five things make a whole path cheap where features are badly conditioned (spectr
 * every problem is rotated into its own principal axes, which for n < D also leaves only n coordinates (exact: the
   solution lies in the span of the rows);
 * L-BFGS starts from the exact per-class Hessian on the leading axes and its diagonal on the others;
-* curvature pairs are kept from one penalty to the next: the loss part of a gradient change does not know the penalty,
-  whose part is added back exactly;
+* curvature pairs are kept from one penalty to the next: the loss part of a gradient change does not depend on the
+  penalty, whose part is added back exactly;
 * the first direction at a new penalty is the last change of the solution along the path;
 * logits are updated along the search direction, so that a trial step costs no matrix product.
 
-Products run in float32 on *changes* (of coefficients, of probabilities), everything they are added to is float64, and
-a solution counts only after its gradient was recomputed in float64 in the coordinates of the caller.
+Matrix products are computed in float32 and only on *changes* (of coefficients, of probabilities); the values to which
+they are added are float64. A solution is accepted only after its gradient was recomputed in float64 in the coordinates
+of the caller.
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ from bench.probes.threads import each
 Link = Literal["softmax", "sigmoid"]
 
 MEMORY = 15  # curvature pairs
-LEADING = 128  # axes whose Hessian is taken in full, bias included; fewer where samples are few: it costs more there
+LEADING = 128  # axes, bias included, whose Hessian is inverted in full; fewer where there are few samples
 ALIGN = 16  # coordinates are padded to a multiple of this: matrix products run at full speed
 REACH = 10.0  # largest change of a logit that a first trial step may make
-FAR = 1e4  # and that any may make
-BATCH_LOGITS = 60_000  # problems are taken together up to this many logits: more would fall out of cache
-SPLIT_LOGITS = 50_000  # fewer logits than this are not worth a second thread
-BATCH_BYTES = 1 << 30  # and up to this much memory
+FAR = 1e4  # largest change of a logit that any step may make
+BATCH_LOGITS = 60_000  # logits of the problems solved together; more would not fit in the processor cache
+SPLIT_LOGITS = 50_000  # logits from which a second thread saves time
+BATCH_BYTES = 1 << 30  # memory of the problems solved together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,9 +64,9 @@ def solve_path(x: Tensor, target: Tensor, penalties: Sequence[float], *, link: L
         x: (P, n, D) features.
         target: (K, n) float64, 0..1; every class must have both positive and negative samples.
         penalties: from the largest down.
-        link: ``softmax`` for one loss over the classes, ``sigmoid`` for one a class, summed.
+        link: ``softmax`` for one loss over the classes, ``sigmoid`` for the sum of one loss per class.
         tol: largest absolute entry of the gradient at which a problem is solved.
-        max_iter: iterations a penalty.
+        max_iter: iterations per penalty.
     """
     problems, n, width = x.shape
     classes = target.shape[0]
@@ -87,8 +88,8 @@ def solve_path(x: Tensor, target: Tensor, penalties: Sequence[float], *, link: L
 def rotate(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return an orthonormal basis (D, R) of the row space of x (n, D), widest axis first, and x in it (n, R).
 
-    R is min(n, D). Float64. The basis is orthonormal to rounding whatever the spectrum: where n < D it comes from a QR
-    decomposition, since scaled eigenvectors of a Gram matrix would not be.
+    R is min(n, D); both are float64. The basis is orthonormal to rounding error for every spectrum: where n < D it is
+    computed by a QR decomposition, since scaled eigenvectors of a Gram matrix would lose orthogonality.
     """
     if x.shape[1] <= x.shape[0]:
         basis = torch.linalg.eigh(x.mT @ x)[1].flip(-1)
@@ -113,25 +114,25 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
 
 @dataclass(kw_only=True)
 class _State:
-    """Where the B problems still running stand, each on its own penalty. Coordinates: bias, axes, padding.
+    """State of the B problems still running, each at its own penalty. Coordinates: bias, axes, padding.
 
     Attributes:
-        problem: (B,) which problem it is.
-        place: (B,) which penalty it is at.
+        problem: (B,) index of the problem.
+        place: (B,) index of its current penalty.
         count: (B,) iterations at that penalty.
         scores: (B, n, M) float32, samples in coordinates.
         columns: (B, M, n) float32, the same transposed: products from either side run on rows.
         penalty: (B, 1, M) float64, 0 for bias and padding.
         coefficient: (B, K, M) float64.
-        before: (B, K, M) float64, solution for the penalty before.
-        course: (B, K, M) float64, change of the solution from the penalty before that.
+        before: (B, K, M) float64, solution for the previous penalty.
+        course: (B, K, M) float64, change of the solution over the last step along the path.
         logits: (B, K, n) float64.
         residual: (B, K, n) float64, probability minus target.
         loss_gradient: (B, K, M) float64.
         gradient: (B, K, M) float64, penalty included.
         solved: (B, K * M) float32, `gradient` preconditioned.
         dots: (B, m, 2) float32, `gradient` with the history.
-        fresh: (B,) just arrived at its penalty, with a course to follow.
+        fresh: (B,) whether it has just moved to its penalty and has a `course`.
     """
 
     problem: Tensor
@@ -157,7 +158,7 @@ class _State:
 
 
 class _Sweep:
-    """One batch of problems on its way along the path."""
+    """Solver of one batch of problems, from the first penalty of the path to the last."""
 
     def __init__(
         self, x: Tensor, target: Tensor, penalties: Sequence[float], *, link: Link, tol: float, max_iter: int
@@ -177,7 +178,7 @@ class _Sweep:
         self.penalties = strength.new_zeros(len(penalties), 1, size)
         self.penalties[:, :, self.axes] = strength[:, None, None]
         gaps = strength.log().diff()
-        self.ahead = (gaps[1:] / gaps[:-1]).tolist()  # the coming gap between penalties over the one behind
+        self.ahead = (gaps[1:] / gaps[:-1]).tolist()  # next gap between penalties over the previous one
         self.path = Path(
             weight=strength.new_zeros(problems, len(penalties), classes, width),
             bias=strength.new_zeros(problems, len(penalties), classes),
@@ -236,12 +237,12 @@ class _Sweep:
         return self.path
 
     def _centred(self, vector: Tensor) -> Tensor:
-        """Return (B, K, M), in float64, without what rounding left where a softmax is blind: all classes alike."""
+        """Return (B, K, M) float64; with a softmax less the class mean, a rounding error that changes no probability."""
         exact = vector.double()
         return exact - exact.mean(1, keepdim=True) if self.link == "softmax" else exact
 
     def _aim(self) -> None:
-        """Bring everything that follows from coefficients and loss gradient up to date."""
+        """Recompute gradient, preconditioned gradient and products from coefficients and loss gradient."""
         state = self.state
         state.gradient = torch.addcmul(state.loss_gradient, state.penalty, state.coefficient)
         flat = state.gradient.flatten(1).float()
@@ -249,7 +250,7 @@ class _Sweep:
         state.dots = self.history.dots(flat)
 
     def _adapt(self, i: int) -> None:
-        """Build preconditioner and history of a problem for the penalty it is at."""
+        """Rebuild preconditioner and history of a problem for its current penalty."""
         state = self.state
         chance = state.residual[i] + self.target
         curvature = (chance * (1 - chance) / self.n).float()
@@ -261,7 +262,7 @@ class _Sweep:
         state = self.state
         direction = self.history.direction(state.solved, state.dots).view_as(state.coefficient)
         uphill = (~((state.gradient * direction).sum((1, 2)) <= 0)).nonzero()[:, 0]
-        if uphill.numel():  # what rounding can leave of a direction: start again from the preconditioner alone
+        if uphill.numel():  # rounding errors spoilt the direction: restart from the preconditioner alone
             self.history.forget(uphill)
             state.dots[uphill] = 0
             direction[uphill] = -state.solved.view_as(direction)[uphill]
@@ -272,7 +273,7 @@ class _Sweep:
         return direction
 
     def _step(self) -> None:
-        """Move every problem along its direction, and remember what the move did to the gradient."""
+        """Move every problem along its direction and add the change of gradient to the history."""
         state = self.state
         along = self._centred(self._direction())
         shift = along.float() @ state.columns
@@ -297,12 +298,12 @@ class _Sweep:
         state.dots = torch.cat([state.dots, newest.mT], 1)[:, -len(self.history) :]
 
     def _search(self, change: Tensor, reach: Tensor, slope: Tensor, square: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return step lengths (B,) with the logits there and what the residuals gain on the way.
+        """Return step lengths (B,), the logits after the step, and the change of the residuals over it.
 
         Args:
-            change: (B, K, n) float64, what a step of length 1 adds to the logits.
-            reach: (B,) its largest entry.
-            slope: (B,) of the objective at the start.
+            change: (B, K, n) float64, change of the logits per unit of step length.
+            reach: (B,) largest absolute entry of `change`.
+            slope: (B,) slope of the objective at the start.
             square: (B,) second derivative of the penalty along the line.
         """
         state = self.state
@@ -320,7 +321,7 @@ class _Sweep:
         return length, logits, gain
 
     def _settle(self) -> None:
-        """Move problems whose gradient is small enough, in float64 and in the caller's axes, to the next penalty."""
+        """Move problems whose gradient, in float64 and in the caller's axes, is small enough to the next penalty."""
         state = self.state
         spent = state.count >= self.max_iter
         # The largest entry in the caller's axes is at most the norm here, and seldom less than an eighth of it.
@@ -339,13 +340,13 @@ class _Sweep:
                 part.keep(index)
 
     def _largest(self, i: int) -> float:
-        """Return the largest absolute gradient entry of a problem in the caller's axes, as its state says."""
+        """Return the largest absolute entry of the stored gradient of a problem, in the caller's axes."""
         gradient = self.state.gradient[i]
         rotated = gradient[:, self.axes] @ self.basis[int(self.state.problem[i])].mT
         return max(float(rotated.abs().max()), float(gradient[:, 0].abs().max()))
 
     def _verify(self, i: int) -> float:
-        """Return a problem's largest absolute gradient entry, recomputed; correct its state, store its solution."""
+        """Recompute and return a problem's largest absolute gradient entry; correct its state and store its solution."""
         state = self.state
         problem, place = int(state.problem[i]), int(state.place[i])
         x, basis = self.x[problem].double(), self.basis[problem]
@@ -365,7 +366,7 @@ class _Sweep:
         return largest
 
     def _advance(self, i: int) -> bool:
-        """Set a problem to its next penalty; return whether there is one."""
+        """Move a problem to its next penalty and return True; return False after the last penalty."""
         state = self.state
         state.place[i] += 1
         state.count[i] = 0

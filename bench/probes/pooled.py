@@ -1,7 +1,7 @@
 """Closed-form and convex probes, batched over problems (layers x pools): logistic, ridge, nearest neighbours.
 
-Everything is a pure function of tensors. P problems share their samples and differ in features (P, n, D);
-regularisation grids are solved in one go. Standardise first with `standardise`, on training features alone.
+Every function is pure. P problems share their samples and differ in features (P, n, D); one call solves the whole
+regularisation grid. Standardise the features first with `standardise`, fitted on training features only.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bench.probes.logistic import Link, Path, solve_path
 from bench.probes.threads import each, stacked
 
 ALPHAS = tuple(10.0 ** (-4 + i / 2) for i in range(25))
-CONSTANT = 1e-6  # spread over root mean square below which a feature is rounding
+CONSTANT = 1e-6  # standard deviation over root mean square below which a feature counts as constant
 CHUNK_BYTES = 1 << 28
 
 
@@ -80,19 +80,19 @@ def standardise(train: Tensor) -> tuple[Tensor, Tensor]:
 def fit_logistic(
     x: Tensor, y: Tensor, *, classes: int, c: Sequence[float], tol: float = 1e-6, max_iter: int = 1000
 ) -> LogisticPath:
-    """Return multinomial logistic regressions that minimise ``mean cross-entropy + |W|^2 / (2 C n)``, bias free.
+    """Return multinomial logistic regressions that minimise ``mean cross-entropy + |W|^2 / (2 C n)``; no bias penalty.
 
-    The objective is that of scikit-learn's ``LogisticRegression(C=...)``; with two classes present that is the binomial
-    one, whose coefficients are ``weight[1] - weight[0]`` here. A class without training samples gets bias -inf: that is
-    where an unpenalised bias goes.
+    The objective is that of scikit-learn's ``LogisticRegression(C=...)``; with two classes present it is the binomial
+    one, whose coefficients are ``weight[1] - weight[0]`` here. A class without training samples gets bias -inf, the
+    limit of an unpenalised bias.
 
     Args:
         x: (P, n, D) standardised features.
         y: (n,) classes 0..classes-1.
         classes: K.
         c: inverse strengths C.
-        tol: a problem is solved when no entry of the gradient is larger.
-        max_iter: iterations a strength; what is reached by then is returned with `converged` false.
+        tol: largest absolute entry of the gradient at which a problem counts as solved.
+        max_iter: iterations per strength; the solution reached by then is returned with `converged` false.
 
     Raises:
         BadSetting: a strength that is not positive, a class outside 0..K-1, or shapes that do not fit.
@@ -116,7 +116,7 @@ def fit_logistic(
 
 
 def fit_sigmoid(x: Tensor, y: Tensor, *, c: Sequence[float], tol: float = 1e-6, max_iter: int = 1000) -> LogisticPath:
-    """Return one binary logistic regression a label, each as in `fit_logistic`: scikit-learn's one-vs-rest.
+    """Return one binary logistic regression per label, each as in `fit_logistic`: scikit-learn's one-vs-rest.
 
     A label that never (always) occurs in training gets bias -inf (+inf). All labels of a problem converge together.
 
@@ -213,10 +213,10 @@ def pick(path: Fitted, problem: int, setting: int | None = None) -> Fitted:
 
 
 def fit_ridge(x: Tensor, y: Tensor, *, alphas: Sequence[float] = ALPHAS) -> RidgePath:
-    """Return ridge regressions that minimise ``|y - XW' - b|^2 + alpha |W|^2``, bias free, in closed form.
+    """Return ridge regressions that minimise ``|y - XW' - b|^2 + alpha |W|^2`` in closed form; the bias has no penalty.
 
-    One eigendecomposition a problem, of the smaller Gram matrix, serves every alpha; float64. `alphas` count as in
-    scikit-learn's ``Ridge``.
+    One eigendecomposition per problem, of the smaller Gram matrix, serves every alpha, in float64. `alphas` have the
+    scale of scikit-learn's ``Ridge``.
 
     Args:
         x: (P, n, D) standardised features.
@@ -248,8 +248,8 @@ def fit_ridge(x: Tensor, y: Tensor, *, alphas: Sequence[float] = ALPHAS) -> Ridg
 def ridge_loo(x: Tensor, y: Tensor, *, alphas: Sequence[float] = ALPHAS) -> Tensor:
     """Return leave-one-out residuals (P, A, n, q), truth minus prediction, of `fit_ridge` without refitting.
 
-    The residual of a sample over one minus its leverage (PRESS: Allen 1974, Technometrics 16, equation 2.6), with the
-    mean's share 1/n in the leverage. Arguments and errors as `fit_ridge`.
+    Each residual is divided by one minus the leverage of its sample (PRESS: Allen 1974, Technometrics 16, equation
+    2.6); the leverage includes 1/n for the mean. Arguments and errors are those of `fit_ridge`.
     """
     _, values = _values(x, y, alphas)
     strength = torch.tensor(tuple(alphas), dtype=torch.float64, device=x.device)
@@ -261,7 +261,7 @@ def ridge_loo(x: Tensor, y: Tensor, *, alphas: Sequence[float] = ALPHAS) -> Tens
             scores, shrunk = centred @ vectors, 1 / (size + strength[:, None])
             residual = values - (scores * shrunk[:, None]) @ (scores.T @ values)
             room = 1 - shrunk @ scores.square().T
-        else:  # one minus the leverage as a sum of positive terms: no cancellation where it is small
+        else:  # a sum of positive terms, so that one minus the leverage suffers no cancellation where it is small
             kept = strength[:, None] / (size + strength[:, None])
             residual = (vectors * kept[:, None]) @ (vectors.T @ values)
             room = kept @ vectors.square().T

@@ -1,4 +1,4 @@
-"""Independent pieces of work in parallel, one thread each."""
+"""Parallel execution of independent parts, one thread per part."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Result = TypeVar("Result")
 
 
 def each(work: Callable[[Part], Result], parts: Iterable[Part], device: torch.device) -> list[Result]:
-    """Return ``work(part)`` for every part, in order; on a CPU with as many parts at a time as torch has threads.
+    """Return ``work(part)`` for every part, in order; a CPU computes as many parts at a time as torch has threads.
 
-    The matrix products of a probe are too small to share out: threads inside them mostly wait for one another, which
-    was measured to cost seven times the work itself on a machine that others use too. So each part has one thread to
-    itself. Denormal numbers are flushed to zero there: probabilities near 0 are full of them, and they slow products.
+    The matrix products of a probe are too small for several threads, which mostly wait for one another: on a shared
+    machine that was measured to take seven times as long. Each part therefore runs in a single thread. Denormal numbers
+    are flushed to zero in it: probabilities near 0 often are denormal, and they slow matrix products down.
     """
     if device.type != "cpu":
         return [work(part) for part in parts]
@@ -33,7 +33,7 @@ def each(work: Callable[[Part], Result], parts: Iterable[Part], device: torch.de
         with ThreadPoolExecutor(threads) as pool:
             return list(pool.map(alone, parts))
     finally:
-        # A thread's setting is also what torch gives to threads yet to come.
+        # torch gives the last setting of any thread to all threads that start later.
         torch.set_num_threads(threads)
 
 
