@@ -1,1 +1,1 @@
-"""Which figures a suite gets."""
+"""Selection of a suite's figures, with their captions, numbers and alternative texts."""

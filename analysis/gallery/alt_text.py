@@ -1,4 +1,4 @@
-"""Texts that stand for figures: what a reader would see, for those who cannot see it."""
+"""Alternative texts of figures: the main values of each figure in words, for readers who cannot see it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from analysis.figures.profiles import Curve, Panel
 from bench.core.wording import shortened
 from bench.metrics import direction_sign
 
-MOST_MODELS = 5  # models named in a text
+MOST_MODELS = 5  # models that a text lists
 
 
 def table_alt(wide: pd.DataFrame, label: str, *, columns: str) -> str:
     """Return the text of a table of scores.
 
     Args:
-        wide: models x columns, the best model first.
-        label: of the score.
-        columns: what the columns are.
+        wide: scores, models x columns, the best model first.
+        label: name of the score.
+        columns: plural noun for the columns, e.g. ``classes``.
 
     >>> wide = pd.DataFrame([[0.9, 0.7]], index=["alder"], columns=["water", "land"])
     >>> table_alt(wide, "IoU", columns="classes")

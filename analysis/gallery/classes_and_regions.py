@@ -1,4 +1,4 @@
-"""Figures that are tables: models by classes, and models by regions of the test set."""
+"""Tables drawn as figures: models by classes, and models by regions of the test set."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from analysis.tables.columns import as_rows, first_row, model_label
 from analysis.tables.formatting import HEADLINE, adaptation, metric_label
 from bench.metrics import direction_sign
 
-MOST_COLUMNS = 40  # with more classes or regions there is only the CSV
+MOST_COLUMNS = 40  # largest number of classes or regions that is drawn; the CSV has all
 LABELS = {"iou": "IoU", "f1": "F1"}
 
 
@@ -78,7 +78,7 @@ def regions(tables: Tables) -> Iterator[FigureSpec]:
 
 
 def _one_setting(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the headline protocol, or of the setting with most models, so that models are comparable."""
+    """Return the rows of the headline setting, or of the setting with most models, so that models are comparable."""
     settings = pd.Series([f"{adaptation(row)}, {row['layer']}" for row in as_rows(rows)], index=rows.index)
     headline = settings == ", ".join(HEADLINE)
     if headline.any():

@@ -1,4 +1,4 @@
-"""Frames -> what figures draw: panels of curves, lines and points; none if there is nothing to compare."""
+"""Panels of figures from frames: curves, lines and points; empty if there is nothing to compare."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.core import label_fraction_text
 
 MOST_FRACTIONS = 3
 MOST_CHARTS = 6
-FEWEST_IN_BIN = 10  # samples; the accuracy of fewer is not informative
+FEWEST_IN_BIN = 10  # samples per bin; an accuracy of fewer samples is not informative
 COSTS = {
     "parameters": "parameters of the encoder",
     "flops": "multiply-adds per image",
@@ -57,7 +57,7 @@ def _curves(rows: pd.DataFrame) -> list[Curve]:
             Curve(
                 model=curve_label(first),
                 origin=str(first["origin"]),
-                # A twin of several models has the colour of none.
+                # A twin that several models share has no colour of a model.
                 parent="" if first["twins"] else str(first["parent"]),
                 depth=own["depth"].to_numpy(float),
                 score=own["test"].to_numpy(float),

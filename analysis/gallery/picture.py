@@ -21,12 +21,12 @@ class FigureSpec:
 
     Attributes:
         stem: file name without suffix, see `file_name`.
-        task: the task it shows; ``""`` for a whole suite.
-        kind: what it shows, in a word or two, for filters.
-        caption: how to read it.
+        task: the task that it shows; ``""`` for a whole suite.
+        kind: type of figure in one or two words, for filters.
+        caption: explanation of axes, marks and colours.
         numbers: the data drawn.
-        render: draws the figure.
-        alt: what is to be seen, for readers who cannot see it: axes, models, main values.
+        render: function that draws the figure.
+        alt: axes, models and main values in words, for readers who cannot see the figure.
     """
 
     stem: str
@@ -39,13 +39,13 @@ class FigureSpec:
 
     @property
     def description(self) -> str:
-        """The text that stands for the image: its kind and task, and `alt`, or the caption without one."""
+        """Alternative text of the image: its kind and task, then `alt`, or the caption where `alt` is empty."""
         name = f"{self.kind} of {self.task}" if self.task else self.kind
         return f"{name[:1].upper()}{name[1:]}. {self.alt or self.caption}"
 
 
 def file_name(name: str) -> str:
-    """Return a name of a record as part of a file name; names with other characters get a hash, so that none collide.
+    """Return a name of a record as part of a file name; names with unsafe characters get a hash to keep them distinct.
 
     >>> file_name("water@bolivia")
     'water_bolivia'
@@ -60,7 +60,7 @@ def file_name(name: str) -> str:
 
 
 def with_distinct_stems(pictures: Iterable[FigureSpec]) -> list[FigureSpec]:
-    """Return the figures with safe stems, none of which occurs twice: a repeated one gets a number."""
+    """Return the figures with safe and distinct stems: a repeated stem gets a number."""
     used: set[str] = set()
     distinct = []
     for picture in pictures:

@@ -1,4 +1,4 @@
-"""Figures of similarity and drift, each with its numbers: only those that its records support."""
+"""Figures of similarity and drift with their numbers; a figure without the records it needs is left out."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from bench.core import Record
 from bench.metrics import METRICS
 
 FEWEST = 8
-"""Rows below which nothing is compared."""
+"""Smallest number of rows that is compared."""
 MOST_PAIRS = 15
-"""Maps between models that are drawn; the matrix of models has all pairs."""
+"""Largest number of maps between models that is drawn; the matrix of models has all pairs."""
 
 
 def similarity_pictures(suite: str, source: RecordSource, records: Collection[Record]) -> Iterator[FigureSpec]:
     """Yield the maps of layers, the matrix of models and the dimensions of layers.
 
-    They are drawn from the whole activations of protocol ``embed`` where these are of as many models as the summaries
-    of protocol ``similarity``; maps of sub-modules from ``embed`` alone.
+    They are drawn from the complete activations of protocol ``embed`` where these cover as many models as the summaries
+    of protocol ``similarity``. Maps of sub-modules need ``embed``.
     """
     models, summaries = embedded(source, records), summarised(source, records)
     if len(summaries) > len(models):
@@ -81,7 +81,7 @@ def _layer_pictures(suite: str, models: Sequence[StoredLayers]) -> Iterator[Figu
 
 
 def _rows_text(model: StoredLayers) -> str:
-    """Return the rows of a comparison: ``640 images``, ``252 images of 4 cells each``."""
+    """Return the rows of a comparison in words, e.g. ``640 images`` or ``252 images of 4 cells each``."""
     return f"{len(model.ids)} images" + (f" of {model.cells} cells each" if model.cells > 1 else "")
 
 
@@ -125,7 +125,7 @@ def _cross_maps(models: Sequence[StoredLayers]) -> list[LayerMap]:
 
 
 def _pairs(models: Sequence[StoredLayers]) -> list[tuple[StoredLayers, StoredLayers]]:
-    """Return all pairs but those of two random twins: a model and its twin first, then trained models."""
+    """Return all pairs except those of two random twins: first each model with its twin, then trained models."""
     pairs = [pair for pair in combinations(models, 2) if not all(".random" in model.model for model in pair)]
     pairs.sort(key=lambda pair: (not pair[1].model.startswith(f"{pair[0].model}.random"), ".random" in pair[1].model))
     return pairs

@@ -24,7 +24,7 @@ MOST_ARMS = 4
 
 
 def training_pictures(tables: Tables, source: RecordSource) -> Iterator[FigureSpec]:
-    """Yield the training curves of each task: the model with the best test score of each decoder and tuning."""
+    """Yield one figure of training curves per task: per decoder and tuning, the model with the best test score."""
     for task, rows in _arms(tables):
         arms, numbers = [], []
         for row in as_rows(rows.drop_duplicates(["decoder", "tuning", "taps"])):
@@ -63,7 +63,7 @@ def training_pictures(tables: Tables, source: RecordSource) -> Iterator[FigureSp
 
 
 def panel_pictures(tables: Tables, source: RecordSource) -> Iterator[FigureSpec]:
-    """Yield the test images of each task with predictions: of the arm with the best test score, its first seed."""
+    """Yield one figure of test images with predictions per task, from the first seed of the arm with the best score."""
     for task, rows in _arms(tables):
         for row in as_rows(rows):
             record = _first_record(tables, row)

@@ -1,4 +1,4 @@
-"""The figures of a suite, each with its numbers; a figure is made only if there is something to compare."""
+"""The figures of a suite with their numbers; a figure without anything to compare is left out."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ from analysis.tables.source import RecordSource
 def pictures(
     tables: Tables, source: RecordSource, agreed: Agreements | None, designs: Sequence[Design]
 ) -> list[FigureSpec]:
-    """Return the figures of a suite, by task, those of the whole suite last.
+    """Return the figures of a suite by task, followed by those of the whole suite.
 
     Args:
-        tables: of the suite.
-        source: where training histories and images of runs are.
+        tables: tables of the suite.
+        source: store of training histories and images of runs.
         agreed: see `analysis.findings.agreement.compare_settings`.
         designs: see `analysis.findings.designs.designs`.
     """

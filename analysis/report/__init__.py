@@ -1,1 +1,1 @@
-"""What is written: boards, pages, statistics in words, comparisons."""
+"""Reports: boards, pages, statistics in words, and comparisons with published scores."""

@@ -119,7 +119,7 @@ def _board(frame: pd.DataFrame, decimals: int) -> Board:
         by_model.setdefault((row["model"], row["variant"]), {})[adaptation(row), row["layer"]] = row
     lines = [
         BoardRow(
-            # A model may have a twin in some settings only: the longest name lists all of them.
+            # A model may share its row with twins in some settings only; the longest name lists all twins.
             name=max((model_label(row) for row in entries.values()), key=len),
             facts=next(iter(entries.values())),
             entries=entries,
@@ -201,7 +201,7 @@ def _latex_score(row: Mapping[str, Any] | None, setting: Setting, board: Board) 
 def terminal_table(frame: pd.DataFrame, *, models: Collection[str] | None = None, title: str = "") -> Table:
     """Return the leaderboard for a terminal: one row per task and model, one column per setting.
 
-    Nothing in it is read as markup, and no column may be cut: `bench.sweeps.listings.print_board` prints it in parts.
+    It contains no markup, and its columns must not be cut: `bench.sweeps.listings.print_board` prints it in parts.
 
     Args:
         frame: see `analysis.tables.build.Tables`; each task is shown at the largest label fraction of these models.
@@ -239,9 +239,9 @@ def terminal_table(frame: pd.DataFrame, *, models: Collection[str] | None = None
 
 
 def _shown_rows(board: Board, models: Collection[str] | None) -> list[tuple[BoardRow, bool]]:
-    """Return the rows to show in board order, and whether each is of a model asked for or just the best of a column.
+    """Return the rows to show, in board order, and for each whether it is a requested model or the best of a column.
 
-    Empty if the board has none of the models.
+    The list is empty if the board has none of the models.
     """
     if models is None:
         return [(row, True) for row in board.rows]

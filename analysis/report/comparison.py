@@ -1,4 +1,4 @@
-"""Comparison of our scores with published numbers, as files: protocol differences stated, copied numbers marked."""
+"""Files that compare our scores with published numbers, with protocol differences stated and copied numbers marked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The content of a suite's report, and of the report over all suites."""
+"""Contents of the report of one suite, and of the report over all suites."""
 
 from __future__ import annotations
 

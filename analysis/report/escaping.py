@@ -1,4 +1,4 @@
-"""Text of records in Markdown, LaTeX and CSV: nothing that a record holds is read as markup, a command or a formula.
+"""Escaping of text for Markdown, LaTeX and CSV, so that no text of a record acts as markup, command or formula.
 
 HTML is escaped by the templates (`analysis.report.suite_page.rendered`), tables for the terminal hold plain text.
 """
@@ -20,7 +20,7 @@ SPECIAL |= {"↑": r"$\uparrow$", "↓": r"$\downarrow$", "±": r"$\pm$", "…":
 SPECIAL |= {"\N{GREEK SMALL LETTER RHO}": r"$\rho$", "\N{GREEK SMALL LETTER TAU}": r"$\tau$"}
 LATIN = 0x17F  # the last character that LaTeX typesets without further packages
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""First characters of a cell that a spreadsheet takes for a formula."""
+"""First characters that make a spreadsheet read a cell as a formula."""
 
 
 def latex_text(text: str) -> str:

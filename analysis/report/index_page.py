@@ -1,4 +1,4 @@
-"""The index of all suites: one page with every row, every figure and every experiment card, that needs no network."""
+"""Index page of all suites, with every row, figure and experiment card; it loads nothing from the network."""
 
 from __future__ import annotations
 

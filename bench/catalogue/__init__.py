@@ -1,1 +1,1 @@
-"""What there is by name: models, suites, a user's own; weights and downloads."""
+"""Lookup of models and suites by name, a user's own included; their weights and downloads."""

@@ -1,8 +1,8 @@
-"""Cards: what a recipe of the foundry leaves next to the weights of an entry, and the entry that a card describes.
+"""Cards: the description that a foundry recipe writes next to the weights it makes, and the entry read from it.
 
 An entry made by a recipe is a folder ``<entries>/<name>/`` with ``model.safetensors`` and ``card.json``. The card names
-the base entry, whose loader and input contract it uses, and says what the recipe changed in the network's shape. The
-entry loads and runs, and can be pruned or distilled again, like any other.
+the base entry, whose loader and input contract it uses, and lists what the recipe changed in the shape of the network.
+The entry loads and runs, and can be pruned or distilled again, like any other.
 """
 
 from __future__ import annotations
@@ -38,28 +38,28 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,120}")
 
 
 class Card(BaseModel):
-    """Everything about an entry that a recipe made.
+    """Description of an entry that a recipe made: lineage, method, data, cost, scores and licence.
 
     Attributes:
-        name: of the entry, ``<parent>.<variant>``.
-        origin: how its weights came to be.
-        objective: what its lineage was trained to do.
+        name: name of the entry, ``<parent>.<variant>``.
+        origin: how its weights were obtained.
+        objective: training objective of its lineage.
         base: the entry whose network, loader and input contract it uses.
         parents: entries its weights derive from, the main one first.
-        bands: names of the bands it is fed, in order.
-        shape: what differs from the base's network.
-        parameters: of the network.
+        bands: names of its input bands, in order.
+        shape: differences from the network of the base.
+        parameters: number of parameters of the network.
         depth, width: blocks, and channels of the last layer.
-        recipe, version, settings, seed: how it was made; `settings` is complete.
+        recipe, version, settings, seed: how it was made; `settings` includes the defaults.
         data: suite, version, split, task and number of images used.
-        trained_on: datasets its weights have seen, those of all parents included, for exposure flags.
-        cost: seconds, steps, multiply-adds and the like.
-        scores: what the recipe measured on validation.
-        sha256: of the weights file.
-        licence: of the weights, inherited from the parents.
-        reference: of the method and the parents.
-        notes: what a reader must know.
-        environment: versions of the software.
+        trained_on: datasets that its weights, or those of a parent, were trained on, for exposure flags.
+        cost: costs by name, such as seconds, steps and multiply-adds.
+        scores: validation scores that the recipe measured.
+        sha256: SHA-256 of the weights file.
+        licence: licence of the weights, inherited from the parents.
+        reference: publications of the method and the parents.
+        notes: remarks for readers.
+        environment: versions of the software used.
         checksum: SHA-256 of the card without this field.
     """
 
@@ -91,11 +91,11 @@ class Card(BaseModel):
     checksum: str = ""
 
     def sealed(self) -> Card:
-        """Return the card with its checksum."""
+        """Return the card with its checksum filled in."""
         return self.model_copy(update={"checksum": self._digest()})
 
     def intact(self) -> bool:
-        """Return whether the checksum is that of the content."""
+        """Return whether the checksum matches the content."""
         return self.checksum == self._digest()
 
     def _digest(self) -> str:
@@ -127,7 +127,7 @@ def read_card(path: Path) -> Card:
     """Return the card stored at a path.
 
     Raises:
-        MissingData: it cannot be read, is no card, or was changed since it was written.
+        MissingData: the file cannot be read, is no card, or was changed after it was written.
     """
     try:
         card = Card.model_validate_json(path.read_bytes())
@@ -142,10 +142,10 @@ def read_card(path: Path) -> Card:
 
 
 def made_entries(folders: Iterable[Path], known: Mapping[str, ModelEntry]) -> list[ModelEntry]:
-    """Return the entries in folders that recipes left, sorted by name within each folder.
+    """Return the entries that recipes wrote to some folders, sorted by name within each folder.
 
     Args:
-        folders: ``entries=``.
+        folders: folders of entries, as ``entries=`` names them.
         known: entries that ship with the package, and a user's own.
 
     Raises:
@@ -221,15 +221,15 @@ def load_made(
     base: ModelEntry,
     structure: Structure,
 ) -> Backbone:
-    """Return the network of an entry made by a recipe: its base's, reshaped, with the weights of its file.
+    """Return the network of an entry made by a recipe: the base's network, reshaped, with the entry's weights.
 
     Args:
-        entry: the made entry, or its random twin.
-        weights: its safetensors file; None for random init.
-        seed: of the random init.
-        bands: that it is fed.
+        entry: the entry, or its random twin.
+        weights: its safetensors file; None for random initial values.
+        seed: seed of the random initial values.
+        bands: input bands.
         base: the entry whose loader builds the network.
-        structure: what the recipe changed in its shape.
+        structure: changes that the recipe made to its shape.
 
     Raises:
         Incompatible: the base cannot be brought to the structure.
@@ -248,7 +248,7 @@ def load_made(
 
 
 def inherited(entries: Sequence[ModelEntry]) -> tuple[tuple[str, ...], str]:
-    """Return the datasets that parents have seen and the licences their weights carry, each once."""
+    """Return the datasets that parents were trained on, and the licences of their weights, without repetition."""
     datasets = dict.fromkeys(name for entry in entries for name in entry.trained_on)
     licences = dict.fromkeys(entry.weights.licence for entry in entries if entry.weights and entry.weights.licence)
     return tuple(datasets), "; ".join(licences)

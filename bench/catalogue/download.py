@@ -1,4 +1,4 @@
-"""Downloads that resume, are checked and appear whole or not at all."""
+"""Downloads that resume, are checked against digests, and appear under their final name only when complete."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from bench.store.leases import claimed
 from bench.store.seals import read_sealed, write_sealed
 
 CHUNK = 1 << 20
-VOUCHED = 64 << 20  # bytes between two notes on what has arrived; what a kill can lose
+VOUCHED = 64 << 20  # bytes between two notes on progress: at most this much is lost when a download is killed
 PAGES = (".html", ".htm", ".xml", ".kml", ".svg")  # files that may look like a web page
-NEVER = ("empty", "html", "lfs")  # what a server sends in place of a file that nobody has stated a hash of
+NEVER = ("empty", "html", "lfs")  # kinds of content that servers send in place of a missing file
 
 
 def file_hash(path: Path, algorithm: str = "sha256") -> str:
@@ -35,9 +35,9 @@ def file_hash(path: Path, algorithm: str = "sha256") -> str:
 
 
 def check(path: Path, *, sha256: str = "", md5: str = "") -> None:
-    """Raise MissingData if a file's digest does not begin with the digits stated; empty ones are not checked.
+    """Raise MissingData if a file's digest does not begin with the stated digits; empty strings are not checked.
 
-    A file without stated digits must not be what servers send in place of one: nothing, a web page, a Git LFS pointer.
+    A file without stated digits must not be empty, a web page or a Git LFS pointer, as servers send in place of files.
     """
     _check(path, path.name, sha256, md5)
 
@@ -67,16 +67,16 @@ def fetch(
     progress: Callable[[int, int], None] | None = None,
     limits: Limits | None = None,
 ) -> Path:
-    """Return `path`, holding what `url` serves.
+    """Download `url` to `path` and return `path`.
 
-    A file that is there is checked and kept. A broken download is continued where the server allows ranges and the file
-    has not changed meanwhile. Two processes fetch one file once.
+    An existing file is checked and kept. An interrupted download is continued where the server allows ranges and the
+    file has not changed since. Two processes that fetch the same file download it once.
 
     Args:
         url: http or https.
         path: where the file ends up, in one rename.
-        sha256: expected hex digest, its first digits where a publisher states no more, or ``""``.
-        md5: likewise.
+        sha256: expected hex digest or its first digits, ``""`` for no check.
+        md5: as `sha256`.
         progress: called with (bytes so far, bytes in all or 0).
         limits: on size and time; those of the environment where none are given, see `limits_from_environment`.
 
@@ -116,8 +116,9 @@ def fetch(
 class Part:
     """The beginning of a file that one process is fetching: ``.NAME.OWNER.part``, with a note on what has arrived.
 
-    The note, ``.NAME.OWNER.note``, says how many bytes have arrived, their SHA-256 and the version of the file (its
-    entity tag); only what it vouches for is gone on from. A process takes over the part of one that has ended.
+    The note, ``.NAME.OWNER.note``, holds the number of bytes that have arrived, their SHA-256 and the version of the
+    file (its entity tag); a download continues only from bytes that match the note. A process takes over the part of a
+    process that has ended.
 
     Args:
         url: of the file.
@@ -132,7 +133,7 @@ class Part:
         self._hash = hashlib.sha256()
         self._bytes, self._tag = 0, ""
         for other in path.parent.glob(f".{path.name}.*.part"):
-            # The claim on the file is ours: whoever else wrote a part on another machine has lost it.
+            # This process holds the claim, so that a part written on another machine has no owner any more.
             if other != self.path and owner_is_gone(owner_of(other.name)) is not False:
                 if not self._bytes:
                     self._take_over(other)

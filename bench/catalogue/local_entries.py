@@ -1,4 +1,4 @@
-"""Models that a request spells out: a checkpoint for a known architecture, ready-made embeddings. Imports no torch."""
+"""Entries for local files: a checkpoint of a known architecture, or precomputed embeddings. Imports no torch."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ NO_WEIGHTS = ("empty", "html", "lfs")
 
 @dataclass(frozen=True, kw_only=True)
 class LocalFile:
-    """A file that a word names.
+    """A local file named in a request.
 
     Attributes:
-        word: as it was given.
+        word: the word of the request that names it.
         path: the file, without links.
         architecture: the entry whose network takes the weights, ``""`` for embeddings.
     """
@@ -34,7 +34,7 @@ class LocalFile:
     architecture: str
 
     def name(self, folders: int) -> str:
-        """Return the entry's name, with that many of the folders above the file in it."""
+        """Return the name of the entry, which includes the names of `folders` folders above the file."""
         first = self.architecture.removesuffix(TWIN) or "embeddings"
         parts = [*self.path.parent.parts[1:][-folders:], self.path.stem] if folders else [self.path.stem]
         return ".".join([first, *(as_file_name(part) for part in parts)])
@@ -43,10 +43,10 @@ class LocalFile:
 def local_entries(words: Sequence[str], known: Mapping[str, ModelEntry]) -> dict[str, ModelEntry]:
     """Return the entry of each word ``path:FILE:ARCHITECTURE`` or ``embeddings:FILE``.
 
-    ``path:mine.safetensors:dofa_base`` is the weights of a file in the network, and under the input contract, of an
-    entry; its name is ``dofa_base.mine``. ``embeddings:mine.parquet`` is image vectors matched by sample id (see
-    `bench.features.ready_made.read_embeddings`), and called ``embeddings.mine``. Where two files of one request would
-    share a name, the names of their folders are put in: ``dofa_base.run1.checkpoint``, ``dofa_base.run2.checkpoint``.
+    ``path:mine.safetensors:dofa_base`` loads the weights of a file into the network of an entry and keeps its input
+    contract; the new entry is ``dofa_base.mine``. ``embeddings:mine.parquet`` reads image vectors matched by sample id
+    (see `bench.features.ready_made.read_embeddings`); the new entry is ``embeddings.mine``. Where two files of one
+    request would share a name, folder names are added: ``dofa_base.run1.checkpoint``, ``dofa_base.run2.checkpoint``.
 
     Args:
         words: e.g. of ``models=``.
@@ -85,7 +85,7 @@ def local_entries(words: Sequence[str], known: Mapping[str, ModelEntry]) -> dict
 
 
 def _distinct(file: LocalFile, rivals: Sequence[LocalFile]) -> str:
-    """Return a name of a file that none of its rivals has, with as few folders in it as that takes."""
+    """Return the name of a file that differs from those of all rivals, with as few folder names as possible."""
     for folders in range(len(file.path.parts) if rivals else 1):
         if all(file.name(folders) != rival.name(folders) for rival in rivals):
             return file.name(folders)

@@ -1,4 +1,4 @@
-"""Every entry there is: the families' facts, and the random twin of each entry that has weights. Imports no torch."""
+"""Catalogue of model entries: those of all families, and a random twin of each with weights. Imports no torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CATEGORIES = ("origin", "objective")
 
 
 def twin(entry: ModelEntry) -> ModelEntry:
-    """Return the control of an entry: its architecture at random init, its input contract unchanged."""
+    """Return the random twin of an entry, a control: same architecture and input contract, random initial weights."""
     return dataclasses.replace(
         entry,
         name=f"{entry.name}.random",
@@ -30,9 +30,9 @@ def twin(entry: ModelEntry) -> ModelEntry:
 
 
 def entries() -> dict[str, ModelEntry]:
-    """Return every entry by name: families in file order of their names, each followed by its random twin.
+    """Return every entry by name: families sorted by file name, each entry followed by its random twin.
 
-    A file `OWN` in the working folder is one more family.
+    A file `OWN` in the working folder counts as one more family.
 
     Raises:
         BadSetting: two files claim one name, or `OWN` is no such file.
@@ -49,7 +49,7 @@ def user_file(entry: ModelEntry) -> str:
 
 @lru_cache(maxsize=2)
 def _entries(folder: Path, content: str) -> dict[str, ModelEntry]:
-    """Return the entries there are while `OWN` in a folder has some content; once it changes, it is run again."""
+    """Return all entries, cached by the content of `OWN` in a folder: it is run again only when its content changes."""
     families = {
         f"bench/models/{family}.py": lookup.module("bench.models", family, kind="model family").ENTRIES
         for family in lookup.names("bench.models")
@@ -65,7 +65,7 @@ def _entries(folder: Path, content: str) -> dict[str, ModelEntry]:
 
 
 def select(words: Iterable[str], folders: Sequence[Path] = ()) -> tuple[list[ModelEntry], bool]:
-    """Return the entries that words name, in registry order, and whether each was asked for by its full name.
+    """Return the entries that words name, in catalogue order, and whether every word is the full name of an entry.
 
     Args:
         words: names, globs, ``all``, ``origin:NAME``, ``objective:NAME``, and a user's own models (see

@@ -1,4 +1,4 @@
-"""Every suite there is: the files of `suites`, a user's own file, and named groups of them. Imports no torch."""
+"""Catalogue of suites: the files of `suites`, a user's own file, and named groups. Imports no torch."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def user_file(suite: Suite) -> str:
 
 @lru_cache(maxsize=2)
 def _own_suites(path: Path, content: str) -> dict[str, Suite]:
-    """Return the suites of a file while it has some content; once it changes, it is run again."""
+    """Return the suites of a file, cached by its content: it is run again only when its content changes."""
     if not content:
         return {}
     module = run_file(path)
@@ -60,15 +60,15 @@ def shipped() -> dict[str, str]:
 
 
 def names() -> list[str]:
-    """Return the name of every suite, sorted; a user's own take part."""
+    """Return the names of all suites, a user's own included, sorted."""
     return sorted({*shipped(), *own_suites(Path.cwd())})
 
 
 def load(name: str) -> Suite:
-    """Return a suite by name; one of the working folder's `OWN` goes before one of ours.
+    """Return a suite by name; one defined in `OWN` in the working folder takes precedence over a shipped one.
 
     Raises:
-        UnknownName: lists the suites and groups there are.
+        UnknownName: there is no such suite; the message lists all suites and groups.
     """
     if suite := own_suites(Path.cwd()).get(name):
         return suite
@@ -80,17 +80,17 @@ def load(name: str) -> Suite:
 
 
 def groups() -> dict[str, tuple[str, ...]]:
-    """Return the named groups, with the suites of each that there are."""
+    """Return group name -> names of its available suites."""
     known = set(names())
     wanted: dict[str, tuple[str, ...]] = importlib.import_module("suites.groups").GROUPS
     return {group: tuple(name for name in members if name in known) for group, members in wanted.items()}
 
 
 def expand(words: Sequence[str]) -> list[str]:
-    """Return the suites that names, globs and groups name, each once, in the order given.
+    """Return the suites that names, globs and groups refer to, without repetition, in the order given.
 
     Raises:
-        UnknownName: a word that names none.
+        UnknownName: a word refers to no suite.
     """
     known, grouped = names(), groups()
     expanded: dict[str, None] = {}
@@ -105,10 +105,10 @@ def expand(words: Sequence[str]) -> list[str]:
 
 
 def select_bands(suite: Suite, patterns: Sequence[str]) -> tuple[Band, ...]:
-    """Return the bands that patterns name (the suite's default if there are none); a bare sensor means all of its own.
+    """Return the bands that patterns match; without patterns the suite's default bands. A sensor stands for its bands.
 
     Raises:
-        UnknownName: a pattern that names no band of the suite.
+        UnknownName: a pattern matches no band of the suite.
     """
     names = [band.name for band in suite.bands]
     sensors = {band.sensor for band in suite.bands}
@@ -118,6 +118,6 @@ def select_bands(suite: Suite, patterns: Sequence[str]) -> tuple[Band, ...]:
 
 
 def select_tasks(suite: Suite, patterns: Sequence[str]) -> list[Task]:
-    """Return the tasks that patterns name, all if there are none."""
+    """Return the tasks that patterns match; without patterns all tasks."""
     names = match_names(patterns or ("*",), [task.name for task in suite.tasks], kind=f"task of {suite.name}")
     return [task for task in suite.tasks if task.name in names]

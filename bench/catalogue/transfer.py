@@ -1,4 +1,4 @@
-"""One file over HTTP: redirects, ranges and lengths taken on no trust, with limits on size and time."""
+"""Transfer of one file over HTTP: redirects, ranges and lengths are verified, size and time are limited."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 CHUNK = 1 << 16
 REDIRECTS = 10
 unreachable: dict[str, str] = {}
-"""Hosts that could not be reached, with the reason: one failed connection speaks for every file of that host."""
+"""Host -> reason why it could not be reached; after one failed connection no other file of the host is tried."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What one download may take.
+    """Limits of one download on size and time.
 
     Attributes:
         connect: seconds to connect.
         silence: seconds between two bytes.
-        answer: seconds until the head of the answer has arrived.
-        slowest: bytes a second, over `window` seconds.
+        answer: seconds until the headers of the response have arrived.
+        slowest: smallest rate in bytes per second, measured over `window` seconds.
         window: seconds over which the rate is measured.
-        deadline: seconds for the whole file, over all of one call.
-        most: bytes.
+        deadline: seconds for the whole file, over all attempts of one call.
+        most: bytes of the file.
     """
 
     connect: float = 8
@@ -65,13 +65,13 @@ def limits_from_environment() -> Limits:
 
 @dataclass
 class Transfer:
-    """The answer of a server, its body not yet read.
+    """The response of a server, its body not yet read.
 
     Attributes:
-        url: as asked for.
-        start: byte of the file at which the body begins: that asked for, or 0.
-        total: bytes of the file, 0 where the server does not say.
-        tag: names this version of the file (its strong entity tag), ``""`` where there is none.
+        url: the requested address.
+        start: byte of the file at which the body begins: the requested one, or 0.
+        total: bytes of the file, 0 where the server does not state them.
+        tag: version of the file (its strong entity tag), ``""`` where there is none.
         media_type: e.g. ``text/html``.
         response: of requests.
         limits: on size and time.
@@ -88,10 +88,10 @@ class Transfer:
     since: float
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the body as it arrives, decoded where the server compressed it.
+        """Yield the body as it arrives, decompressed where the server compressed it.
 
         Raises:
-            MissingData: it ends early, stalls, is longer than promised or than the limits allow.
+            MissingData: the body ends early, stalls, or is longer than stated or than the limits allow.
         """
         import urllib3
 
@@ -131,13 +131,13 @@ class Transfer:
 
 @contextmanager
 def open_transfer(url: str, limits: Limits, *, start: int = 0, tag: str = "") -> Iterator[Transfer]:
-    """Ask for a file, or for the rest of it, and give the answer.
+    """Request a file, or the rest of it, and yield the response.
 
     Args:
         url: http or https.
         limits: on size and time.
-        start: bytes that are here already.
-        tag: of the version they are of; without it the whole file is asked for.
+        start: bytes that have arrived already.
+        tag: entity tag of the version that they belong to; without it the whole file is requested.
 
     Raises:
         MissingData: the server is out of reach, refuses, redirects where it may not, or contradicts itself.
@@ -180,7 +180,7 @@ def open_transfer(url: str, limits: Limits, *, start: int = 0, tag: str = "") ->
 
 
 def _extent(url: str, response: requests.Response, start: int) -> tuple[int, int]:
-    """Return where in the file the body begins, and the bytes of the file (0 where the server does not say).
+    """Return the position in the file at which the body begins, and the bytes of the file (0 where not stated).
 
     Raises:
         MissingData: length or range are no numbers, or contradict each other.
@@ -194,7 +194,7 @@ def _extent(url: str, response: requests.Response, start: int) -> tuple[int, int
     stated = response.headers.get("Content-Range", "")
     match = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", stated.strip())
     if not match or _encoding(response):
-        return -1, 0  # nothing that can be continued: asked for anew
+        return -1, 0  # it cannot be continued, so the whole file is requested again
     first, last = int(match[1]), int(match[2])
     total = 0 if match[3] == "*" else int(match[3])
     if last < first or (total and last + 1 != total) or (length is not None and length != last + 1 - first):
@@ -211,7 +211,7 @@ def _encoding(response: requests.Response) -> str:
 
 
 def _ask(url: str, limits: Limits, start: int, tag: str) -> requests.Response:
-    """Return the answer to a request, redirects followed where they lead to where a download may.
+    """Return the response to a request after following redirects to permitted addresses.
 
     Raises:
         MissingData: see `open_transfer`.
@@ -254,7 +254,7 @@ def _request(
 
 
 def _within(seconds: float, call: Callable[[], requests.Response]) -> requests.Response | None:
-    """Return what a call returns, or None where it takes longer: a server can send the head of its answer for ever."""
+    """Return the result of a call, or None after `seconds`: a server may send headers without end."""
     answers: list[requests.Response] = []
     problems: list[BaseException] = []
     late = threading.Event()

@@ -23,15 +23,15 @@ OWN = "geobench_models.py"
 
 
 def file_hash(path: Path) -> str:
-    """Return the SHA-256 of a file of a user's, ``""`` where there is none."""
+    """Return the SHA-256 of a user's file, ``""`` where there is none."""
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
 def run_file(path: Path) -> ModuleType:
-    """Return what a user's Python file defines.
+    """Run a user's Python file and return it as a module.
 
     Raises:
-        BadSetting: it cannot be read or run, or it ends the program.
+        BadSetting: the file cannot be read or run, or it ends the program.
     """
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None and spec.loader is not None
@@ -61,7 +61,7 @@ def run_file(path: Path) -> ModuleType:
 
 @contextmanager
 def _interrupts_noted() -> Iterator[list[int]]:
-    """Give a list of the interrupts from the keyboard that come while a file is run, which may raise the same error."""
+    """Yield a list of keyboard interrupts, to distinguish them from a KeyboardInterrupt that the file raises."""
     interrupts: list[int] = []
     handler = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(handler):
@@ -80,7 +80,7 @@ def _interrupts_noted() -> Iterator[list[int]]:
 
 
 def _fault(error: BaseException, path: Path) -> str:
-    """Return what ended a file, with the last of its lines that ran."""
+    """Return in words which error ended a file, and its last line that ran."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
     where = f" (line {lines[-1]})" if lines else ""
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
@@ -103,7 +103,7 @@ def own_entries(folder: Path) -> tuple[ModelEntry, ...]:
 
 @lru_cache(maxsize=2)
 def _own_entries(path: Path, content: str) -> tuple[ModelEntry, ...]:
-    """Return the entries of a file while it has some content; once it changes, it is run again."""
+    """Return the entries of a file, cached by its content: it is run again only when its content changes."""
     if not content:
         return ()
     entries = getattr(run_file(path), "ENTRIES", None)

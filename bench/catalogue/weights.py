@@ -1,4 +1,4 @@
-"""Where an entry's weights are: the ``weights=`` folder, then the cache, then a download. Imports no torch."""
+"""Sources of an entry's weights: the ``weights=`` folder, then the cache, then a download. Imports no torch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bench.store.stamps import signature_of
 State = Literal["present", "downloadable", "missing", "none"]
 PACKAGED = Path(__file__).parents[1] / "models"
 TO_BE_FETCHED = "to be fetched from "
-"""Stands before the URL where a plan would have the hash of weights that are not here yet."""
+"""Prefix of the URL that stands in a plan for the hash of weights that are not downloaded yet."""
 AGAIN = "delete it to fetch it again"
 
 
@@ -30,10 +30,10 @@ def lacks(entry: ModelEntry) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class WeightSources:
-    """The places weights are looked for.
+    """Places that are searched for weights, in order.
 
-    A file is hashed in full before a network is made of it, once per process, so that what rotted on the disk is found.
-    Plans and listings take the hash from a memo, as long as size and times of the file stay the same.
+    A file is hashed in full before its weights are loaded, once per process, so that damage on the disk is detected.
+    Plans and listings take the hash from a memo as long as size and times of the file are unchanged.
 
     Attributes:
         folder: the ``weights=`` folder, or None.
@@ -47,7 +47,7 @@ class WeightSources:
     _hashed: dict[Path, tuple[list[int], str]] = field(default_factory=dict, compare=False, repr=False)
 
     def places(self, entry: ModelEntry) -> list[Path]:
-        """Return the paths an entry's file may have, in the order they are looked at."""
+        """Return the possible paths of an entry's file, in the order in which they are tried."""
         assert entry.weights is not None
         file = entry.weights.file
         folders = [self.folder] if self.folder else []
@@ -58,12 +58,12 @@ class WeightSources:
         return next((path for path in self.places(entry) if path.is_file()), None)
 
     def _can_fetch(self, entry: ModelEntry) -> bool:
-        """Return whether a file can be put in the cache, in place of a damaged one there if need be."""
+        """Return whether the file can be downloaded to the cache, also to replace a damaged one there."""
         assert entry.weights is not None
         return bool(entry.weights.url) and self.download and self._at_hand(entry) in (None, self.places(entry)[-1])
 
     def state(self, entry: ModelEntry) -> State:
-        """Return whether the weights are at hand, without fetching or hashing anything."""
+        """Return whether the weights are available, without downloading or hashing anything."""
         if lacks(entry):
             return "missing"
         if entry.weights is None:
@@ -74,7 +74,7 @@ class WeightSources:
         return "downloadable" if self._can_fetch(entry) else "missing" if path is None else "present"
 
     def remedy(self, entry: ModelEntry) -> str:
-        """Return what a person does to get an entry's weights, or the package its network comes from."""
+        """Return how to get the weights of an entry, or the package of its network, as an instruction."""
         if lacks(entry):
             return f"pip install 'geobench-run[{entry.requires}]'"
         assert entry.weights is not None
@@ -89,7 +89,7 @@ class WeightSources:
     ) -> Path | None:
         """Return the weights file of an entry, hashed in full by this process; None for an entry without weights.
 
-        A damaged download in the cache is fetched again; what somebody put elsewhere is left alone.
+        A damaged download in the cache is fetched again; files in other places are never changed.
 
         Args:
             entry: the model.
@@ -97,7 +97,8 @@ class WeightSources:
             expected: SHA-256 that the run was planned with, if any.
 
         Raises:
-            MissingWeights: not at hand and not to be had, or not the file its publisher or the plan names.
+            MissingWeights: the file is not available and cannot be downloaded, or its hash is not that of its publisher
+                or of the plan.
         """
         self._require_package(entry)
         if entry.weights is None:
@@ -130,12 +131,12 @@ class WeightSources:
         return path
 
     def digest(self, entry: ModelEntry) -> str:
-        """Return the SHA-256 of an entry's file at hand; ``random`` for a twin, ``none`` for a control.
+        """Return the SHA-256 of an entry's available file; ``random`` for a twin, ``none`` for a control.
 
-        Nothing is fetched. Where the publisher states no hash, that of the first file seen is recorded and enforced.
+        Nothing is downloaded. Where the publisher states no hash, the hash of the first file is recorded and enforced.
 
         Raises:
-            MissingWeights: the file is not the one stated or recorded, or is not at hand.
+            MissingWeights: the file is not available, or has another hash than the one stated or recorded.
         """
         self._require_package(entry)
         if entry.weights is None:
@@ -146,10 +147,10 @@ class WeightSources:
         return self._require(entry, path)
 
     def planned_digest(self, entry: ModelEntry) -> str:
-        """Return `digest`, or `TO_BE_FETCHED` and the URL where the file is to be fetched first. Fetches nothing.
+        """Return `digest`, or `TO_BE_FETCHED` and the URL where the file is not downloaded yet. Downloads nothing.
 
         Raises:
-            MissingWeights: not at hand and not to be had.
+            MissingWeights: the file is not available and cannot be downloaded.
         """
         try:
             return self.digest(entry)
@@ -183,7 +184,7 @@ class WeightSources:
         except OSError as error:
             raise MissingWeights(f"{entry.name}: {path} cannot be read ({error.strerror})") from error
         expected, stated = entry.weights.sha256.lower(), "what its publisher states"
-        # A user's own file may change; runs are told apart by its hash.
+        # A user's own file may change; its hash is part of the identity of a run.
         if not expected and not Path(entry.weights.file).is_absolute():
             memos, key = Memos(self.cache), {"file": entry.weights.file}
             expected = str(memos.recall("first_hashes", key) or "")
@@ -217,7 +218,7 @@ class WeightSources:
 
 
 def _refusal(path: Path) -> str:
-    """Return what a file is that is no weights for certain, ``""`` where its first bytes do not show it."""
+    """Return why a file cannot hold weights, judged from its first bytes; ``""`` where it may."""
     try:
         kind = kind_of(head_of(path))
     except OSError as error:

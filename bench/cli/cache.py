@@ -45,7 +45,7 @@ def _cache(words: list[str], flags: set[str]) -> int:
     if options.seal:
         Store(options.results).seal()
     rows = verify_cache(store) + verify_weights(store.root, entries().values()) + verify_records(options.results)
-    # Of records, of which there are thousands, the sound ones are counted only.
+    # There may be thousands of records; sound ones are counted, not listed.
     shown = [row for row in rows if row["kind"] != "record" or row["state"] != "ok"]
     listing(shown, as_json=as_json, title=f"{store.root}", keep=("state",))
     if not as_json:
@@ -54,7 +54,7 @@ def _cache(words: list[str], flags: set[str]) -> int:
 
 
 def _summary(rows: Sequence[Mapping[str, Any]], results: Path) -> str:
-    """Return in one sentence what verification found."""
+    """Return the result of the verification in one sentence."""
     records = sum(row["kind"] == "record" for row in rows)
     damaged = sum(row["state"] not in PASSING for row in rows)
     unsealed = sum(row["state"] == "unsealed" for row in rows)

@@ -1,6 +1,6 @@
-"""What every command does: read its arguments, answer ``--help``, and end without a traceback.
+"""Parts shared by all commands: reading arguments, answering ``--help``, and ending without a traceback.
 
-Exit codes: 0 all done, 1 some failed, 2 a bad request or a place that cannot be read or written, 130 stopped by hand.
+Exit codes: 0 all done, 1 some failed, 2 a bad request or a file that cannot be read or written, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def run_command(command: Command, body: Body) -> None:
     """Run a command with the arguments of this process, and exit with its code.
 
     Args:
-        command: what it takes.
+        command: name, words and flags of the command.
         body: (words, flags) -> exit code.
     """
     prepare_streams()
@@ -39,7 +39,7 @@ def run_command(command: Command, body: Body) -> None:
 
 
 def exit_code(command: Command, body: Body, arguments: list[str]) -> int:
-    """Return the exit code of a command; errors that a user can act on are printed as a sentence."""
+    """Run a command and return its exit code; errors that a user can act on are printed as one sentence."""
     try:
         return _answer(command, body, arguments)
     except BenchError as error:
@@ -80,7 +80,7 @@ def _answer(command: Command, body: Body, arguments: list[str]) -> int:
 
 
 def _bounded(sentence: str) -> str:
-    """Return a sentence of at most `LONGEST` characters; a long name in it loses its middle, the reason stays."""
+    """Return a sentence of at most `LONGEST` characters: the middle of a longer one is left out, its end is kept."""
     half = LONGEST // 2 - 3
     return sentence if len(sentence) <= LONGEST else f"{sentence[:half]} ... {sentence[-half:]}"
 
@@ -89,13 +89,13 @@ def _failed(command: Command, sentence: str, code: int = 2) -> int:
     try:
         print_line(console(stderr=True), (f"{command.name}: {_bounded(sentence)}", "red"))
         sys.stderr.flush()
-    except OSError:  # nobody can read it; what is left in the buffer would change the exit code
+    except OSError:  # stderr is closed; text left in its buffer would change the exit code
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123
     return code
 
 
 def _lost_output(command: Command, error: OSError) -> int:
-    """Return the exit code where what is printed cannot go out: 0 where the reader left a listing, as ``head`` does."""
+    """Return the exit code for output that cannot be written: 0 where the reader closed the pipe, as ``head`` does."""
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 (what is left in the buffer goes nowhere)
     if isinstance(error, BrokenPipeError):
         return 1 if command.works else 0

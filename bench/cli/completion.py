@@ -1,7 +1,7 @@
 """Completion scripts for bash, zsh and fish: words, names, settings of protocols, and paths. Imports no torch.
 
-A script holds every name there is when it is made; ``eval "$(geobench-run completion bash)"`` in a start-up file makes
-it anew with every shell.
+A script holds all names known when it is written; with ``eval "$(geobench-run completion bash)"`` in a start-up file
+it is written again for every shell.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from bench.foundry.contract.recipe import Recipe
 from bench.protocols.contract.protocol import Protocol
 
 FILES = "FILES"
-"""Stands for the paths of files, in place of names."""
-SAFE = re.compile(r"[\w.:*+-]+")  # names that no shell reads anything into
+"""Value that stands for paths of files, where a key takes no fixed names."""
+SAFE = re.compile(r"[\w.:*+-]+")  # names without characters that have a meaning in a shell
 NOUNS: dict[str, type[Protocol] | type[Recipe]] = {"bench.protocols": Protocol, "bench.foundry": Recipe}
 SPLITS = ("train", "val", "test")
 LAYERS = ("embedding", "block_*", "norm", "last")
@@ -34,7 +34,7 @@ SHELLS = ("bash", "zsh", "fish")
 
 
 def values() -> dict[str, list[str]]:
-    """Return key -> the values that it can take by name; `FILES` for paths. Keys with free values are left out."""
+    """Return key -> the names that it accepts, `FILES` for paths. Keys that accept any value are left out."""
     entries = model_catalogue.entries()
     suites = [suite_catalogue.load(name) for name in suite_catalogue.names()]
     models = [name for name, entry in entries.items() if entry.origin != "random"]
@@ -95,7 +95,7 @@ def _of_type(kind: Any) -> list[str]:
 
 
 def keys(command: Command) -> list[str]:
-    """Return what a word of a command can begin with: ``suite=``, ``--dry``, ``probe.c=``, ``verify``."""
+    """Return the beginnings of all words of a command, e.g. ``suite=``, ``--dry``, ``probe.c=``, ``verify``."""
     words = [f"{name}=" for name in command.words]
     if command.settings:
         for owner, settings in _nouns(command.settings).items():
@@ -119,7 +119,7 @@ def completion(shell: str) -> str:
         shell: ``bash``, ``zsh`` or ``fish``.
 
     Raises:
-        UnknownName: another one.
+        UnknownName: there is no completion for the shell.
     """
     writers = {"bash": _bash, "zsh": _zsh, "fish": _fish}
     if shell not in writers:
@@ -128,7 +128,7 @@ def completion(shell: str) -> str:
 
 
 def _cases(words: Mapping[str, list[str]], line: str, indent: str) -> str:
-    """Return the arms of a shell's ``case``: those of equal words are one."""
+    """Return the branches of a shell's ``case``; names with equal words share a branch."""
     grouped: dict[str, list[str]] = {}
     for name, names in words.items():
         grouped.setdefault(" ".join(names), []).append(name)

@@ -1,4 +1,4 @@
-"""``geobench-doctor``: the input contract of each pair, checked against the data."""
+"""``geobench-doctor``: the input contract of each model, checked against the data of a suite."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``geobench-list``: what there is, and contact sheets of a suite."""
+"""``geobench-list``: listings of models, suites, protocols and settings; contact sheets of a suite."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.sweeps.console import console, print_line
 from bench.sweeps.listings import listing
 
 KEPT = {"models": ("parameters", "weights"), "suites": ("tasks",), "protocols": ("version",)}
-"""Columns that stay in a listing however narrow the terminal, besides the name."""
+"""Columns, besides the name, that a listing shows on a terminal of any width."""
 CARD = ("name", "value")
 
 

@@ -1,4 +1,4 @@
-"""What ``geobench-list`` lists: models, suites, protocols, decoders, studies, recipes. Imports no torch."""
+"""Rows of ``geobench-list``: models, suites, protocols, decoders, studies, recipes. Imports no torch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Rows = list[dict[str, Any]]
 
 
 def models(options: Mapping[str, Any]) -> Rows:
-    """Return one row a model, of those ``models=`` selects if given; the whole card of one with ``model=NAME``."""
+    """Return one row per model, of those that ``models=`` selects; with ``model=NAME`` all facts of that model."""
     cache = Path(str(options["cache"])) if options.get("cache") else default_cache()
     shelf = WeightSources(folder=Path(str(options["weights"])) if options.get("weights") else None, cache=cache)
     given = options.get("entries", ())
@@ -82,7 +82,7 @@ def _card(entry: ModelEntry, shelf: WeightSources) -> Rows:
 
 
 def suites(options: Mapping[str, Any]) -> Rows:
-    """Return one row a suite; the facts of one with ``suite=NAME``."""
+    """Return one row per suite; with ``suite=NAME`` all facts of that suite."""
     if name := options.get("suite"):
         return _suite(suite_catalogue.load(str(name)))
     rows = []
@@ -128,7 +128,7 @@ def _suite(suite: Suite) -> Rows:
 
 
 def suite_groups(options: Mapping[str, Any]) -> Rows:
-    """Return one row a named group of suites."""
+    """Return one row per named group of suites."""
     return [{"name": name, "suites": list(members)} for name, members in suite_catalogue.groups().items()]
 
 
@@ -171,7 +171,7 @@ def _title(package: str, name: str) -> str:
 
 
 def decoders(options: Mapping[str, Any]) -> Rows:
-    """Return one row a decoder of fine-tuning."""
+    """Return one row per decoder of fine-tuning."""
     rows = []
     for name in lookup.names("bench.decoders"):
         decoder = lookup.noun("bench.decoders", name, Decoder)

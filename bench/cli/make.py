@@ -29,7 +29,7 @@ def _make(words: list[str], flags: set[str]) -> int:
     own = {key: value for key, value in values.items() if key in fields}
     shared = {key: value for key, value in values.items() if key in MakeOptions.model_fields}
     options, out = validate(MakeOptions, shared), console()
-    options.out.mkdir(parents=True, exist_ok=True)  # a place that cannot be written is known before the training
+    options.out.mkdir(parents=True, exist_ok=True)  # a folder that cannot be written is reported before the training
     path = recipe.run(
         validate(recipe.settings, own, where=f" of recipe {name}"),
         data=options.data,

@@ -1,7 +1,7 @@
 """``geobench-list ... --markdown``: tables as Markdown, and the copies of them in README files and docs. No torch.
 
-A file holds a table between the markers ``<!-- table: NAME -->`` and ``<!-- end -->``; `refreshed` writes it anew. In
-the repository ``make tables`` does so for every file, and a test fails where a table is stale.
+A file holds a table between the markers ``<!-- table: NAME -->`` and ``<!-- end -->``; `refreshed` updates it. In the
+repository ``make tables`` updates every file, and a test fails where a table is stale.
 """
 
 from __future__ import annotations
@@ -79,12 +79,12 @@ def _sensors(entry: ModelEntry) -> Sequence[str]:
 
 
 def _network(entries: Sequence[ModelEntry]) -> str:
-    """Return the libraries that a family's networks come from, with the architectures that are named to them."""
+    """Return the libraries that provide a family's networks, with the architectures requested from them."""
     architectures: dict[str, dict[str, None]] = {}
     for entry in entries:
         load = entry.load.func if isinstance(entry.load, partial) else entry.load
         architecture = entry.load.keywords.get("name", "") if isinstance(entry.load, partial) else ""
-        # A library's layers alone make no network of that library.
+        # A network that imports only single layers of a library is not a network of that library.
         imported = re.findall(r"^\s+(?:from|import) (\w+)(?!\.layers)\b", _source(load, set()), re.M)
         library = entry.requires or next((name for name in LIBRARIES if name in imported), "own")
         architectures.setdefault(library, {})[re.sub(r"_(patch|window)\d.*", "", architecture)] = None
@@ -218,7 +218,7 @@ def _briefly(name: str) -> Rows:
 
 
 def _as_prose(rows: Callable[[], Rows]) -> Rows:
-    """Return rows of settings whose asterisks Markdown leaves alone; what is marked as code stays as it is."""
+    """Return rows of settings with asterisks escaped for Markdown, except in text marked as code."""
     prose = re.compile(r"(`[^`]*`)|([*<])")
     return [
         {**row, "description": prose.sub(lambda match: match[1] or f"\\{match[2]}", row["description"])}
@@ -232,7 +232,7 @@ REFERENCE: dict[str, Callable[[], Rows]] = {
     "metrics": metrics,
     "units": units,
 }
-"""Listings of what settings, metrics and units mean: ``geobench-list NAME``, beside those of `LISTINGS`."""
+"""Listings that explain settings, metrics and units: ``geobench-list NAME``, in addition to `LISTINGS`."""
 
 TABLES: dict[str, Callable[[], Rows]] = {
     **{name: partial(_listed, name) for name in LISTINGS},
@@ -263,10 +263,10 @@ def listing_markdown(name: str, options: Mapping[str, Any]) -> str:
 
 
 def refreshed(text: str, tables: Mapping[str, Callable[[], Rows]] = TABLES) -> str:
-    """Return text with every table between markers as it is now.
+    """Return text with every table between markers brought up to date.
 
     Args:
-        text: of a Markdown file.
+        text: content of a Markdown file.
         tables: name -> rows.
 
     Raises:

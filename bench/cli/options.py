@@ -1,4 +1,4 @@
-"""The commands: what each is for, the words and flags it takes. Help, completion and reading of words share this."""
+"""The commands: purpose, words and flags of each, as used by help, completion and the reading of words."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ SIZES = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """One command.
+    """Name, words and flags of one command.
 
     Attributes:
-        name: as it is typed.
-        summary: its help's first line.
-        examples: command -> what it does, below the summary.
+        name: the command as typed.
+        summary: first line of its help.
+        examples: words -> what the command does with them, printed below the summary.
         options: the words it takes, each with its description.
-        more: words that are no field of `options` -> description.
+        more: further words that are no field of `options` -> description.
         without: fields of `options` that are no words of this command.
-        actions: what may stand without ``=``.
-        flags: flag -> description, besides `COMMON_FLAGS`.
-        settings: package of nouns whose settings may be given under their names (``probe.c=``), or ``""``.
-        works: it leaves something behind, so that it has failed where it is cut short.
+        actions: words without ``=`` that the command takes.
+        flags: flag -> description, in addition to `COMMON_FLAGS`.
+        settings: package of nouns whose settings are words under the noun's name (``probe.c=``), or ``""``.
+        works: whether it writes results, so that an interrupted output is a failure.
         notes: the last paragraphs of its help.
     """
 

@@ -1,4 +1,4 @@
-"""``geobench-report``: tables and figures again, from records alone."""
+"""``geobench-report``: write tables and figures again from the stored records alone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bench.sweeps.pace import Pace
 
 
 def report() -> None:
-    """``geobench-report``: tables and figures again, from records alone."""
+    """``geobench-report``: write tables and figures again from the stored records alone."""
     run_command(REPORT, _report)
 
 
@@ -54,7 +54,7 @@ def _written(store: Store, results: Path, suites: Sequence[str], out: Console, *
     counts = {name: float(sum(1 for _ in (results / name / "records").glob("*.json"))) for name in suites}
     pace, processes = Pace(counts), spare_processes()
     reports, paths = [], []
-    # One suite ahead: its tables are computed here while the figures of the one before are drawn in other processes.
+    # The tables of the next suite are computed here while other processes draw the figures of the previous one.
     pending = []
     for place, name in enumerate([*suites, ""]):
         if name:

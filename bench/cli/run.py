@@ -1,4 +1,4 @@
-"""``geobench-run``: plan, run what is not stored, report."""
+"""``geobench-run``: plan the runs, carry out those that are not stored, and write the report."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _run(words: list[str], flags: set[str]) -> int:
         except (BenchError, OSError) as error:
             if len(configs) == 1 or isinstance(error, BrokenPipeError):
                 raise
-            # The other suites go on; this one is named, and counts.
+            # The other suites continue; the exit code counts this one as failed.
             text = os_error_sentence(error) if isinstance(error, OSError) else str(error)
             print_line(out, (f"{config.suite}: {text}", "red"))
             code = 0 if dry and isinstance(error, BenchError) else 1
@@ -45,7 +45,7 @@ def _run(words: list[str], flags: set[str]) -> int:
 
 
 def _study(name: str, suite: str) -> Mapping[str, Any]:
-    """Return the words a study brings for a suite."""
+    """Return the words that a study sets for a suite."""
     study = lookup.noun("bench.studies", name, Study)
     return study.demo if suite and suite_catalogue.load(suite).generated else study.words
 

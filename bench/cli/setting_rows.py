@@ -17,7 +17,7 @@ from bench.core import lookup
 from bench.foundry.contract.recipe import Recipe
 from bench.protocols.contract.protocol import Protocol
 
-MOST_VALUES = 6  # of a default; of longer ones the ends are shown
+MOST_VALUES = 6  # values of a default that are shown in full; of longer lists only the ends are shown
 
 
 def settings() -> Rows:

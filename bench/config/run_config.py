@@ -27,7 +27,7 @@ class RunConfig(Settings):
     """What to run: one suite crossed with models, tasks, protocols, label fractions, subsets and seeds.
 
     Of these settings ``data weights entries cache results download device devices batch workers channels_last compile
-    retry`` are no part of a run's identity: they say where and how fast it runs.
+    retry`` are not part of a run's identity: they determine where and how fast it runs.
     """
 
     suite: str = Field(

@@ -68,7 +68,7 @@ def agreed(value: Any) -> Any:
 
 
 def sum_gradients(parameters: Iterable[Any]) -> None:
-    """Sum the gradients of all processes in place; a parameter without a gradient in one process counts as zero there."""
+    """Sum the gradients of all processes in place; a missing gradient in one process counts as zero."""
     import torch
 
     group = _group()

@@ -1,4 +1,4 @@
-"""Why an arm cannot be trained for a model and a task, as far as their facts tell; imports no torch."""
+"""Reasons why an arm cannot be trained for a model and a task, found from their facts alone. Imports no torch."""
 
 from __future__ import annotations
 

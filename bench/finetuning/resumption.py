@@ -53,7 +53,7 @@ def resume(
 ) -> int:
     """Return the number of steps taken by the training that a checkpoint is of, its state put in place; 0 without one.
 
-    A checkpoint that is damaged, or of another training, changes nothing: it is removed, and a note says so.
+    A checkpoint that is damaged or belongs to another training is removed, with a note, and changes nothing else.
 
     Args:
         place: the file.

@@ -123,7 +123,7 @@ def arms(settings: ArmSettings, task: Task) -> list[ArmSettings]:
 
 
 def label(settings: ArmSettings) -> dict[str, str]:
-    """Return the facts that tell one arm from another, for tables."""
+    """Return the values that distinguish arms in tables, by column."""
     return {"decoder": settings.decoders[0], "tuning": settings.tuning[0], "taps": settings.taps[0]}
 
 

@@ -1,4 +1,4 @@
-"""Files of weights: what they hold is told from their first bytes, read safely, and no code in them is ever run."""
+"""Reading of weight files: formats are recognised by their first bytes, and no code in a file is ever run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from torch import Tensor
 from bench.core.contents import REFUSALS, head_of, kind_of
 from bench.core.errors import MissingWeights
 
-# Keys under which training programs put the weights beside their optimiser, epoch and settings, in order of preference:
+# Keys under which training programs store the weights next to optimiser, epoch and settings, in order of preference:
 # of a teacher and a student, the published encoder is the teacher.
 WRAPPERS = ("state_dict", "model_state_dict", "model", "teacher", "module")
 # Keys of exponential moving averages of the weights. They are taken where a file holds nothing else.
@@ -129,7 +129,7 @@ def _unpickled(path: Path, *, mapped: bool) -> Any:
             with path.open("rb") as stream:
                 return torch.load(stream, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        # What torch says of it recommends to run the file's code.
+        # The message of torch would recommend to run the code in the file.
         names = [name for name in _pickled_classes(path) if not _PLAIN.fullmatch(name)]
         what = f"a pickle of {', '.join(names[:3])}, which is never run" if names else "damaged, or no checkpoint"
         raise MissingWeights(f"{path} is not plain weights: it is {what}. {OWN if names else AGAIN}") from error

@@ -67,7 +67,7 @@ def load_state(
         rename: the module's name of a key of the file; None drops the key on purpose (a decoder, a head).
         prefix: take only the keys of the file that start with it, and cut it off (before `rename`).
         plain_norm: name of a norm that its publisher leaves out of some files (a norm without weights, or one fitted
-            anew for each task): if neither of its tensors is there, weight is 1 and bias 0, as before training.
+            newly for each task): if neither of its tensors is there, weight is 1 and bias 0, as before training.
 
     Raises:
         MissingWeights: as `read_checkpoint`; or if any key is missing, extra, given twice, or of another shape.

@@ -59,7 +59,7 @@ class Block(nn.Module):
         )
 
     def forward(self, tokens: Tensor, visible: Tensor | None = None) -> Tensor:
-        """Return tokens (B, N, D) of tokens (B, N, D); `visible` (B, N) tells which of them are attended to."""
+        """Return tokens (B, N, D) of tokens (B, N, D); only those where `visible` (B, N) is true are attended to."""
         tokens = tokens + self.attn(self.norm1(tokens), visible)
         updated: Tensor = tokens + self.mlp(self.norm2(tokens))
         return updated

@@ -36,7 +36,7 @@ class ShortenedBackbone(TappedNetwork):
 
     Attributes:
         kept: numbers of the blocks kept, in the whole backbone.
-        layers: embedding, the kept blocks numbered anew, and the norm.
+        layers: embedding, the kept blocks with new numbers, and the norm.
         modules_map: sub-modules of the kept blocks.
 
     Raises:
@@ -216,7 +216,7 @@ def measured_channels(backbone: TappedNetwork, images: Mapping[str, Tensor]) -> 
 
 
 def initialise(backbone: TappedNetwork, structure: Structure, seed: int) -> None:
-    """Draw anew, in place, what `reshape` left without values: as each module's own rule does, else from N(0, 0.02).
+    """Initialise in place the parameters that `reshape` left without values: by each module's rule, else N(0, 0.02).
 
     Args:
         backbone: as `reshape` returns it.

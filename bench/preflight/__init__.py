@@ -1,1 +1,1 @@
-"""Checks of data and input before anything is computed."""
+"""Checks of data, units and model input before anything is computed."""

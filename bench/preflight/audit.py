@@ -1,4 +1,4 @@
-"""Audit of a suite's folder: every split opened, every sample read, every fault listed at once."""
+"""Audit of a suite's data: opens every split, reads every sample, and lists all faults."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ AHEAD = 64
 
 
 def audit(suite: Suite, root: Path, tasks: Sequence[Task], bands: Sequence[Band]) -> Rows:
-    """Return one row per fault of a suite's files below `root`, or one for a split without faults, and its hash.
+    """Return one row per fault of a suite's data, or one row for a split without faults, and one with the split's hash.
 
-    Found are a split that cannot be opened or is not of its official size, an id in two splits, a file that is absent
-    or damaged, images of another shape or type, bands outside their unit or without one value, and targets that are not
-    sound (see `bench.input.targets`), boxes that reach outside their image among them. The hash covers every pixel of
-    every image, every target, date and place: equal hashes mean equal data, on every machine that decodes them alike.
+    Faults are: a split that cannot be opened or has not its official size, an id in two splits, a missing or damaged
+    file, images of another shape or type, bands outside the bounds of their unit or without a finite value, and targets
+    that are not sound (see `bench.input.targets`), including boxes that reach outside their image. The hash covers all
+    pixels, targets, dates and places: equal hashes mean equal data on every machine that decodes files identically.
 
     Args:
-        suite: its facts.
+        suite: the suite to audit.
         root: folder of its data.
-        tasks: to look at.
-        bands: to read.
+        tasks: tasks to audit.
+        bands: bands to read.
     """
     rows: Rows = []
     for task in tasks:
@@ -66,7 +66,7 @@ def _row(split: str, about: str, text: str, state: str = "error") -> dict[str, A
 
 
 def _samples(split: Split, suite: Suite, task: Task, bands: Sequence[Band]) -> Iterator[tuple[str, list[str], str]]:
-    """Yield (id, faults, hash) of every sample, read ahead in threads, few at a time in memory."""
+    """Yield (id, faults, hash) of every sample; threads read ahead, with few samples at a time in memory."""
 
     def look(index: int) -> tuple[list[str], str]:
         try:
@@ -75,7 +75,7 @@ def _samples(split: Split, suite: Suite, task: Task, bands: Sequence[Band]) -> I
             return list(faults_of(sample, suite, task, bands)), " ".join(map(hash_of, parts))
         except BenchError as error:
             return [str(error)], "unreadable"
-        except Exception as error:  # a reader's own fault must not end the audit
+        except Exception as error:  # an error of a reader must not end the audit
             return [f"{type(error).__name__}: {error}"], "unreadable"
 
     with ThreadPoolExecutor(WORKERS) as pool:
@@ -86,7 +86,7 @@ def _samples(split: Split, suite: Suite, task: Task, bands: Sequence[Band]) -> I
 
 
 def faults_of(sample: Sample, suite: Suite, task: Task, bands: Sequence[Band]) -> Iterator[str]:
-    """Yield what is wrong with one sample."""
+    """Yield the faults of one sample, in words."""
     place: dict[str, int] = {}
     for band in bands:
         column = place.setdefault(band.sensor, 0)

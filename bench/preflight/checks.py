@@ -1,4 +1,4 @@
-"""Preflight checks of a few samples: units and scales as declared, the input of a model, and its features."""
+"""Preflight checks on a few samples: declared units and scales, the input of a model, and its features."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from bench.preflight.units import check_units, other_scale, spread_of
 if TYPE_CHECKING:
     from bench.core import Backbone
 
-DARK = 3.0  # digital numbers: a band may well stay below 255 of them, never below this
+DARK = 3.0  # digital number that the brightest pixel of a band exceeds even over dark surfaces
 NEVER_ZERO = ("dn", "dn_offset", "reflectance", "db", "power", "radiance", "kelvin")
-ZEROS = 0.01  # share of pixels that are 0 in every band of a sensor, beyond which they look like no-data
+ZEROS = 0.01  # share of pixels with 0 in every band of a sensor, above which zeros are reported as possible no-data
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One result of a check.
+    """Result of one check.
 
     Attributes:
-        level: ``ok`` states a fact, ``warning`` is worth a look, ``error`` must stop a run.
-        about: band, layer or sample.
+        level: ``ok`` for a fact, ``warning`` for a possible fault, ``error`` for a fault that must stop a run.
+        about: the band, layer or sample that was checked.
         text: the result in words.
     """
 
@@ -40,13 +40,13 @@ class Finding:
 
 
 def examine_samples(samples: Sequence[Sample], bands: Sequence[Band]) -> list[Finding]:
-    """Return findings on raw values: one per band, against the unit it declares, and on values that look like fills.
+    """Return findings on raw values: one per band, compared with its declared unit, and one per likely fill value.
 
-    One dark band among others of its sensor that are on scale is worth a look, no more: water is dark in the infrared.
+    A dark band is only a warning where others of its sensor have the declared scale: water is dark in the infrared.
 
     Args:
-        samples: a few, spread over the split.
-        bands: those they were opened with, in order.
+        samples: a few samples, spread over the split.
+        bands: the bands that they were opened with, in order.
     """
     if not samples:
         return [Finding(level="error", about="samples", text="there is no sample to look at")]
@@ -75,7 +75,7 @@ def _examined(band: Band, bands: Sequence[Band], values: np.ndarray, faults: Map
 
 
 def _fills(bands: Sequence[Band], values: Mapping[str, np.ndarray]) -> list[Finding]:
-    """Return warnings on values that are allowed by their unit, yet look like no-data that nothing declares."""
+    """Return warnings on values that lie within the bounds of their unit but look like undeclared no-data."""
     findings = []
     for band in bands:
         unit = UNITS[band.unit]
@@ -123,16 +123,16 @@ def examine_contract(entry: ModelEntry, suite: Suite, recipe: InputRecipe) -> li
 
 
 def examine_input(samples: Sequence[Sample], recipe: InputRecipe, statistics: Statistics) -> list[Finding]:
-    """Return findings on what the network is fed after conversion and normalisation, one a band.
+    """Return one finding per band on the input of the network after conversion and normalisation.
 
-    A mean beyond 10 or a spread outside 0.001..30 after normalisation is what a unit mismatch looks like.
+    An absolute mean above 10 or a standard deviation outside 0.001..30 after normalisation indicates a wrong unit.
     """
     import torch
 
     sound = [s for s in samples if all(np.isfinite(v).any((1, 2, 3)).all() for v in _channels_first(s))]
     if not sound:
         return [Finding(level="error", about="input", text="no sample without an empty band among those looked at")]
-    # One by one: series differ in length.
+    # Samples are prepared one at a time, since series differ in length.
     each = [prepare({k: torch.from_numpy(v[None]) for k, v in s.images.items()}, recipe, statistics) for s in sound]
     place: dict[str, int] = {}
     findings = []
@@ -157,7 +157,7 @@ def examine_input(samples: Sequence[Sample], recipe: InputRecipe, statistics: St
 
 
 def _normalised(recipe: InputRecipe, channel: Channel) -> str:
-    """Return where one input band comes from and what is done to it, in words."""
+    """Return the source of one input band and its conversion and normalisation, in words."""
     if not channel.source:
         return f"absent, {recipe.absent}"
     source = "+".join(f"{band.name} [{band.unit}]" for band in channel.source)

@@ -1,4 +1,4 @@
-"""The targets of every split a run will read, checked before anything is computed."""
+"""Check of the targets of every split that a run will read, before anything is computed."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ USELESS = {
     "val": "no validation sample can be scored",
     "test": "no test sample can be scored",
 }
-"""Split -> what a lack of targets comes to. Of other test splits some may well lack them."""
-VARYING = ("r2", "spearman")  # scores that a constant target leaves undefined
+"""Split -> consequence of missing targets. Further test splits may have no targets."""
+VARYING = ("r2", "spearman")  # metrics that are undefined for a constant target
 
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """What all targets of a split are, taken together.
+    """Summary of all targets of a split.
 
     Attributes:
-        samples: how many there are.
-        labelled: how many have a target: a class or value, a pixel that is not ignored, a box.
-        lowest, highest: smallest and largest class code or value; None where there is none.
-        constant: a value to be predicted is the same for all samples.
-        hash: of every target.
+        samples: number of samples.
+        labelled: number of samples with a target: a class or value, a pixel that is not ignored, or a box.
+        lowest, highest: smallest and largest class code or value; None without targets.
+        constant: whether a value to be predicted is the same for all samples.
+        hash: hash of all targets.
     """
 
     samples: int
@@ -55,22 +55,23 @@ def check_targets(
     started: Callable[[str, int], None],
     workers: int,
 ) -> dict[str, str]:
-    """Return the hash of all targets of each split, once they are known to be sound and to say something.
+    """Check the targets of each split, and return split -> hash of all its targets.
 
-    Targets of image-level tasks are listed by the suite. Those of dense tasks come with their images, so each sample is
-    read once, with one band; the result is kept for as long as no file of the suite changes.
+    Targets of image-level tasks are listed by the suite. Targets of dense tasks are stored with their images, so each
+    sample is read once, with one band; the result is stored and valid until a file of the suite changes.
 
     Args:
-        contents: the suite's splits, and what is known of them.
-        task: what is predicted.
-        names: of the splits that will be read.
-        band: read along with targets that come with images; any that is at hand.
-        started: told the split and its number of samples where samples are read.
-        workers: threads that read.
+        contents: the suite's splits, and the stored results of earlier checks.
+        task: the task to check.
+        names: names of the splits that will be read.
+        band: band to read where targets are stored with images; any available one.
+        started: called with a split and its number of samples before its samples are read.
+        workers: number of threads that read samples.
 
     Raises:
-        MissingData: a split is empty or has no target at all, a target is not sound (by its sample's id), or no score
-            could be had: constant values in training, or in a test whose metric compares with their mean.
+        MissingData: a split is empty or has no target, a target is not sound (the message has the id of its sample),
+            or no score can be computed: values are constant in training, or in a test split whose metric compares
+            with their mean.
     """
     surveys = {name: survey(contents, task, name, band, started=started, workers=workers) for name in names}
     for name, counted in surveys.items():
@@ -81,7 +82,7 @@ def check_targets(
 def survey(
     contents: Contents, task: Task, name: str, band: Band, *, started: Callable[[str, int], None], workers: int
 ) -> Survey:
-    """Return the survey of one split, made now or kept from before.
+    """Return the summary of one split's targets, stored by an earlier call or computed now.
 
     Raises:
         MissingData: a target is not sound, or a sample cannot be read.
@@ -137,17 +138,17 @@ def _survey(targets: Iterator[Any], task: Task) -> Survey:
 
 
 def _check_worth(data: Splits, task: Task, name: str, counted: Survey) -> None:
-    """Check that a split can be learnt from, or scored on.
+    """Check that a split can be used for training or scoring.
 
     Raises:
-        MissingData: it cannot.
+        MissingData: the split cannot be used.
     """
     if name in USELESS and (fault := _fault(task, name, counted)):
         raise MissingData(f"{data.suite.name} {task.name} {name}: {USELESS[name]}: {fault}")
 
 
 def _fault(task: Task, name: str, counted: Survey) -> str:
-    """Return what makes a split useless, or ``""``."""
+    """Return why a split cannot be used, or ``""``."""
     if not counted.samples:
         return "the split holds no sample"
     if not counted.labelled:

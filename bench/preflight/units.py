@@ -1,4 +1,4 @@
-"""What raw values tell of the unit that a band declares: bounds, and the scales they are mistaken for."""
+"""Check of raw values against the unit that a band declares: bounds, and scales that are often confused with it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 
 from bench.core import UNITS, Band
 
-CIRRUS = (1.34, 1.41)  # micrometres; water vapour leaves next to nothing there, whatever the scale
-MEDIAN_OF = 100_000  # values that a median is taken of
+CIRRUS = (1.34, 1.41)  # micrometres; water vapour absorbs nearly all light there, so that small values are expected
+MEDIAN_OF = 100_000  # largest number of values that a median is computed from
 
 
 class Spread(NamedTuple):
-    """What a check looks at: smallest, middle and largest of the finite values, and whether all are whole numbers."""
+    """Smallest, median and largest of the finite values of a band, and whether all are whole numbers."""
 
     low: float
     median: float
@@ -66,11 +66,11 @@ def check_units(band: Band, values: Sequence[float] | np.ndarray) -> str:
 
 
 def other_scale(band: Band, spread: Spread) -> str:
-    """Return the scale that values within the bounds of their unit look like instead, or ``""``.
+    """Return the scale that values look like although they lie within the bounds of their unit, or ``""``.
 
     Args:
-        band: its unit is the one declared.
-        spread: of its values.
+        band: the band, with the declared unit.
+        spread: spread of its values.
     """
     low, median, high, whole = spread
     dark = band.wavelength_um is not None and CIRRUS[0] <= band.wavelength_um <= CIRRUS[1]
@@ -102,7 +102,7 @@ def other_scale(band: Band, spread: Spread) -> str:
 
 
 def _outside(band: Band, spread: Spread) -> str:
-    """Return what values beyond the bounds of their unit look like, or ``""``."""
+    """Return the scale that values outside the bounds of their unit look like, or ``""``."""
     if band.unit == "reflectance":
         if spread.within(0, 100):
             return "per cent"

@@ -237,7 +237,7 @@ class _Sweep:
         return self.path
 
     def _centred(self, vector: Tensor) -> Tensor:
-        """Return (B, K, M) float64; with a softmax less the class mean, a rounding error that changes no probability."""
+        """Return (B, K, M) float64; with a softmax less the class mean, a rounding error without effect."""
         exact = vector.double()
         return exact - exact.mean(1, keepdim=True) if self.link == "softmax" else exact
 
@@ -346,7 +346,7 @@ class _Sweep:
         return max(float(rotated.abs().max()), float(gradient[:, 0].abs().max()))
 
     def _verify(self, i: int) -> float:
-        """Recompute and return a problem's largest absolute gradient entry; correct its state and store its solution."""
+        """Recompute and return a problem's largest absolute gradient entry; store its corrected solution."""
         state = self.state
         problem, place = int(state.problem[i]), int(state.place[i])
         x, basis = self.x[problem].double(), self.basis[problem]

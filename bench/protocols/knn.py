@@ -1,4 +1,4 @@
-"""Nearest neighbours by cosine similarity on every layer: no fit, so nothing but the features decides."""
+"""Nearest neighbours by cosine similarity on every layer: nothing is fitted, so scores depend on features alone."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from bench.protocols.contract.selection import Candidate, choose, report_choice
 
 
 class Settings(Root):
-    """Settings of the nearest neighbours.
+    """Settings of the nearest-neighbour classifier and regressor.
 
     Attributes:
         pools: image vectors to choose among.
-        k: numbers of neighbours to choose among; those beyond the training samples are left out.
+        k: numbers of neighbours to choose among; those above the number of training samples are left out.
     """
 
     pools: tuple[str, ...] = Field(POOLS, min_length=1)
@@ -45,7 +45,7 @@ class Settings(Root):
 
 
 def refuses(entry: ModelEntry, suite: Suite, task: Task, settings: Settings) -> str:
-    """Return why this entry cannot be judged by neighbours on this task, or ``""``."""
+    """Return why this entry cannot be scored by nearest neighbours on this task, or ``""``."""
     return "neighbours are defined for image-level targets, not for pixels and boxes" if task.dense else ""
 
 

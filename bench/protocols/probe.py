@@ -1,8 +1,8 @@
 """Linear probe of every layer: logistic regression, ridge, or batch norm + linear on tokens; last layer and best layer.
 
-One pass over the backbone serves every layer, pool and setting. What is chosen (setting and pool of each layer, and the
-layer) is chosen on validation; test splits are opened after that. Linear probing as papers report it is the rule
-``last``; ``best-on-val`` is the layer validation prefers.
+One pass of the backbone serves every layer, pool and setting. The setting and pool of each layer, and the layer, are
+chosen on validation; test splits are opened after that. The rule ``last`` is linear probing as papers report it;
+``best-on-val`` is the layer with the best validation score.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ class Settings(Root):
     """Settings of the probe.
 
     Attributes:
-        pools: image vectors to choose among; ``both`` is mean and class token side by side, ``own`` the authors' way.
-        c: inverse strengths of the L2 penalty of logistic regression, as scikit-learn counts them.
+        pools: image vectors to choose among; ``both`` joins mean and class token, ``own`` is the authors' vector.
+        c: inverse strengths of the L2 penalty of logistic regression, on the scale of scikit-learn.
         alpha: strengths of the L2 penalty of ridge regression on standardised features.
-        learning_rates: of the dense probe; each gets the same steps.
-        steps: of the dense probe, the same at every label fraction.
-        batch: images a step of the dense probe.
+        learning_rates: of the dense probe; each is trained for the same number of steps.
+        steps: training steps of the dense probe, the same at every label fraction.
+        batch: images per step of the dense probe.
     """
 
     pools: tuple[str, ...] = Field(POOLS, min_length=1)
@@ -242,7 +242,7 @@ def _alike(context: Context, train: LabelledFeatures) -> Iterator[list[int]]:
 
 
 def _sums(context: Context, fit: DenseFit, layer: int, split: LabelledFeatures) -> np.ndarray:
-    """Return what the scores of each head and image follow from: (R, n, K, K) confusions, or (R, n, 5) error sums."""
+    """Return the sums that scores are computed from, per head and image: (R, n, K, K) confusions, (R, n, 5) errors."""
     import torch
 
     from bench.metrics.pixel_sums import confusion_counts, error_sums

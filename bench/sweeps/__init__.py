@@ -1,1 +1,1 @@
-"""One configuration from words to records, and what people see while it runs."""
+"""Execution of one configuration, from its words to its records, and the output while it runs."""

@@ -1,7 +1,7 @@
-"""Consoles: where the commands print. Text is printed as it stands, on any terminal. Imports no torch.
+"""Consoles that print the output of commands unchanged on any terminal. Imports no torch.
 
-Nothing that is printed is read as rich's markup, so a folder called ``[red]`` keeps its name; styles are given to
-`print_line` as pairs.
+Printed text is never interpreted as rich's markup, so that a folder called ``[red]`` keeps its name; styles are passed
+to `print_line` as pairs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NARROWEST, WIDEST = 40, 1000
 FROM = "≈≥≤×±·µμ²³–—…“”‘’†°→━─│█╸╺Δρτ∞↑↓"  # noqa: RUF001
 TO = "~ >= <= x +- - u u 2 3 - - ... \" \" ' ' + deg -> - - | # - - D rho tau inf up down"
 PLAIN = dict(zip(FROM, TO.split(), strict=True))
-"""What stands for a character in a terminal that cannot show it; others become a question mark."""
+"""Replacements, in the order of `FROM`, for terminals that cannot show a character; others become a question mark."""
 
 
 def _replace(error: UnicodeError) -> tuple[str, int]:
@@ -33,10 +33,10 @@ def _replace(error: UnicodeError) -> tuple[str, int]:
 
 
 def prepare_streams() -> None:
-    """Let the standard streams take any text.
+    """Make the standard streams accept any text.
 
-    A terminal may be of another encoding than UTF-8 (``LANG=C``, a pipe on Windows): what it cannot show is replaced.
-    A stream may be closed (``>&-``): what is printed there is dropped.
+    A terminal may have another encoding than UTF-8 (``LANG=C``, a pipe on Windows): characters that it cannot show are
+    replaced. A stream may be closed (``>&-``): text printed to it is discarded.
     """
     codecs.register_error("geobench", _replace)
     sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
@@ -50,7 +50,7 @@ def _nowhere() -> TextIO:
 
 
 class PipeAwareConsole(Console):
-    """A console that leaves a broken pipe to the command; rich would end the program."""
+    """A console that raises the error of a broken pipe, where rich would end the program."""
 
     def on_broken_pipe(self) -> None:
         """Raise the error that rich has caught."""
@@ -58,7 +58,7 @@ class PipeAwareConsole(Console):
 
 
 def console(*, stderr: bool = False, quiet: bool = False) -> Console:
-    """Return a console as wide as ``COLUMNS`` says, else as the terminal, or `PIPED` where there is none."""
+    """Return a console with the width of ``COLUMNS``, else of the terminal, or `PIPED` where there is none."""
     columns = os.environ.get("COLUMNS", "")
     environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
     output = PipeAwareConsole(
@@ -72,7 +72,7 @@ def console(*, stderr: bool = False, quiet: bool = False) -> Console:
 
 
 def print_line(out: Console, *parts: str | tuple[str, str]) -> None:
-    """Print parts in one line, which only the terminal breaks: text, or pairs of text and a style of rich's."""
+    """Print parts in one line, which only the terminal wraps: text, or pairs of text and a style of rich."""
     line = Text(no_wrap=True, overflow="ignore")
     for part in parts:
         text, style = (part, "") if isinstance(part, str) else part

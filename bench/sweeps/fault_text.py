@@ -1,4 +1,4 @@
-"""What is wrong with stored records, in words: one line on the damaged ones, one on those without a checksum."""
+"""Messages about faulty records: one line on damaged records, one on those without a checksum."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bench.core.wording import shortened
 from bench.store import Fault
 from bench.sweeps.console import print_line
 
-NAMED = 4  # damaged records that are named
+NAMED = 4  # damaged records that are listed by name
 
 
 def show_faults(out: Console, faults: Sequence[Fault]) -> None:

@@ -1,4 +1,4 @@
-"""Listings: rows as a table that fits its place, or as JSON. Columns are left out, names and numbers never cut."""
+"""Listings: rows as JSON, or as a table fitted to the terminal by leaving out columns; names and numbers stay whole."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from bench.core.wording import printable, shortened
 from bench.sweeps.console import WIDEST, console, print_line
 
 GAP = 2
-SHORT = 28  # characters below which a cell is never broken into lines
-PROSE = 24  # columns that prose needs at least
+SHORT = 28  # characters up to which a cell is never broken into lines
+PROSE = 24  # smallest width of a column of prose, in characters
 
 
 def listing(
@@ -105,7 +105,7 @@ def print_rows(out: Console, rows: Sequence[Mapping[str, Any]], *, keep: Collect
 
 
 def fitting(columns: Sequence[Column], width: int, fixed: Collection[str]) -> list[Column]:
-    """Return the columns that fit beside one another; the last one that is not fixed goes first."""
+    """Return the columns that fit into a width; the last column that is not fixed is left out first."""
     shown = list(columns)
     while sum(part.least for part in shown) + GAP * (len(shown) - 1) > width:
         loose = [part for part in shown if part.name not in fixed]
@@ -116,7 +116,7 @@ def fitting(columns: Sequence[Column], width: int, fixed: Collection[str]) -> li
 
 
 def _widths(columns: Sequence[Column], width: int) -> list[int]:
-    """Return the width of each column; what is left over goes to those that are broken, by what they lack."""
+    """Return the width of each column; spare width goes to columns with broken cells, in proportion to their need."""
     widths = [part.least for part in columns]
     spare = max(0, width - sum(widths) - GAP * (len(columns) - 1))
     lacking = [part.most - part.least for part in columns]
@@ -146,12 +146,12 @@ def _print_cells(
 
 
 def print_board(out: Console, table: Table, lead: int = 2) -> None:
-    """Print a table of rich's; one that is wider than the console is printed in parts that repeat its first columns.
+    """Print a rich table; one that is wider than the console is printed in parts that repeat its first columns.
 
     Args:
-        out: where to.
-        table: of any number of columns, none of which is cut.
-        lead: columns that name a row.
+        out: console to print on.
+        table: table of any number of columns, none of which is cut.
+        lead: number of first columns that identify a row.
     """
     start = lead
     while start < len(table.columns) or start == lead:

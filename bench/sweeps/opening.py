@@ -1,4 +1,4 @@
-"""Opening a suite's data: fetched where they are missing, and held against what the suite declares."""
+"""Opening of a suite's data: download of missing data, and comparison with the facts that the suite declares."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from bench.sweeps.console import print_line
 
 
 def open_data(suite: Suite, config: RunConfig, out: Console, *, may_fetch: bool) -> Splits:
-    """Return a suite's data, opened as far as ids go; fetched if they are missing and that is allowed.
+    """Return a suite's data with ids read but no samples; missing data are downloaded where `may_fetch`.
 
     Raises:
-        MissingData: they are not there and cannot be fetched.
+        MissingData: the data are missing and cannot be downloaded.
     """
     data = Splits(suite=suite, root=config.data)
     bands = select_bands(suite, config.bands)
@@ -31,7 +31,7 @@ def open_data(suite: Suite, config: RunConfig, out: Console, *, may_fetch: bool)
     try:
         data.split(suite.tasks[0], "train", bands)
     except MissingData as error:
-        # Files that somebody put there are theirs: we fetch where there is no folder, or where our download broke off.
+        # Files of a user are never touched: download only without a folder, or after an interrupted download.
         ours = not folder.exists() or unfinished.exists()
         if not (may_fetch and ours and config.download and suite.download):
             raise
@@ -48,7 +48,7 @@ def open_data(suite: Suite, config: RunConfig, out: Console, *, may_fetch: bool)
 
 
 def check_data(data: Splits, config: RunConfig, tasks: Iterable[Task]) -> list[str]:
-    """Hold one sample of each split against the suite's facts; return notes on splits of other sizes than declared.
+    """Check one sample of each split against the suite's facts; return notes on splits whose size is not as declared.
 
     Raises:
         BadSetting: a split is empty, or its samples are of another shape than the suite declares.
@@ -67,7 +67,7 @@ def check_data(data: Splits, config: RunConfig, tasks: Iterable[Task]) -> list[s
             try:
                 sample = split[0]
             except Exception:
-                continue  # a sample that cannot be read fails its runs by name, and leaves the other tasks alone
+                continue  # an unreadable sample makes its own runs fail, with its name; runs of other tasks continue
             check_sample(suite, bands, sample, f"{where}, sample {split.ids[0]}")
         notes += count_notes(suite, counts)
     return list(dict.fromkeys(notes))
@@ -78,7 +78,7 @@ def check_embeddings(runs: Sequence[Run], data: Splits | None) -> None:
 
     Args:
         runs: of the plan.
-        data: the suite's splits; None where they are not there, and the files alone are checked.
+        data: the suite's splits; None where they are missing, so that only the files are checked.
 
     Raises:
         Incompatible: a sample has no embedding.

@@ -1,4 +1,4 @@
-"""How long something takes: durations in words, and the time left at the speed of the whole run so far."""
+"""Durations in words, and the time left estimated from the speed of the whole sweep so far."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def duration(seconds: float) -> str:
 
 
 class Pace:
-    """The time left of a number of runs, from the speed over all that are done.
+    """Estimate of the time left for some runs, from the speed of all finished ones.
 
     Args:
-        work: what each run costs, in any unit; a run is looked up by its name.
-        expected: seconds per unit of work before anything is done; None where nobody knows.
-        clock: gives seconds.
+        work: run name -> its cost, in any unit.
+        expected: seconds per unit of work, used until a run has finished; None where unknown.
+        clock: returns the current time in seconds.
 
     Example:
         >>> now = iter([0.0, 10.0, 10.0])
@@ -45,7 +45,7 @@ class Pace:
         self._start = clock()
 
     def done(self, name: str) -> None:
-        """Count a run as done; one that is not known, or was done before, counts nothing."""
+        """Count a run as done; an unknown run, or one that was counted before, changes nothing."""
         self._finished += self._open.pop(name, 0.0)
 
     def seconds(self) -> float:
@@ -53,7 +53,7 @@ class Pace:
         return self._clock() - self._start
 
     def left(self) -> float | None:
-        """Return the seconds left, None where nothing tells."""
+        """Return the seconds left, None where they cannot be estimated."""
         remaining = math.fsum(self._open.values())
         if self._finished > 0:
             return self.seconds() * remaining / self._finished
@@ -62,6 +62,6 @@ class Pace:
         return max(0.0, self._expected * remaining - self.seconds())
 
     def text(self) -> str:
-        """Return the time left in words, ``""`` where nothing tells."""
+        """Return the time left in words, ``""`` where it cannot be estimated."""
         seconds = self.left()
         return "" if seconds is None else f"about {duration(seconds)} left"

@@ -1,4 +1,4 @@
-"""The plan as text: what will be done, what is stored, what is refused and why. Imports no torch."""
+"""The plan as text: runs to do, stored runs, refused runs with their reasons. Imports no torch."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from bench.runs.plan import Plan, Run
 from bench.sweeps.console import print_line
 from bench.sweeps.listings import print_rows
 
-NAMED = 4  # refused models of one reason that a run names
+NAMED = 4  # refused models that are listed per reason, unless all are
 TWIN = ".random"
 
 
 def show_plan(
     out: Console, plan: Plan, stored: Mapping[str, str], *, cost: str, notes: Sequence[str] = (), whole: bool = True
 ) -> None:
-    """Print what will be done, what is stored, what is refused and why, what is unavailable and how to get it.
+    """Print runs to do, stored runs, refused runs with their reasons, and unavailable models with their remedies.
 
     Args:
-        out: where to.
+        out: console to print on.
         plan: the plan.
-        stored: digest -> status of runs whose record is there.
-        cost: what the runs still to do cost, in words.
+        stored: digest -> status of runs with a record.
+        cost: estimated cost of the runs to do, in words.
         notes: printed at the end, e.g. that data are missing.
-        whole: name every refused model; else the first few of each reason.
+        whole: whether to list every refused model, or only the first few per reason.
     """
     done = [run for run in plan.runs if stored.get(run.key.digest) == "ok"]
     failed = sum(stored.get(run.key.digest) == "failed" for run in plan.runs)
@@ -58,12 +58,12 @@ def show_plan(
 
 
 def with_twin(name: str, models: Sequence[str]) -> str:
-    """Return a model's name, its random twin with it where that is one of the models: ``dofa_base (+ .random)``."""
+    """Return a model's name, with a mark where its random twin is among the models too: ``dofa_base (+ .random)``."""
     return f"{name} (+ {TWIN})" if f"{name}{TWIN}" in models else name
 
 
 def _reasons(plan: Plan) -> dict[str, list[str]]:
-    """Return reason -> the models that are refused for it; what holds for all models of a task is one reason."""
+    """Return reason -> the models that are refused for it; the name of the model is left out of the reason."""
     grouped: dict[str, list[str]] = {}
     for refusal in plan.refused:
         reason = refusal.reason.removeprefix(f"{refusal.model} ")
@@ -76,7 +76,7 @@ def _reasons(plan: Plan) -> dict[str, list[str]]:
 
 
 def _rows(runs: Sequence[Run], stored: Mapping[str, str]) -> list[dict[str, str]]:
-    """Return one row per model and task; a random twin that is fed the same joins its model's."""
+    """Return one row per model and task; a random twin with the same input shares the row of its model."""
     groups: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
         parent = run.entry.parent if run.entry.origin == "random" else run.entry.name

@@ -1,4 +1,4 @@
-"""One configuration to records: look everything up, plan, show the plan, carry it out."""
+"""Sweep: look up what a configuration names, plan its runs, show the plan, and carry it out."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from bench.sweeps.pace import Pace, duration
 from bench.sweeps.plan_text import show_plan
 from bench.sweeps.watchers import run_text, watcher
 
-RATES = {"cpu": 4e10, "mps": 5e11, "cuda": 1e13}  # multiply-adds per second, where no stored run tells
-REASONS = 8  # that a message lists
+RATES = {"cpu": 4e10, "mps": 5e11, "cuda": 1e13}  # multiply-adds per second, assumed where no stored run has a rate
+REASONS = 8  # reasons that a message lists
 
 
 @dataclass
 class Resolved:
-    """A configuration with everything it names looked up."""
+    """A configuration with the suite, models, protocols and folders that it names."""
 
     config: RunConfig
     suite: Suite
@@ -51,7 +51,7 @@ def resolve(config: RunConfig) -> Resolved:
     """Return a configuration's suite, models, protocols and places.
 
     Raises:
-        UnknownName: any of them does not exist.
+        UnknownName: one of the names does not exist.
     """
     suite = suite_catalogue.load(config.suite)
     protocols = {name: lookup.noun("bench.protocols", name, Protocol) for name in config.protocols}
@@ -70,7 +70,7 @@ def resolve(config: RunConfig) -> Resolved:
 
 
 def _plan(request: Resolved, data: Splits | None, *, fetch_weights: bool) -> tuple[Plan, int, list[str]]:
-    """Return the plan, the number of images, and what is missing."""
+    """Return the plan, the number of images, and notes on missing data."""
     bands = select_bands(request.suite, request.config.bands)
     missing: list[str] = []
     hashes: dict[str, str] = {}
@@ -121,7 +121,7 @@ def _plan(request: Resolved, data: Splits | None, *, fetch_weights: bool) -> tup
 
 
 def _stored(request: Resolved, plan: Plan) -> dict[str, Record]:
-    """Return the records of a plan's runs that are there, by digest; a damaged one counts as not there."""
+    """Return digest -> record for the stored runs of a plan; a damaged record counts as missing."""
     records = {}
     for run in plan.runs:
         try:
@@ -134,19 +134,19 @@ def _stored(request: Resolved, plan: Plan) -> dict[str, Record]:
 
 
 def _todo(request: Resolved, plan: Plan, stored: Mapping[str, Record]) -> list[Run]:
-    """Return the runs to carry out: those without a record, and failed ones where they are tried again."""
+    """Return the runs to carry out: those without a record, and with ``retry`` those that failed."""
     again = ("failed",) if request.config.retry else ()
     return [run for run in plan.runs if run.key.digest not in stored or stored[run.key.digest].status in again]
 
 
 def _cost_text(request: Resolved, plan: Plan, stored: Mapping[str, Record], todo: Sequence[Run], images: int) -> str:
-    """Return what the backbone passes still to do cost, at the median speed of the stored runs."""
+    """Return the estimated cost of the remaining backbone passes in words, at the median speed of the stored runs."""
     rates = []
     for run in plan.runs:
         cost = stored[run.key.digest].cost if run.key.digest in stored else {}
         if cost.get("passes") and cost.get("extraction_seconds"):
             work = sum(passes(request.suite, [run], int(cost["passes"])).values())
-            rates += [work / cost["extraction_seconds"]] if work else []  # a control without parameters tells nothing
+            rates += [work / cost["extraction_seconds"]] if work else []  # a control without parameters has no rate
     kind = request.config.device.partition(":")[0].replace("auto", "cpu")
     rate = sorted(rates)[len(rates) // 2] if rates else RATES[kind]
     costs = passes(request.suite, todo, images)
@@ -177,7 +177,7 @@ def sweep(config: RunConfig, out: Console, *, dry: bool = False) -> Sweep:
     """Plan a configuration, show the plan, and carry it out and store it unless `dry`.
 
     Raises:
-        BenchError: a bad request; nothing was run.
+        BenchError: the request cannot be fulfilled; nothing was run.
     """
     request = resolve(config)
     if request.suite.generated:
@@ -215,9 +215,9 @@ def _tasks(runs: Sequence[Run]) -> list[Task]:
 
 
 def _execute(request: Resolved, plan: Plan, data: Splits, todo: Sequence[Run], out: Console) -> dict[str, str]:
-    """Carry out runs; return the failures by run in words."""
+    """Carry out runs and return run in words -> error, for those that failed."""
     for place in (request.config.results, request.cache.root):
-        place.mkdir(parents=True, exist_ok=True)  # a place that cannot be made is known before anything is computed
+        place.mkdir(parents=True, exist_ok=True)  # a folder that cannot be made is reported before any work
     progress = watcher(out, len(todo), Pace({run.key.digest: 1.0 for run in todo}))
     session = Session(
         config=request.config,

@@ -1,4 +1,4 @@
-"""What is printed while a sweep runs: bars on a terminal, lines elsewhere. Imports no torch."""
+"""Output while a sweep runs: progress bars on a terminal, lines elsewhere. Imports no torch."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from bench.sweeps.pace import Pace, duration
 
 
 def run_text(run: Run) -> str:
-    """Return a run in words, its own settings with it: ``tiny_mae landcover probe, 10 % labels, subset 0, seed 0``."""
+    """Return a run in words, including its settings: ``tiny_mae landcover probe, 10 % labels, subset 0, seed 0``."""
     key = run.key
     own = " ".join(f"{name}={_joined(value)}" for name, value in key.settings.items() if name != "layers")
     parts = [f"{key.model} {key.task} {key.protocol}", own, f"{label_fraction_text(key.fraction)} labels"]
@@ -40,7 +40,7 @@ def _joined(value: object) -> str:
 
 
 class Watcher(Watched, Protocol):
-    """What a sweep tells how it goes; a context, in which it draws."""
+    """Receiver of a sweep's progress; a context manager that shows progress while it is open."""
 
     def __enter__(self) -> Watcher: ...
 
@@ -50,12 +50,12 @@ class Watcher(Watched, Protocol):
 
 
 def watcher(out: Console, total: int, pace: Pace) -> Watcher:
-    """Return what draws a sweep of `total` runs on a console: `LiveWatcher` on a terminal, else `LineWatcher`."""
+    """Return a watcher for a sweep of `total` runs: `LiveWatcher` on a terminal, else `LineWatcher`."""
     return LiveWatcher(out, total, pace) if out.is_terminal else LineWatcher(out, total, pace)
 
 
 class TimeLeftColumn(ProgressColumn):
-    """The time left at the pace of the whole sweep, shown at the task it belongs to."""
+    """Column of the time left at the pace of the whole sweep, shown next to the sweep's bar."""
 
     def __init__(self, pace: Pace) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class TimeLeftColumn(ProgressColumn):
 
 
 class LiveWatcher:
-    """Bars on a terminal: runs done with the time left, and the backbone pass under way."""
+    """Progress bars on a terminal: finished runs with the time left, and the current backbone pass."""
 
     def __init__(self, out: Console, total: int, pace: Pace) -> None:
         self._out, self._pace = out, pace
@@ -94,7 +94,7 @@ class LiveWatcher:
         self._progress.stop()
 
     def started(self, run: Run) -> None:
-        """Name the run that begins."""
+        """Show the name of the run that begins."""
         self._progress.update(self._runs, description=printable(f"{run.key.model} {run.key.task} {run.key.protocol}"))
 
     def extracting(self, model: str, split: str, images: int) -> None:
@@ -128,7 +128,7 @@ class LineWatcher:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing to put away."""
+        """Do nothing: lines need no cleaning up."""
 
     def _line(self, text: str) -> None:
         print_line(self._out, f"{time.strftime('%H:%M:%S')} {text}")

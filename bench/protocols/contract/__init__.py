@@ -1,1 +1,1 @@
-"""What every protocol shares: its context and the selection on validation."""
+"""Parts shared by all protocols: the typed noun, the context of a run, and selection on validation."""

@@ -1,4 +1,4 @@
-"""Context: what one run of a protocol works with."""
+"""Context: task, features, splits, settings and device of one run of a protocol."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ class OpenFeatures(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """Everything that one run of a protocol works with.
+    """Inputs of one run of a protocol: task, features, splits, settings and device.
 
     Attributes:
         task: what to predict.
         recipe: how images become the model's input.
         image_size: (H, W) of the suite's images in pixels.
-        layers: layers of the backbone, in order; those that ``layers=`` names.
+        layers: layers of the backbone, in order; only those that ``layers=`` names, where it is given.
         open: split -> its features; training and validation come as the run's label subset. A protocol opens test
             splits after it has chosen.
-        tests: names of the test splits that are there.
+        tests: names of the test splits.
         settings: the protocol's settings, validated.
         seed: of everything random in the protocol.
         device: torch device.

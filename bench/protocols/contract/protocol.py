@@ -18,7 +18,7 @@ def single_arm(settings: Any, task: Task) -> Sequence[Any]:
 
 
 def no_facts(settings: Any) -> dict[str, str]:
-    """Return nothing, for a protocol whose runs no table column tells apart."""
+    """Return no facts, for a protocol whose runs differ in no column of the tables."""
     return {}
 
 
@@ -27,19 +27,19 @@ class Protocol:
     """A way to adapt a model to a task and to score it.
 
     Attributes:
-        version: raised when the same settings give other numbers; part of a run's identity.
+        version: raised when the same settings give other numbers than before; part of a run's identity.
         version_of: ``(suite, task, recipe, settings)`` -> the version of one run, for a protocol whose latest version
             changed the numbers of some runs only: all others keep their identity, and with it their records.
         settings: its settings, all with defaults; what differs from the defaults is part of a run's identity.
         refuses: ``(entry, suite, task, settings)`` -> why the run makes no sense, or ``""``.
         run: carries out one run. It chooses on validation before it opens a test split.
-        arms: ``(settings, task)`` -> the settings of each run that they stand for.
-        arm_facts: ``(settings)`` -> what tells one arm from another, by the columns of tables.
-        once: it makes one run per model and suite, on the first task asked for that it accepts.
-        runs_network: it runs the network itself, through `Context.network`; otherwise it reads stored features.
-        reads_labels: it reads labels; otherwise there is one run, whatever label fractions and seeds are asked for.
-        on_board: its scores are rows of a leaderboard.
-        seeds: seeds of its runs where none are asked for.
+        arms: ``(settings, task)`` -> the settings of each run that they expand to.
+        arm_facts: ``(settings)`` -> the values that distinguish arms, by column of the tables.
+        once: whether it makes one run per model and suite, on the first requested task that it accepts.
+        runs_network: whether it runs the network, through `Context.workbench`; otherwise it reads stored features.
+        reads_labels: whether it reads labels; otherwise there is one run for all label fractions and seeds.
+        on_board: whether its scores are rows of a leaderboard.
+        seeds: seeds of its runs where none are requested.
     """
 
     version: int

@@ -1,4 +1,4 @@
-"""Choose on validation, report on test: candidates, the choice among them, and the outcome that comes of it."""
+"""Selection on validation, report on test: candidates, the choice among them, and the outcome of the choice."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from bench.protocols.contract.context import Context
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """One thing validation can choose: a layer with a pool and a setting.
+    """One option of the selection: a layer with a pool and a setting, and its validation score.
 
     Attributes:
         layer: index into the layers probed.
         pool: pool name, ``grid`` for dense features.
         setting: value of the hyper-parameter (C, alpha, k, learning rate).
-        edge: the setting is an end of its grid.
+        edge: whether the setting is the first or last of its grid.
         score: validation score, higher is better.
         loss: validation loss, which decides between equal scores.
     """
@@ -38,13 +38,13 @@ class Candidate:
 
     @property
     def rank(self) -> tuple[float, float]:
-        """Sort key; what is not finite ranks last."""
+        """Sort key, larger is better; values that are not finite rank last."""
         return (self.score if np.isfinite(self.score) else -np.inf, -self.loss if np.isfinite(self.loss) else -np.inf)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What validation chose: the best candidate of each layer, and the layer of each rule."""
+    """Result of the selection: the best candidate of each layer, and the layer of each rule."""
 
     by_layer: tuple[Candidate, ...]
 
@@ -79,19 +79,21 @@ def report_choice(
     notes: Sequence[str] = (),
     cost: Mapping[str, float] | None = None,
 ) -> Outcome:
-    """Return the outcome of a choice that has been made: only now are the test splits opened.
+    """Return scores, curves and arrays on the test splits for a choice made on validation.
+
+    The test splits are opened here and not before.
 
     Args:
-        context: of the run.
-        choice: one candidate a layer.
-        predict: gives the per-sample outcomes of one candidate on labelled features: ``prediction`` (and
-            ``confidence``), or ``confusion``.
-        further: gives scores that cannot be had from the outcomes that are kept, of the candidates a rule takes.
-        notes: from training and validation.
+        context: context of the run.
+        choice: one candidate per layer.
+        predict: ``(split, candidate)`` -> per-sample outcomes: ``prediction`` (and ``confidence``), or ``confusion``.
+        further: ``(split, candidate)`` -> scores that do not follow from the stored outcomes; called for the candidate
+            of each layer rule.
+        notes: notes from training and validation.
         cost: seconds and counts.
 
     Returns:
-        Scores by test split and layer rule, one curve row a layer, and arrays ``<split>.<what>`` (L, n, ...).
+        Scores by test split and layer rule, one curve row per layer, and arrays ``<split>.<what>`` (L, n, ...).
     """
     scores: dict[str, dict[str, dict[str, float]]] = {}
     arrays: dict[str, np.ndarray] = {}
@@ -125,7 +127,7 @@ def report_choice(
 
 def _row(context: Context, candidate: Candidate) -> dict[str, Any]:
     layer = context.layers[candidate.layer]
-    # Candidates are ranked higher-is-better; a reader gets the metric in its own direction.
+    # Candidates are ranked higher-is-better; curves show the metric in its own direction.
     return {
         "layer": layer.name,
         "depth": layer.depth,
