@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.catalogue import models as model_catalogue
 from bench.catalogue.cards import CARD, inherited, read_card
@@ -15,6 +15,9 @@ from bench.catalogue.weights import WeightSources
 from bench.core import Backbone, Band, ModelEntry, Structure
 from bench.core.errors import Incompatible
 from bench.store import default_cache
+
+if TYPE_CHECKING:
+    from bench.networks.tapped import TappedNetwork
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +70,26 @@ def parent_of(name: str, *, weights: Path | None, entries: Sequence[Path]) -> Pa
         base=card.base if card else entry.name.removesuffix(".random"),
         shape=card.shape if card else Structure(),
     )
+
+
+def shape_of(parent: Parent, bands: tuple[Band, ...], network: TappedNetwork) -> Structure:
+    """Return what differs between a derived network and that of the parent's base entry.
+
+    Args:
+        parent: it was derived from.
+        bands: that it is fed.
+        network: the derived network.
+
+    Raises:
+        Incompatible: it differs in more than shapes.
+    """
+    from bench.networks.reshaped import ShortenedBackbone, structure_of
+    from bench.networks.tapped import tapped
+
+    base = model_catalogue.entries()[parent.base]
+    whole = tapped(base.load(base, None, 0, bands))
+    blocks = network.kept if isinstance(network, ShortenedBackbone) else ()
+    return structure_of(network, ShortenedBackbone(whole, blocks) if blocks else whole, blocks=blocks)
 
 
 def lineage(parents: Sequence[Parent]) -> dict[str, Any]:

@@ -13,16 +13,15 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from bench.catalogue import models as model_catalogue
 from bench.catalogue.cards import Card, write_entry
-from bench.core import Band, Structure
+from bench.core import Band
 from bench.core.errors import BadSetting
 from bench.finetuning.arm import Arm
 from bench.finetuning.fit import batches_of, fit, loss_function
 from bench.finetuning.loop import restore
 from bench.finetuning.rate_search import search_rates
 from bench.finetuning.settings import arms
-from bench.foundry.contract.resolved import Parent, lineage, parent_of
+from bench.foundry.contract.resolved import Parent, lineage, parent_of, shape_of
 from bench.foundry.contract.workbench import RecipeWorkbench, TaskData, open_task
 from bench.foundry.pruning import masks as unstructured
 from bench.foundry.pruning import structured
@@ -30,7 +29,7 @@ from bench.foundry.pruning.budgets import Budget, example_images, multiply_adds,
 from bench.foundry.pruning.settings import DATA_METHODS, PruneSettings
 from bench.foundry.pruning.width import slice_width
 from bench.metrics import METRICS
-from bench.networks.reshaped import ShortenedBackbone, structure_of
+from bench.networks.reshaped import ShortenedBackbone
 from bench.networks.tapped import TappedNetwork, tapped
 from bench.store import FeatureCache, default_cache
 
@@ -73,7 +72,7 @@ def prune_entry(settings: PruneSettings, *, data: Path, out: Path, device: str, 
         name=settings.name or f"{settings.model}.{settings.method}_{_per_cent(settings)}",
         origin="pruned",
         bands=tuple(band.name for band in bands),
-        shape=_structure(parent, bands, pruned),
+        shape=shape_of(parent, bands, pruned),
         parameters=int(counts["parameters"]),
         depth=sum(layer.name.startswith("block_") for layer in pruned.layers),
         width=pruned.layers[-1].channels,
@@ -140,14 +139,6 @@ def _facts(data: TaskData | None) -> dict[str, Any]:
         "labels": data.labels,
         "generated": suite.generated,
     }
-
-
-def _structure(parent: Parent, bands: tuple[Band, ...], pruned: TappedNetwork) -> Structure:
-    """Return what differs between a pruned network and that of the base entry."""
-    base = model_catalogue.entries()[parent.base]
-    whole = tapped(base.load(base, None, 0, bands))
-    blocks = pruned.kept if isinstance(pruned, ShortenedBackbone) else ()
-    return structure_of(pruned, ShortenedBackbone(whole, blocks) if blocks else whole, blocks=blocks)
 
 
 class Pruner:
