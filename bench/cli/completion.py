@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args, get_origin
 from bench.catalogue import models as model_catalogue
 from bench.catalogue import suites as suite_catalogue
 from bench.cli.options import COMMANDS, COMMON_FLAGS, Command
-from bench.config import Settings
+from bench.config import Settings, fields_by_word
 from bench.core import lookup
 from bench.core.errors import UnknownName
 from bench.finetuning.taps import TAPS
@@ -75,7 +75,7 @@ def _choices(settings: type[Settings], prefix: str) -> dict[str, Iterable[str]]:
         "suite": suite_catalogue.names(),
     }
     choices_of: dict[str, Iterable[str]] = {}
-    for name, field in settings.model_fields.items():
+    for name, field in fields_by_word(settings).items():
         if isinstance(field.default, Settings):
             choices_of |= _choices(type(field.default), f"{prefix}{name}.")
         elif choices := (named.get(name) or _of_type(field.annotation)):
@@ -106,7 +106,7 @@ def keys(command: Command) -> list[str]:
 
 def _names(settings: type[Settings]) -> list[str]:
     names = []
-    for name, field in settings.model_fields.items():
+    for name, field in fields_by_word(settings).items():
         nested = isinstance(field.default, Settings)
         names += [f"{name}.{inner}" for inner in _names(type(field.default))] if nested else [name]
     return names

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.cli.command import run_command
 from bench.cli.options import MAKE, MakeOptions
-from bench.config import Settings, read_words, validate
+from bench.config import Settings, fields_by_word, read_words, validate
 from bench.core import lookup
 from bench.core.errors import UnknownName
 from bench.foundry.contract.recipe import Recipe
@@ -23,7 +23,7 @@ def _make(words: list[str], flags: set[str]) -> int:
     if not name:
         raise UnknownName("recipe", name, recipes, "Write recipe=pretrain")
     recipe = lookup.noun("bench.foundry", name, Recipe)
-    fields = recipe.settings.model_fields
+    fields = fields_by_word(recipe.settings)
     nested = [key for key, field in fields.items() if isinstance(field.default, Settings)]
     values = read_words(words, [*fields, *MAKE.words], nested)
     own = {key: value for key, value in values.items() if key in fields}

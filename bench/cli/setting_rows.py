@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from bench.cli.listing_rows import Rows
 from bench.cli.options import COMMANDS, RUN
-from bench.config import RunConfig, Settings
+from bench.config import RunConfig, Settings, fields_by_word
 from bench.core import lookup
 from bench.foundry.contract.recipe import Recipe
 from bench.protocols.contract.protocol import Protocol
@@ -51,12 +51,12 @@ def recipe_settings() -> Rows:
 def _fields(kind: type[Settings], prefix: str, owner: str = "") -> Rows:
     texts = attribute_texts(kind)
     rows: Rows = []
-    for name, field in kind.model_fields.items():
+    for name, (word, field) in zip(kind.model_fields, fields_by_word(kind).items(), strict=True):
         if isinstance(field.default, Settings):
-            rows += _fields(type(field.default), f"{prefix}{name}.", owner)
+            rows += _fields(type(field.default), f"{prefix}{word}.", owner)
             continue
         rows.append(
-            {"setting": f"{prefix}{name}"}
+            {"setting": f"{prefix}{word}"}
             | ({"recipe": owner} if owner else {})
             | {
                 "type": _type_text(field),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic.fields import FieldInfo
 
 from bench.core.errors import BadSetting, UnknownName
 from bench.core.wording import clipped
@@ -67,6 +68,11 @@ def as_tuple(value: Any) -> Any:
     return value if isinstance(value, Mapping) or not isinstance(value, Iterable) else tuple(value)
 
 
+def fields_by_word(kind: type[Settings]) -> dict[str, FieldInfo]:
+    """Return the fields of settings by the word a person writes: the alias where the name is a keyword of Python."""
+    return {field.alias or name: field for name, field in kind.model_fields.items()}
+
+
 def validate(kind: type[S], values: Mapping[str, Any], *, where: str = "") -> S:
     """Return `values` as settings of the given kind.
 
@@ -80,7 +86,7 @@ def validate(kind: type[S], values: Mapping[str, Any], *, where: str = "") -> S:
         first = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            raise UnknownName(f"setting{where}", key, kind.model_fields) from None
+            raise UnknownName(f"setting{where}", key, fields_by_word(kind)) from None
         if first["type"] == "missing":
             raise BadSetting(f"{key}= is needed{where}; e.g. {key}=demo") from None
         rule = first["msg"].removeprefix("Value error, ")

@@ -1,0 +1,1 @@
+"""Collections of models: files of weights, their catalogue, lineage and spectra."""

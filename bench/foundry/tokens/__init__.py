@@ -1,0 +1,1 @@
+"""Weights of any architecture as tokens, and back."""
