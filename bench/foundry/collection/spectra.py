@@ -22,6 +22,7 @@ STEEP = 2.0  # first eigenvalue over the median, from which the spectrum is not 
 NARROW = 0.9  # effective rank over the largest possible, below which directions are shared
 SAME = 0.95  # share of the mean delta, from which the members are the same model
 BUDGET = 1 << 24  # values that are held at once, of all members together
+AT_ONCE = 1 << 16  # values of each member that are multiplied together in double precision
 COVERAGE = (2.5, 97.5)  # percentiles of the random zoos
 EXACT = 2048  # values of a tensor up to which random directions are drawn one by one
 
@@ -76,12 +77,17 @@ def gram(models: Sequence[Opener], ancestor: Opener | None = None) -> dict[str, 
     sizes = _shared_sizes(openers)
     products = {name: (np.zeros((len(models), len(models))), size) for name, size in sizes.items()}
     for pieces in _batches(sizes, max(1, BUDGET // len(openers))):
-        values = np.stack([_read_pieces(opener, pieces) for opener in openers])
-        values = values[:-1] - values[-1] if ancestor is not None else values
+        values = np.empty((len(openers), sum(last - first for _, first, last in pieces)), np.float32)
+        for row, opener in zip(values, openers, strict=True):
+            _read_pieces(opener, pieces, row)
+        if ancestor is not None:
+            values[:-1] -= values[-1]
         start = 0
         for name, first, last in pieces:
-            part = values[:, start : start + last - first].astype(np.float64)
-            products[name][0][...] += part @ part.T
+            for place in range(start, start + last - first, AT_ONCE):
+                end = min(place + AT_ONCE, start + last - first)
+                part = values[: len(models), place:end].astype(np.float64)
+                products[name][0][...] += part @ part.T
             start += last - first
     return products
 
@@ -113,9 +119,13 @@ def _batches(sizes: Mapping[str, int], most: int) -> Iterator[list[tuple[str, in
         yield batch
 
 
-def _read_pieces(opener: Opener, pieces: Sequence[tuple[str, int, int]]) -> np.ndarray:
+def _read_pieces(opener: Opener, pieces: Sequence[tuple[str, int, int]], out: np.ndarray) -> None:
+    """Put the values of one member into a row, and close its file."""
     state = opener()
-    return np.concatenate([state[name].reshape(-1)[first:last].float().numpy() for name, first, last in pieces])
+    start = 0
+    for name, first, last in pieces:
+        out[start : start + last - first] = state[name].reshape(-1)[first:last].float().numpy()
+        start += last - first
 
 
 def statistics(products: np.ndarray) -> tuple[float, float, float]:
