@@ -12,7 +12,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench.config import RunConfig
 from bench.core import Record
@@ -46,7 +46,7 @@ class Picture:
 
         return saved(self.figure, "png")
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         if name.startswith("_") or name == "figure":
             raise AttributeError(name)
         return getattr(self.figure, name)

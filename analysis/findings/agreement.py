@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +21,7 @@ from analysis.tables.columns import (
     AGREEMENT_PAIRS,
     CHOSEN,
     CONTROLS,
+    MutableRow,
     as_rows,
     label_amount,
     model_label,
@@ -95,7 +95,7 @@ def _one_line(setting: str) -> str:
     return setting.replace("\n", " · ")
 
 
-def compare_settings(board: pd.DataFrame, row_draws: Mapping[tuple[Any, ...], RowDraws]) -> Agreements | None:
+def compare_settings(board: pd.DataFrame, row_draws: Mapping[tuple[object, ...], RowDraws]) -> Agreements | None:
     """Return how the settings of a leaderboard agree; None if fewer than two share `FEWEST_MODELS` models.
 
     Args:
@@ -139,12 +139,12 @@ def compare_settings(board: pd.DataFrame, row_draws: Mapping[tuple[Any, ...], Ro
     )
 
 
-def _settings(board: pd.DataFrame) -> tuple[dict[str, dict[str, dict[str, Any]]], int]:
+def _settings(board: pd.DataFrame) -> tuple[dict[str, dict[str, MutableRow]], int]:
     """Return setting -> model -> row for the `MOST_SETTINGS` settings with most labels, and how many settings exist."""
-    rows_of: dict[str, dict[str, dict[str, Any]]] = {}
+    rows_of: dict[str, dict[str, dict[str, object]]] = {}
     chosen_on_val = set(board.loc[board["layer"] == CHOSEN, "protocol"])
     several = board["suite"].nunique() > 1
-    order: dict[str, tuple[Any, ...]] = {}
+    order: dict[str, tuple[object, ...]] = {}
     for row in as_rows(board[~board["origin"].isin(CONTROLS) & board["score"].notna()]):
         if row["protocol"] in chosen_on_val and row["layer"] != CHOSEN:
             continue
@@ -157,7 +157,7 @@ def _settings(board: pd.DataFrame) -> tuple[dict[str, dict[str, dict[str, Any]]]
     return {name: rows_of[name] for name in sorted(kept, key=lambda name: order[name])}, len(rows_of)
 
 
-def largest_table(by_setting: Mapping[str, Mapping[str, Any]], *, fewest: int) -> tuple[list[str], list[str]]:
+def largest_table(by_setting: Mapping[str, Mapping[str, object]], *, fewest: int) -> tuple[list[str], list[str]]:
     """Return the settings and models, every model in every setting, that make the largest table.
 
     At least two settings and `fewest` models, else two empty lists. Candidates are the models of each setting and the
@@ -179,12 +179,12 @@ def largest_table(by_setting: Mapping[str, Mapping[str, Any]], *, fewest: int) -
     return best[2], best[3]
 
 
-def _larger_is_better(row: Mapping[str, Any]) -> float:
+def _larger_is_better(row: Mapping[str, object]) -> float:
     return float(oriented(np.array([row["score"]]), str(row["direction"]))[0])
 
 
 def _draws_of(
-    rows: Sequence[Sequence[Mapping[str, Any]]], row_draws: Mapping[tuple[Any, ...], RowDraws]
+    rows: Sequence[Sequence[Mapping[str, object]]], row_draws: Mapping[tuple[object, ...], RowDraws]
 ) -> tuple[list[np.ndarray | None], list[np.ndarray | None]]:
     """Return draws (resamples, models) and halves (2 splits, models) of each setting; None where a row has none."""
     draws: list[np.ndarray | None] = []

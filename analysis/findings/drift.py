@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -49,7 +48,7 @@ def drift_frame(source: RecordSource, records: Iterable[Record]) -> pd.DataFrame
         source: where their arrays are.
         records: of a suite; other protocols are ignored.
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     for group in _grouped(r for r in records if r.key.protocol == "drift" and r.status == "ok"):
         arrays = [dict(source.arrays(record)) for record in group]
         for each in arrays[1:]:
@@ -61,7 +60,7 @@ def drift_frame(source: RecordSource, records: Iterable[Record]) -> pd.DataFrame
 
 def _grouped(records: Iterable[Record]) -> list[list[Record]]:
     """Return the records of one task, model, label set and settings together, by seed."""
-    groups: dict[tuple[Any, ...], list[Record]] = {}
+    groups: dict[tuple[object, ...], list[Record]] = {}
     for record in records:
         key = record.key
         name = (key.task, key.model, key.fraction, key.subset, str(sorted(key.settings.items())), str(key.recipe))
@@ -73,8 +72,8 @@ def _row(
     record: Record,
     arrays: Mapping[str, np.ndarray],
     all_seeds: Sequence[Mapping[str, np.ndarray]],
-    row: Mapping[str, Any],
-) -> dict[str, Any]:
+    row: Mapping[str, object],
+) -> dict[str, object]:
     name = f"{row['layer']}.{row['part']}"
     before = arrays[f"before/{name}"]
     against = {

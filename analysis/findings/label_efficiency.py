@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from analysis.statistics.aggregate import label_efficiency, label_efficiency_interval
 from analysis.tables.breakdowns import RowDraws
-from analysis.tables.columns import LABEL_AREAS, SETTING, as_rows, row_name
+from analysis.tables.columns import LABEL_AREAS, SETTING, MutableRow, as_rows, row_name
 from bench.metrics import direction_sign
 
 
-def label_areas(board: pd.DataFrame, row_draws: Mapping[tuple[Any, ...], RowDraws]) -> pd.DataFrame:
+def label_areas(board: pd.DataFrame, row_draws: Mapping[tuple[object, ...], RowDraws]) -> pd.DataFrame:
     """Return the area under the label-efficiency curve, one row per task, setting and model; columns `LABEL_AREAS`.
 
     The area is the mean score over the logarithm of the label fraction
@@ -26,11 +25,11 @@ def label_areas(board: pd.DataFrame, row_draws: Mapping[tuple[Any, ...], RowDraw
         board: see `analysis.tables.build.Tables.leaderboard`.
         row_draws: bootstrap draws by row, see `analysis.tables.build.Tables`.
     """
-    groups: dict[tuple[Any, ...], dict[tuple[str, str], dict[float, dict[str, Any]]]] = {}
+    groups: dict[tuple[object, ...], dict[tuple[str, str], dict[float, MutableRow]]] = {}
     for row in as_rows(board[(board["fraction"] > 0) & board["score"].notna()]):
         models = groups.setdefault(tuple(row[name] for name in ("task", *SETTING)), {})
         models.setdefault((row["model"], row["variant"]), {})[row["fraction"]] = row
-    rows: list[dict[str, Any]] = []
+    rows: list[MutableRow] = []
     for name in sorted(groups):
         curves = [groups[name][model] for model in sorted(groups[name]) if len(groups[name][model]) > 1]
         shared = sorted(set.intersection(*(set(curve) for curve in curves))) if curves else []
@@ -42,7 +41,7 @@ def label_areas(board: pd.DataFrame, row_draws: Mapping[tuple[Any, ...], RowDraw
     return pd.DataFrame(rows, columns=list(LABEL_AREAS))
 
 
-def _area(rows: Sequence[Mapping[str, Any]], row_draws: Mapping[tuple[Any, ...], RowDraws]) -> dict[str, Any]:
+def _area(rows: Sequence[Mapping[str, object]], row_draws: Mapping[tuple[object, ...], RowDraws]) -> MutableRow:
     """Return the area of one model, from its rows, one per fraction, fewest labels first."""
     fractions, scores = (np.array([row[name] for row in rows], dtype=np.float64) for name in ("fraction", "score"))
     draws = [row_draws[row_name(row)].scores for row in rows if row_name(row) in row_draws]

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from analysis.statistics.intervals import percentile
 from analysis.tables.breakdowns import RowDraws
-from analysis.tables.columns import CONTROLS, MULTI_SCALE, row_name
+from analysis.tables.columns import CONTROLS, MULTI_SCALE, MutableRow, row_name
 from bench.metrics import direction_sign
 
 SINGLE = ("attentive", "fcn", "linear")
 """Decoders that read one layer: the files of ``bench/decoders`` with ``layers_read=1``."""
 
 
-def multi_scale(board: pd.DataFrame, row_draws: Mapping[tuple[Any, ...], RowDraws]) -> pd.DataFrame:
+def multi_scale(board: pd.DataFrame, row_draws: Mapping[tuple[object, ...], RowDraws]) -> pd.DataFrame:
     """Return the gain from several layers, one row per task, model, tuning and label fraction; columns `MULTI_SCALE`.
 
     On each side the arm with the best validation score is taken. ``gain`` is the difference of their mean test scores
@@ -48,7 +47,7 @@ def multi_scale(board: pd.DataFrame, row_draws: Mapping[tuple[Any, ...], RowDraw
     return pd.DataFrame(gains, columns=list(MULTI_SCALE))
 
 
-def _preferred(rows: pd.DataFrame, sign: float) -> dict[str, Any]:
+def _preferred(rows: pd.DataFrame, sign: float) -> MutableRow:
     """Return the row with the best validation score."""
     place = int(np.nanargmax(sign * rows["val"].to_numpy(float))) if rows["val"].notna().any() else 0
     return {str(name): value for name, value in rows.iloc[place].items()}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +16,7 @@ from analysis.statistics.pooling import Axes, pool
 from analysis.statistics.ranking import ranks
 from analysis.tables.breakdowns import RowDraws
 from analysis.tables.build import Tables
-from analysis.tables.columns import OVERALL, SETTING, as_rows, model_label, row_name
+from analysis.tables.columns import OVERALL, SETTING, Row, as_rows, model_label, row_name
 from bench.metrics import direction_sign
 
 FEWEST = 2  # tasks, and models
@@ -44,15 +43,15 @@ class Overall:
     """
 
     table: pd.DataFrame
-    tasks: Mapping[tuple[Any, ...], Sequence[str]]
-    left_out: Mapping[tuple[Any, ...], LeftOut]
+    tasks: Mapping[tuple[object, ...], Sequence[str]]
+    left_out: Mapping[tuple[object, ...], LeftOut]
 
 
 @dataclass(frozen=True)
 class _Score:
     """A leaderboard row and its bootstrap draws."""
 
-    row: Mapping[str, Any]
+    row: Row
     draws: RowDraws | None
 
 
@@ -86,9 +85,9 @@ def overall(every: Sequence[Tables]) -> Overall | None:
     return Overall(table=pd.concat(frames, ignore_index=True), tasks=tasks_of, left_out=left_out)
 
 
-def _by_setting(every: Sequence[Tables]) -> dict[tuple[Any, ...], dict[str, dict[str, _Score]]]:
+def _by_setting(every: Sequence[Tables]) -> dict[tuple[object, ...], dict[str, dict[str, _Score]]]:
     """Return key -> task -> model -> score; tasks of several suites carry the suite's name."""
-    by_setting: dict[tuple[Any, ...], dict[str, dict[str, _Score]]] = {}
+    by_setting: dict[tuple[object, ...], dict[str, dict[str, _Score]]] = {}
     for tables in every:
         for row in as_rows(tables.leaderboard):
             if "@" in str(row["task"]) or np.isnan(row["score"]):
@@ -101,7 +100,7 @@ def _by_setting(every: Sequence[Tables]) -> dict[tuple[Any, ...], dict[str, dict
 
 
 def _table(
-    key: tuple[Any, ...], tasks: Sequence[str], models: Sequence[str], scores: Sequence[Sequence[_Score]]
+    key: tuple[object, ...], tasks: Sequence[str], models: Sequence[str], scores: Sequence[Sequence[_Score]]
 ) -> pd.DataFrame:
     """Return the rows of one key, from scores by task and model."""
     rows = [[score.row for score in line] for line in scores]
@@ -146,7 +145,7 @@ def _draws(scores: Sequence[Sequence[_Score]]) -> np.ndarray | None:
     return cube if np.isfinite(cube).all() else None
 
 
-def _normaliser(rows: Sequence[Sequence[Mapping[str, Any]]]) -> tuple[Normaliser | None, dict[int, str]]:
+def _normaliser(rows: Sequence[Sequence[Mapping[str, object]]]) -> tuple[Normaliser | None, dict[int, str]]:
     """Return the ranges that cover most tasks in their metric, and index of a task -> its name in them."""
     best: tuple[Normaliser | None, dict[int, str]] = (None, {})
     for name in normalisers():
@@ -161,11 +160,11 @@ def _normaliser(rows: Sequence[Sequence[Mapping[str, Any]]]) -> tuple[Normaliser
 
 
 def _interquartile(
-    rows: Sequence[Sequence[Mapping[str, Any]]],
+    rows: Sequence[Sequence[Mapping[str, object]]],
     draws: np.ndarray | None,
     ranges: Normaliser | None,
     known: Mapping[int, str],
-) -> dict[str, Any]:
+) -> dict[str, object]:
     if ranges is None:
         return {**dict.fromkeys(("iqm", "iqm_low", "iqm_high"), np.nan), "iqm_tasks": 0}
     places = list(known)

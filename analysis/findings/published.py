@@ -6,14 +6,13 @@ ours. A number is ``copied`` (published) or ``rerun`` (ours); every frame made h
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis.tables.columns import COMPARISON, PUBLISHED
+from analysis.tables.columns import COMPARISON, PUBLISHED, Row, as_rows
 from bench.core.errors import BadSetting, Incompatible, MissingData
 from bench.metrics import METRICS
 
@@ -66,7 +65,7 @@ def check_published(frame: pd.DataFrame, name: str = "published numbers") -> Non
     Raises:
         BadSetting: names the first row that violates this.
     """
-    for place, row in enumerate(frame.to_dict("records")):
+    for place, row in enumerate(as_rows(frame)):
         wrong = _wrong(row)
         if wrong:
             raise BadSetting(f"{name}, line {place + 2} ({row['model_printed']} on {row['dataset']}): {wrong}")
@@ -76,7 +75,7 @@ def check_published(frame: pd.DataFrame, name: str = "published numbers") -> Non
         raise BadSetting(f"{name}: {first['model_printed']} on {first['dataset']} ({first['source']}) is repeated")
 
 
-def _wrong(row: Mapping[Any, Any]) -> str:
+def _wrong(row: Row) -> str:
     """Return the fault of a row; empty if it has none."""
     absent = [name for name in NEEDED if not row[name]]
     if absent:
@@ -120,21 +119,21 @@ def compare(board: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
         raise Incompatible("the leaderboard holds copied numbers, which would be compared with themselves")
     theirs = published[(published["suite"] != "") & (published["model"] != "") & (published["metric"] != "")]
     ours = {key: part for key, part in board.groupby(["suite", "task", "model"], sort=False)}
-    rows: list[dict[str, Any]] = []
-    for copied in theirs.to_dict("records"):
+    rows: list[dict[str, object]] = []
+    for copied in as_rows(theirs):
         own_rows = ours.get((copied["suite"], copied["task"], copied["model"]))
-        pairs = [] if own_rows is None else [_pair(own, copied) for own in own_rows.to_dict("records")]
+        pairs = [] if own_rows is None else [_pair(own, copied) for own in as_rows(own_rows)]
         rows += [pair for pair in pairs if pair] or [_alone(copied)]
     rows.sort(key=lambda row: (row["status"] == COPIED, *(str(row[name]) for name in COMPARISON[:4])))
     return pd.DataFrame(rows, columns=list(COMPARISON))
 
 
-def _alone(copied: Mapping[Any, Any]) -> dict[str, Any]:
+def _alone(copied: Row) -> dict[str, object]:
     missing = {name: np.nan for name in ("ours", "low", "high", "difference", "within")}
     return {name: "" for name in COMPARISON} | missing | _theirs(copied) | {"status": COPIED}
 
 
-def _theirs(copied: Mapping[Any, Any]) -> dict[str, Any]:
+def _theirs(copied: Row) -> dict[str, object]:
     same = (
         "suite",
         "task",
@@ -158,7 +157,7 @@ def _theirs(copied: Mapping[Any, Any]) -> dict[str, Any]:
     }
 
 
-def _pair(own: Mapping[Any, Any], copied: Mapping[Any, Any]) -> dict[str, Any]:
+def _pair(own: Row, copied: Row) -> dict[str, object]:
     """Return the row of a pair; empty if our row has no such metric."""
     headline = own["metric"] == copied["metric"]
     score = own["score"] if headline else own.get(copied["metric"], np.nan)
@@ -183,7 +182,7 @@ def _pair(own: Mapping[Any, Any], copied: Mapping[Any, Any]) -> dict[str, Any]:
     }
 
 
-def _row_differences(own: Mapping[Any, Any], copied: Mapping[Any, Any]) -> list[str]:
+def _row_differences(own: Row, copied: Row) -> list[str]:
     """Return the differences between two rows."""
     differences = []
     if not copied["protocol"]:
@@ -210,7 +209,7 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _marks(copied: Mapping[Any, Any]) -> list[str]:
+def _marks(copied: Row) -> list[str]:
     """Return what limits the comparison with a published number."""
     marks = []
     if copied["same_test"] != "yes":

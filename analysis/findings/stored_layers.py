@@ -11,11 +11,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from analysis.similarity.arrays import match_rows
+from analysis.tables.columns import MutableRow, Row
 from analysis.tables.source import RecordSource
 from bench.core import Record, canonical
 from bench.metrics.representations import hsic
@@ -50,7 +50,7 @@ class StoredLayers:
     values: Mapping[str, np.ndarray]
     gains: Mapping[str, float] = field(default_factory=dict)
     within: np.ndarray | None = None
-    dimensions: tuple[Mapping[str, Any], ...] = ()
+    dimensions: tuple[Row, ...] = ()
     generated: bool
     record: str
 
@@ -145,7 +145,7 @@ def _of(protocol: str, records: Iterable[Record]) -> list[Record]:
     return sorted(wanted, key=lambda record: (record.key.model, record.key.seed, record.digest))
 
 
-def _facts(record: Record, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def _facts(record: Record, arrays: Mapping[str, np.ndarray]) -> MutableRow:
     seed = f" (seed {record.key.seed})" if record.key.weights == "random" and record.key.seed else ""
     return {
         "model": f"{record.key.model}{seed}",
@@ -187,7 +187,7 @@ def matched(models: Sequence[StoredLayers]) -> list[StoredLayers]:
     return [_on(model, shared, common) for model in models]
 
 
-def _on(model: StoredLayers, ids: np.ndarray, common: set[Any]) -> StoredLayers:
+def _on(model: StoredLayers, ids: np.ndarray, common: set[object]) -> StoredLayers:
     """Return a model on some of its images; what was computed of all of them no longer holds then."""
     kept = np.flatnonzero([name in common for name in model.ids.tolist()])
     order = kept[match_rows(ids, model.ids[kept])] if len(ids) else kept[:0]

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
 from analysis.figures.cost import Costs, Point
 from analysis.figures.curves import Chart, Line
 from analysis.figures.profiles import Curve, Panel
-from analysis.tables.columns import CONTROLS, as_rows, curve_label, first_row, label_amount, model_label
+from analysis.tables.columns import CONTROLS, MutableRow, as_rows, curve_label, first_row, label_amount, model_label
 from analysis.tables.formatting import HEADLINE, adaptation, most_labels
 from bench.core import label_fraction_text
 
@@ -141,7 +139,7 @@ def cost_panels(rows: pd.DataFrame) -> list[Costs]:
     return panels
 
 
-def _point(row: dict[str, Any], column: str) -> Point:
+def _point(row: MutableRow, column: str) -> Point:
     return Point(
         model=model_label(row),
         setting=adaptation(row),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,7 @@ from analysis.figures.curves import Training, training_figure
 from analysis.figures.panels import panel_figure
 from analysis.gallery.picture import FigureSpec, file_name
 from analysis.tables.build import Tables
-from analysis.tables.columns import as_rows, first_row, label_amount
+from analysis.tables.columns import Row, as_rows, first_row, label_amount
 from analysis.tables.formatting import adaptation, metric_label
 from analysis.tables.source import RecordSource, read_arrays
 from bench.core import Record
@@ -105,11 +104,11 @@ def _arms(tables: Tables) -> Iterator[tuple[str, pd.DataFrame]]:
         yield str(task), most.sort_values("score", ascending=smaller_is_better, kind="stable")
 
 
-def _first_record(tables: Tables, row: Mapping[str, Any]) -> Record:
+def _first_record(tables: Tables, row: Mapping[str, object]) -> Record:
     return tables.records[str(row["record"]).split()[0]]
 
 
-def _history_frame(history: np.ndarray, row: Mapping[str, Any], digest: str) -> pd.DataFrame:
+def _history_frame(history: np.ndarray, row: Row, digest: str) -> pd.DataFrame:
     rates, evaluations, _ = history.shape
     flat = pd.DataFrame(history.reshape(-1, 3), columns=["step", "training_loss", "validation_score"])
     flat.insert(0, "rate", np.repeat(np.arange(rates), evaluations))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,7 @@ from rich.text import Text
 
 from analysis.report.escaping import latex_label, latex_text
 from analysis.tables.build import Tables
-from analysis.tables.columns import as_rows, model_label
+from analysis.tables.columns import Row, as_rows, model_label
 from analysis.tables.formatting import (
     ARROWS,
     HEADLINE,
@@ -45,8 +44,8 @@ class BoardRow:
     """
 
     name: str
-    facts: Mapping[str, Any]
-    entries: Mapping[Setting, Mapping[str, Any]]
+    facts: Row
+    entries: Mapping[Setting, Row]
 
     @property
     def seen(self) -> bool:
@@ -73,7 +72,7 @@ class Board:
 
     task: str
     fraction: float
-    facts: Mapping[str, Any]
+    facts: Row
     settings: Sequence[Setting]
     rows: Sequence[BoardRow]
     digits: int
@@ -88,7 +87,7 @@ class Board:
         """Metric with unit and better direction, e.g. ``RMSE (t/ha) ↓``."""
         return f"{metric_label(self.facts)} {ARROWS[self.facts['direction']]}"
 
-    def is_best(self, setting: Setting, row: Mapping[str, Any]) -> bool:
+    def is_best(self, setting: Setting, row: Row) -> bool:
         """Return whether a leaderboard row is the best of at least two models in a setting."""
         return bool(row["standing"] == "best") and sum(setting in line.entries for line in self.rows) > 1
 
@@ -114,7 +113,7 @@ def largest_boards(frame: pd.DataFrame) -> list[Board]:
 def _board(frame: pd.DataFrame, decimals: int) -> Board:
     rows = as_rows(frame)
     settings = sorted({(adaptation(row), row["layer"]) for row in rows}, key=_setting_order)
-    by_model: dict[tuple[str, str], dict[Setting, dict[str, Any]]] = {}
+    by_model: dict[tuple[str, str], dict[Setting, dict[str, object]]] = {}
     for row in rows:
         by_model.setdefault((row["model"], row["variant"]), {})[adaptation(row), row["layer"]] = row
     lines = [
@@ -128,7 +127,7 @@ def _board(frame: pd.DataFrame, decimals: int) -> Board:
     ]
     sign = direction_sign(rows[0]["direction"])
 
-    def order(line: BoardRow) -> tuple[Any, ...]:
+    def order(line: BoardRow) -> tuple[object, ...]:
         scores = [line.entries[s]["score"] if s in line.entries else np.nan for s in settings]
         return (*((bool(np.isnan(x)), 0.0 if np.isnan(x) else -sign * x) for x in scores), line.name)
 
@@ -184,7 +183,7 @@ def _latex_board(board: Board, tables: Tables) -> list[str]:
     return [*lines, r"    \bottomrule", r"  \end{tabular}", r"\end{table}"]
 
 
-def _latex_score(row: Mapping[str, Any] | None, setting: Setting, board: Board) -> str:
+def _latex_score(row: Row | None, setting: Setting, board: Board) -> str:
     if row is None:
         return ""
     text = latex_text(number(row["score"], board.digits))
@@ -264,7 +263,7 @@ def _plain(text: str, style: str = "") -> Text:
     return Text(printable(text), style=style)
 
 
-def _terminal_score(row: Mapping[str, Any] | None, setting: Setting, board: Board) -> Text:
+def _terminal_score(row: Row | None, setting: Setting, board: Board) -> Text:
     if row is None:
         return Text("")
     best = board.is_best(setting, row)

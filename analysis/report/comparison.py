@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +13,7 @@ from analysis.report.escaping import csv, markdown_table, markdown_text
 from analysis.report.suite_page import rendered
 from analysis.report.write import put_files
 from analysis.tables.build import tables
-from analysis.tables.columns import as_rows, model_label
+from analysis.tables.columns import Row, as_rows, model_label
 from analysis.tables.formatting import digits, number
 from analysis.tables.source import RecordSource
 from bench.core import label_fraction_text
@@ -79,7 +78,7 @@ def shown(comparison: pd.DataFrame) -> tuple[list[list[str]], list[list[str]]]:
     return pairs, [_alone(row) for row in as_rows(comparison[comparison["status"] == COPIED])]
 
 
-def _pair(row: Mapping[str, Any]) -> list[str]:
+def _pair(row: Row) -> list[str]:
     decimals = digits(row["metric"], [row["ours"], row["published"]])
     bounds = f" [{number(row['low'], decimals)}, {number(row['high'], decimals)}]" if np.isfinite(row["low"]) else ""
     inside = " ✓" if row["within"] is True or row["within"] == 1 else ""
@@ -94,7 +93,7 @@ def _pair(row: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _alone(row: Mapping[str, Any]) -> list[str]:
+def _alone(row: Row) -> list[str]:
     labels = label_fraction_text(row["fraction"]) if np.isfinite(row["fraction"]) else ""
     decimals = digits(row["metric"], [row["published"]])
     return [
@@ -104,7 +103,7 @@ def _alone(row: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _published(row: Mapping[str, Any], decimals: int) -> str:
+def _published(row: Row, decimals: int) -> str:
     text = f"{number(row['published'], decimals)} {MARK}"
     if np.isfinite(row["published_low"]):
         bounds = [number(row[name], decimals) for name in ("published_low", "published_high")]
@@ -114,7 +113,7 @@ def _published(row: Mapping[str, Any], decimals: int) -> str:
     return text
 
 
-def _last(row: Mapping[str, Any]) -> list[str]:
+def _last(row: Row) -> list[str]:
     setting = f"published setting: {row['setting']}" if row["setting"] else ""
     differences = "; ".join(part for part in (row["differences"], setting) if part)
     return [differences, ", ".join(part for part in (row["source"], row["where"]) if part)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
@@ -52,7 +51,7 @@ def across_suites(every: Sequence[Tables]) -> AcrossSuites:
         return AcrossSuites()
     board = pd.concat([tables.leaderboard for tables in every], ignore_index=True)
     board["suite"] = board["suite"].astype(str)
-    draws: dict[tuple[Any, ...], RowDraws] = {}
+    draws: dict[tuple[object, ...], RowDraws] = {}
     for tables in every:
         draws |= {(tables.suite, *name): value for name, value in tables.row_draws.items()}
     agreed = compare_settings(board, draws)

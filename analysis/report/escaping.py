@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 
@@ -95,7 +94,7 @@ def csv(frame: pd.DataFrame) -> bytes:
     return text.encode(errors="replace")
 
 
-def _csv_cell(value: Any) -> Any:
+def _csv_cell(value: object) -> object:
     if not isinstance(value, str):
         return value
     text = printable(value)

@@ -12,7 +12,7 @@ from analysis.report.contents import AcrossSuites, SuiteContents
 from analysis.report.statistics_text import final_layer_sentence
 from analysis.report.suite_page import embedded, records_of, rendered, score_order, setting_name
 from analysis.tables.build import Tables
-from analysis.tables.columns import SETTING, as_rows, first_row, label_amount, model_label
+from analysis.tables.columns import SETTING, MutableRow, as_rows, first_row, label_amount, model_label
 from analysis.tables.formatting import (
     adaptation,
     count,
@@ -81,7 +81,7 @@ def index_page(
 
 def _rows(tables: Tables) -> list[list[Any]]:
     """Return the leaderboard of a suite as short rows for the page's script; see `COLUMNS`."""
-    rows: list[list[Any]] = []
+    rows: list[list[object]] = []
     decimals = task_digits(tables.leaderboard)
     for task, part in tables.leaderboard.groupby("task", sort=False):
         metric, digits = metric_label(first_row(part)), decimals[str(task)]
@@ -109,7 +109,7 @@ def _sortable(value: float) -> float | None:
     return float(f"{value:.6g}") if math.isfinite(value) else None
 
 
-def _summary(tables: Tables) -> dict[str, Any]:
+def _summary(tables: Tables) -> MutableRow:
     """Return the facts of a suite for the index: sizes, and the best models of each task."""
     by_task: dict[str, list[Board]] = {}
     for board in boards(tables.leaderboard):
@@ -126,7 +126,7 @@ def _summary(tables: Tables) -> dict[str, Any]:
     }
 
 
-def _best(of_task: Sequence[Board]) -> dict[str, Any]:
+def _best(of_task: Sequence[Board]) -> dict[str, object]:
     """Return the best score of a task by probes of frozen features and by trained decoders, over all their settings."""
     first = of_task[0]
     probe = _best_of(of_task, decoders=False)

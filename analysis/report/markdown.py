@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,7 @@ from analysis.report.contents import SuiteContents
 from analysis.report.escaping import code_block, markdown_table, markdown_text
 from analysis.report.statistics_text import final_layer_sentence
 from analysis.tables.build import Tables
-from analysis.tables.columns import NOTE_BREAK, as_rows, curve_label, label_amount, model_label
+from analysis.tables.columns import NOTE_BREAK, Row, as_rows, curve_label, label_amount, model_label
 from analysis.tables.formatting import adaptation, count, interval, layer_text, number, origin
 from bench.core import label_fraction_text
 from bench.core.wording import shortened
@@ -77,7 +76,7 @@ def _board(board: Board) -> list[str]:
     return [f"### {board.labels}", "", *markdown_table([markdown_text(name) for name in head], rows, 2)]
 
 
-def _score(row: Mapping[str, Any] | None, setting: Setting, board: Board) -> str:
+def _score(row: Row | None, setting: Setting, board: Board) -> str:
     if row is None:
         return ""
     text = number(row["score"], board.digits)
@@ -134,7 +133,7 @@ def _depth(layers: pd.DataFrame, task: str, decimals: int) -> list[str]:
     return ["### depth", "", text, "", *markdown_table(head, rows, 3)]
 
 
-def _peak(row: Mapping[str, Any]) -> str:
+def _peak(row: Row) -> str:
     if np.isnan(row["peak_depth"]):
         return ""
     low, high = row["peak_low"], row["peak_high"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -172,7 +171,7 @@ def _overall(whole: Overall) -> Section:
     """Return the table of the headline setting if there is one, else of the setting with most labels and models."""
     by_key = list(whole.table.groupby([*SETTING, "fraction"], sort=True))
 
-    def preference(pair: tuple[Any, pd.DataFrame]) -> tuple[bool, float, int]:
+    def preference(pair: tuple[object, pd.DataFrame]) -> tuple[bool, float, int]:
         first = first_row(pair[1])
         return (adaptation(first), first["layer"]) == HEADLINE, label_amount(first["fraction"]), len(pair[1])
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +15,16 @@ from analysis.gallery.picture import FigureSpec, file_name
 from analysis.report.contents import SuiteContents
 from analysis.report.statistics_text import final_layer_sentence
 from analysis.tables.build import Tables
-from analysis.tables.columns import NOTE_BREAK, SETTING, as_rows, first_row, label_amount, model_label
+from analysis.tables.columns import (
+    NOTE_BREAK,
+    SETTING,
+    MutableRow,
+    Row,
+    as_rows,
+    first_row,
+    label_amount,
+    model_label,
+)
 from analysis.tables.formatting import (
     ARROWS,
     adaptation,
@@ -36,7 +44,7 @@ from bench.metrics import direction_sign
 COLUMN = 1000  # pixels; a wider figure takes the whole width of a page
 
 
-def rendered(template: str, **context: Any) -> bytes:
+def rendered(template: str, **context: object) -> bytes:
     """Return a page made from a template of this folder; every text in it is escaped."""
     environment = Environment(
         loader=PackageLoader("analysis.report", "templates"),
@@ -50,7 +58,7 @@ def rendered(template: str, **context: Any) -> bytes:
     return text.encode(errors="replace")
 
 
-def embedded(pictures: Sequence[FigureSpec], files: Mapping[str, bytes], suite: str = "") -> list[dict[str, Any]]:
+def embedded(pictures: Sequence[FigureSpec], files: Mapping[str, bytes], suite: str = "") -> list[MutableRow]:
     """Return the figures with their images, for a page that holds them.
 
     Args:
@@ -67,12 +75,12 @@ def embedded(pictures: Sequence[FigureSpec], files: Mapping[str, bytes], suite: 
     return images
 
 
-def setting_name(row: Mapping[str, Any]) -> str:
+def setting_name(row: Row) -> str:
     """Return the name of the rows that a row is compared with: those of its task, setting and label fraction."""
     return " ".join(str(row[name]) for name in ("suite", "task", *SETTING, "fraction"))
 
 
-def score_order(row: Mapping[str, Any]) -> tuple[Any, ...]:
+def score_order(row: Row) -> tuple[object, ...]:
     """Return the sort key of a task's rows on a page: most labels first, then the best score first."""
     missing = bool(np.isnan(row["score"]))
     score = 0.0 if missing else direction_sign(row["direction"]) * row["score"]
@@ -112,7 +120,7 @@ def suite_page(contents: SuiteContents, files: Mapping[str, bytes]) -> bytes:
     )
 
 
-def _tasks(contents: SuiteContents, files: Mapping[str, bytes]) -> list[dict[str, Any]]:
+def _tasks(contents: SuiteContents, files: Mapping[str, bytes]) -> list[MutableRow]:
     tables = contents.tables
     decimals = task_digits(tables.leaderboard)
     tasks = []
@@ -139,7 +147,7 @@ def _notes(rows: pd.DataFrame) -> list[str]:
     return list(dict.fromkeys(note for text in rows["notes"] if text for note in str(text).split(NOTE_BREAK)))
 
 
-def _rows(rows: pd.DataFrame, notes: Sequence[str], decimals: int) -> list[dict[str, Any]]:
+def _rows(rows: pd.DataFrame, notes: Sequence[str], decimals: int) -> list[MutableRow]:
     """Return leaderboard rows as printed, with the places of score and interval on a shared scale of 0..150."""
     low, high = visible_range(*rows[["score", "low", "high"]].to_numpy(float).T)
     compared = rows.groupby([*SETTING, "fraction"])["score"].transform("size").to_numpy() > 1

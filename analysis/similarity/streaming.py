@@ -37,7 +37,7 @@ class Moments:
 
     def __init__(self, widths: tuple[Sequence[int], Sequence[int]], like: Array) -> None:
         xp = namespace(like)
-        place: dict[str, Any] = {"dtype": xp.float64} if xp is np else {"dtype": xp.float64, "device": like.device}
+        place: dict[str, object] = {"dtype": xp.float64} if xp is np else {"dtype": xp.float64, "device": like.device}
         self.edges = tuple([0, *np.cumsum(each).tolist()] for each in widths)
         (p, q), (layers_x, layers_y) = (edges[-1] for edges in self.edges), (len(each) for each in widths)
         self.rows = 0

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from analysis.tables.bootstrap import GroupDraws
-from analysis.tables.columns import ARM, REGIONS, ROW, label_amount, row_name
+from analysis.tables.columns import ARM, REGIONS, ROW, MutableRow, label_amount, row_name
 from analysis.tables.per_sample import Breakdown, class_scores
 from analysis.tables.run_groups import RunGroup
 
@@ -23,7 +22,7 @@ class RowDraws:
     halves: np.ndarray
 
 
-def shared_columns(group: RunGroup, draws: GroupDraws) -> dict[str, Any]:
+def shared_columns(group: RunGroup, draws: GroupDraws) -> MutableRow:
     """Return the columns that the leaderboard and the layer table share."""
     key, facts = group.key, group.facts
     return {
@@ -57,11 +56,11 @@ class Breakdowns:
     """
 
     def __init__(self) -> None:
-        self.classes: list[dict[str, Any]] = []
-        self.regions: list[dict[str, Any]] = []
-        self.calibration: list[dict[str, Any]] = []
-        self.arms: list[dict[str, Any]] = []
-        self.row_draws: dict[tuple[Any, ...], RowDraws] = {}
+        self.classes: list[dict[str, object]] = []
+        self.regions: list[dict[str, object]] = []
+        self.calibration: list[dict[str, object]] = []
+        self.arms: list[dict[str, object]] = []
+        self.row_draws: dict[tuple[object, ...], RowDraws] = {}
         self.arm_draws: dict[tuple[str, str], np.ndarray] = {}
 
     def add(self, drawn: Sequence[tuple[RunGroup, GroupDraws]]) -> None:
@@ -80,7 +79,7 @@ class Breakdowns:
                 if rule in draws.details and label_amount(group.key.fraction) == most:
                     self._add_details(group, row, draws.details[rule])
 
-    def _add_arms(self, group: RunGroup, rule: str, row: Mapping[str, Any], draws: GroupDraws) -> None:
+    def _add_arms(self, group: RunGroup, rule: str, row: Mapping[str, object], draws: GroupDraws) -> None:
         runs = zip(group.records, group.digests, group.values(rule), strict=True)
         for place, (record, digest, score) in enumerate(runs):
             run = {"subset": record.key.subset, "seed": record.key.seed, "score": score, "record": digest}
@@ -88,7 +87,7 @@ class Breakdowns:
             if rule in draws.arm_draws:
                 self.arm_draws[digest, group.split] = draws.arm_draws[rule][place]
 
-    def _add_details(self, group: RunGroup, row: Mapping[str, Any], breakdown: Breakdown) -> None:
+    def _add_details(self, group: RunGroup, row: Mapping[str, object], breakdown: Breakdown) -> None:
         runs = breakdown.runs
         if breakdown.classes is not None:
             scores = class_scores(breakdown.classes)
@@ -104,7 +103,7 @@ class Breakdowns:
                 means = {"confidence": confidence / count, "accuracy": right / count} if count else {}
                 self.calibration.append({**row, "bin": place, "count": int(count), **means})
 
-    def frame(self, rows: list[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
+    def frame(self, rows: list[dict[str, object]], columns: Sequence[str]) -> pd.DataFrame:
         """Return rows as a frame, sorted by the columns that name a row, so that the order of records is irrelevant."""
         frame = pd.DataFrame(rows, columns=list(columns))
         names = [name for name in (*ROW, *ARM, "subset", "seed") if name in columns]

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +17,7 @@ from analysis.statistics.depth_profiles import holm
 from analysis.statistics.intervals import RESAMPLES
 from analysis.tables.bootstrap import GroupDraws, draw
 from analysis.tables.breakdowns import Breakdowns, RowDraws
-from analysis.tables.columns import ARMS, CALIBRATION, CLASSES, LAYERS, LEADERBOARD, REGIONS
+from analysis.tables.columns import ARMS, CALIBRATION, CLASSES, LAYERS, LEADERBOARD, REGIONS, MutableRow
 from analysis.tables.experiments import Card, cards
 from analysis.tables.layers import layer_rows
 from analysis.tables.leaderboard import board_order, leaderboard_row, rank_rows
@@ -76,7 +75,7 @@ class Tables:
     arms: pd.DataFrame
     cards: Sequence[Card]
     left_out: Sequence[str]
-    row_draws: Mapping[tuple[Any, ...], RowDraws] = field(repr=False)
+    row_draws: Mapping[tuple[object, ...], RowDraws] = field(repr=False)
     arm_draws: Mapping[tuple[str, str], np.ndarray] = field(repr=False)
     records: Mapping[str, Record] = field(repr=False)
 
@@ -119,10 +118,10 @@ def tables(source: RecordSource, suite: str, *, resamples: int = RESAMPLES, proc
 
 def _rows(
     source: RecordSource, groups: Sequence[RunGroup], resamples: int, processes: int
-) -> tuple[list[dict[str, Any]], list[list[dict[str, Any]]], Breakdowns]:
+) -> tuple[list[MutableRow], list[list[MutableRow]], Breakdowns]:
     """Return the sorted rows of the leaderboard, those of the layer table by run group, and the breakdowns."""
-    board: list[dict[str, Any]] = []
-    profiles: list[list[dict[str, Any]]] = []
+    board: list[MutableRow] = []
+    profiles: list[list[MutableRow]] = []
     breakdowns = Breakdowns()
     by_test_set = list(grouped(groups, lambda group: group.test_set).values())
     draws = ForkedWork(partial(_draw, source, resamples), by_test_set, processes).results()

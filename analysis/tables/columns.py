@@ -1,17 +1,21 @@
 """Column names of every frame that the analysis makes or reads, and how a row is named.
 
-A frame that is written as a CSV has its columns here; the functions that fill a frame say what its columns hold.
+A frame that is written as a CSV has its columns here; functions that fill a frame describe the values of its columns.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import pandas as pd
 
+Row: TypeAlias = Mapping[str, Any]
+"""One row of a table: column name -> text, number or flag, as its column in this file has it."""
+MutableRow: TypeAlias = dict[str, Any]
+"""A `Row` that is still being filled."""
 ARM = ("decoder", "tuning", "taps")
-"""What tells the arms of one protocol apart; empty for protocols without; see `bench.protocols.finetune`."""
+"""Columns that distinguish the arms of one protocol; empty for protocols without; see `bench.protocols.finetune`."""
 SETTING = ("protocol", "protocol_settings", "decoder", "tuning", "layer")
 """How a score was obtained from a model: the protocol, its settings, its arm, and the layer rule."""
 ROW = ("task", "model", "variant", "protocol", "protocol_settings", "decoder", "tuning", "layer", "fraction")
@@ -97,18 +101,18 @@ CONTROLS = ("random", "baseline")
 NOTE_BREAK = " · "
 
 
-def row_name(row: Mapping[str, Any]) -> tuple[Any, ...]:
+def row_name(row: Mapping[str, object]) -> tuple[object, ...]:
     """Return the values that name a leaderboard row: those of `ROW`."""
     return tuple(row[name] for name in ROW)
 
 
-def model_label(row: Mapping[str, Any]) -> str:
+def model_label(row: Row) -> str:
     """Return the model of a row with its twins and variant, e.g. ``dofa_base (recipe.size=[96,96])``."""
     names = f"{row['model']} = {row['twins']}" if row.get("twins") else str(row["model"])
     return f"{names} ({row['variant']})" if row["variant"] else names
 
 
-def curve_label(row: Mapping[str, Any]) -> str:
+def curve_label(row: Mapping[str, object]) -> str:
     """Return `model_label` with the settings of the protocol, for figures that name the protocol elsewhere."""
     return f"{model_label(row)} ({row['protocol_settings']})" if row["protocol_settings"] else model_label(row)
 
@@ -118,11 +122,11 @@ def label_amount(fraction: float) -> float:
     return fraction if fraction > 0 else -fraction / 1e6
 
 
-def as_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+def as_rows(frame: pd.DataFrame) -> list[MutableRow]:
     """Return the rows of a frame as mappings from column name to value."""
     return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
 
-def first_row(frame: pd.DataFrame) -> dict[str, Any]:
+def first_row(frame: pd.DataFrame) -> MutableRow:
     """Return the first row of a frame as a mapping from column name to value."""
     return as_rows(frame.iloc[:1])[0]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from bench.core import Record, canonical, label_fraction_text, sha256_of
 
@@ -81,7 +80,7 @@ def _card(suite: str, command: str, commit: str, named: Mapping[str, Record]) ->
 
 def _facts(records: Sequence[Record]) -> dict[str, str]:
     seconds = sum(float(record.cost.get("seconds", 0.0)) for record in records)
-    facts: dict[str, Iterable[Any]] = {
+    facts: dict[str, Iterable[object]] = {
         "suite version": {record.key.suite_version for record in records},
         "split hash": {f"{record.key.task} {record.key.split_hash}" for record in records},
         "labels": [

@@ -6,12 +6,11 @@ One rounding rule: the scores of a task are written with the same number of deci
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis.tables.columns import CHOSEN, label_amount
+from analysis.tables.columns import CHOSEN, Row, label_amount
 from bench.metrics import METRICS
 
 HEADLINE = ("probe", CHOSEN)
@@ -57,7 +56,7 @@ def number(value: float, decimals: int) -> str:
     return "-" if np.isnan(value) else f"{round(value, decimals) + 0.0:.{decimals}f}"  # + 0.0: no minus before zero
 
 
-def interval(row: Mapping[str, Any], decimals: int) -> str:
+def interval(row: Row, decimals: int) -> str:
     """Return ``[low, high]`` of a row; empty without an interval.
 
     >>> interval({"low": 0.71, "high": 0.8049}, 3)
@@ -80,7 +79,7 @@ def count(value: float) -> str:
     return f"{value:g}"
 
 
-def adaptation(row: Mapping[str, Any]) -> str:
+def adaptation(row: Row) -> str:
     """Return how a row adapted its model: the protocol, with decoder and tuning, and settings that distinguish it.
 
     >>> adaptation({"protocol": "finetune", "decoder": "fpn", "tuning": "lora", "protocol_settings": "steps=60"})
@@ -90,7 +89,7 @@ def adaptation(row: Mapping[str, Any]) -> str:
     return f"{text} ({row['protocol_settings']})" if row["protocol_settings"] else text
 
 
-def metric_label(row: Mapping[str, Any]) -> str:
+def metric_label(row: Mapping[str, object]) -> str:
     """Return the metric of a row with its unit.
 
     >>> metric_label({"metric_label": "RMSE", "unit": "t/ha"})
@@ -99,12 +98,12 @@ def metric_label(row: Mapping[str, Any]) -> str:
     return str(row["metric_label"]) + (f" ({row['unit']})" if row["unit"] else "")
 
 
-def origin(facts: Mapping[str, Any]) -> str:
+def origin(facts: Row) -> str:
     """Return the origin of a model's weights, with the entry it derives from."""
     return f"{facts['origin']} of {facts['parent']}" if facts["parent"] else str(facts["origin"])
 
 
-def layer_text(row: Mapping[str, Any]) -> str:
+def layer_text(row: Mapping[str, object]) -> str:
     """Return the layer a rule took, or the number of layers if subsets chose different ones."""
     names = str(row["chosen_layer"]).split("/")
     return names[0] if len(names) == 1 else f"{len(names)} layers"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from analysis.tables.leaderboard import distinct_values, subset_spread
 from analysis.tables.run_groups import RunGroup, position
 
 
-def layer_rows(group: RunGroup, draws: GroupDraws) -> list[dict[str, Any]]:
+def layer_rows(group: RunGroup, draws: GroupDraws) -> list[dict[str, object]]:
     """Return the profile of one run group, one row per layer in depth order."""
     chosen = Counter(position(record, CHOSEN) for record in group.records if CHOSEN in record.choices)
     most_chosen = min(chosen, key=lambda place: (-chosen[place], place)) if chosen else -1

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from analysis.statistics.intervals import percentile
 from analysis.tables.bootstrap import GroupDraws
 from analysis.tables.breakdowns import shared_columns
-from analysis.tables.columns import NOTE_BREAK, SETTING
+from analysis.tables.columns import NOTE_BREAK, SETTING, MutableRow, Row
 from analysis.tables.run_groups import RunGroup, grouped, position
 from bench.metrics import direction_sign
 
 FEW_BLOCKS = 10
 
 
-def board_order(row: Mapping[str, Any]) -> tuple[Any, ...]:
+def board_order(row: Row) -> tuple[object, ...]:
     """Return the sort key of a leaderboard row: by task and setting, then best score first, rows without score last."""
     missing = np.isnan(row["score"])
     score = 0.0 if missing else row["score"] * direction_sign(row["direction"])
@@ -25,7 +24,7 @@ def board_order(row: Mapping[str, Any]) -> tuple[Any, ...]:
     return (*where, missing, -score, row["model"], row["variant"])
 
 
-def leaderboard_row(group: RunGroup, rule: str, draws: GroupDraws, most: int) -> dict[str, Any]:
+def leaderboard_row(group: RunGroup, rule: str, draws: GroupDraws, most: int) -> MutableRow:
     """Return one leaderboard row.
 
     Args:
@@ -69,7 +68,7 @@ def leaderboard_row(group: RunGroup, rule: str, draws: GroupDraws, most: int) ->
     }
 
 
-def _costs(group: RunGroup) -> dict[str, Any]:
+def _costs(group: RunGroup) -> MutableRow:
     """Return the costs of a run of the group, each averaged over the runs that state it."""
 
     def mean(name: str) -> float:
@@ -99,7 +98,7 @@ def _notes(group: RunGroup, draws: GroupDraws, most: int) -> str:
     return NOTE_BREAK.join(dict.fromkeys(notes))
 
 
-def rank_rows(rows: Sequence[tuple[dict[str, Any], np.ndarray | None]]) -> None:
+def rank_rows(rows: Sequence[tuple[MutableRow, np.ndarray | None]]) -> None:
     """Fill ``standing`` of the rows of one test set: the best of each setting and fraction, and its statistical ties.
 
     Args:
@@ -123,6 +122,6 @@ def subset_spread(values: Sequence[float]) -> float:
     return float(np.std(values, ddof=1)) if len(values) > 1 else np.nan
 
 
-def distinct_values(values: Iterable[Any]) -> str:
+def distinct_values(values: Iterable[object]) -> str:
     """Return the distinct values in order of appearance, separated by ``/``."""
     return "/".join(dict.fromkeys(f"{value:g}" if isinstance(value, float) else str(value) for value in values))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from analysis.tables.columns import ARM
+from analysis.tables.columns import ARM, Row
 from bench.core import Record, RunKey, canonical, sha256_of
 
 # Axes besides subset and seed in which two records may differ without a column of their own: never pooled.
@@ -50,7 +50,7 @@ class RunGroup:
         return self.records[0].key
 
     @property
-    def facts(self) -> Mapping[str, Any]:
+    def facts(self) -> Row:
         """The facts of its first record."""
         return self.records[0].facts
 
@@ -149,9 +149,9 @@ def _name(record: Record) -> _Name:
     return (key.task, key.model, key.protocol, key.fraction, canonical(arm_of(record)), axes)
 
 
-def _axes(key: RunKey, names: Sequence[str]) -> dict[str, Any]:
+def _axes(key: RunKey, names: Sequence[str]) -> dict[str, object]:
     """Return these axes of a key; the entries of nested mappings are named with dots."""
-    flat: dict[str, Any] = {}
+    flat: dict[str, object] = {}
     for axis in names:
         value = getattr(key, axis)
         if isinstance(value, Mapping):
@@ -176,7 +176,7 @@ def _differing(
     return by_owner
 
 
-def _text(axes: Mapping[str, Any], names: Iterable[str], *, absent: str = "") -> str:
+def _text(axes: Row, names: Iterable[str], *, absent: str = "") -> str:
     """Return the values of these axes in words, hashes and long values shortened.
 
     Args:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from bench.catalogue.download import NEVER, fetch, file_hash
 from bench.core import ModelEntry
@@ -226,7 +226,7 @@ def _refusal(path: Path) -> str:
     return REFUSALS[kind] if kind in NEVER else ""
 
 
-def verify_weights(cache: Path, entries: Iterable[ModelEntry]) -> list[dict[str, Any]]:
+def verify_weights(cache: Path, entries: Iterable[ModelEntry]) -> list[dict[str, object]]:
     """Return one row per downloaded weights file of a cache, each hashed in full; see `bench.store.verify`.
 
     A file is compared with the hash its publisher states, else with the one recorded at first sight.

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import NoneType
-from typing import Any, Literal, get_args, get_origin
+from typing import Literal, get_args, get_origin
 
 from bench.catalogue import models as model_catalogue
 from bench.catalogue import suites as suite_catalogue
@@ -83,7 +83,7 @@ def _choices(settings: type[Settings], prefix: str) -> dict[str, Iterable[str]]:
     return choices_of
 
 
-def _of_type(kind: Any) -> list[str]:
+def _of_type(kind: object) -> list[str]:
     parts = [part for part in get_args(kind) if part not in (NoneType, Ellipsis)]
     if get_origin(kind) is Literal:
         return [str(part) for part in parts if part != ""]

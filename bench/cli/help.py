@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import textwrap
-from typing import Any
 
 from pydantic.fields import FieldInfo
 
@@ -50,7 +49,7 @@ def _described(field: FieldInfo) -> str:
 
 def _default(field: FieldInfo) -> str:
     """Return a field's default as it would be typed; ``""`` where there is none, or none that is a value."""
-    value: Any = field.default
+    value: object = field.default
     if field.is_required() or value is None or value in ("", ()):
         return ""
     if isinstance(value, bool):

@@ -81,7 +81,7 @@ def _card(entry: ModelEntry, shelf: WeightSources) -> Rows:
     return [{"name": key, "value": value} for key, value in facts.items() if value not in ("", [])]
 
 
-def suites(options: Mapping[str, Any]) -> Rows:
+def suites(options: Mapping[str, object]) -> Rows:
     """Return one row per suite; with ``suite=NAME`` all facts of that suite."""
     if name := options.get("suite"):
         return _suite(suite_catalogue.load(str(name)))
@@ -105,7 +105,7 @@ def suites(options: Mapping[str, Any]) -> Rows:
 
 
 def _suite(suite: Suite) -> Rows:
-    facts: dict[str, Any] = {
+    facts: dict[str, object] = {
         "name": suite.name,
         "title": suite.title,
         "version": suite.version,
@@ -127,12 +127,12 @@ def _suite(suite: Suite) -> Rows:
     return [{"name": key, "value": value} for key, value in facts.items() if value != ""]
 
 
-def suite_groups(options: Mapping[str, Any]) -> Rows:
+def suite_groups(options: Mapping[str, object]) -> Rows:
     """Return one row per named group of suites."""
     return [{"name": name, "suites": list(members)} for name, members in suite_catalogue.groups().items()]
 
 
-def protocols(options: Mapping[str, Any]) -> Rows:
+def protocols(options: Mapping[str, object]) -> Rows:
     """Return one row per protocol."""
     return _versioned("bench.protocols", Protocol)
 
@@ -142,7 +142,7 @@ def recipes(options: Mapping[str, Any]) -> Rows:
     return _versioned("bench.foundry", Recipe)
 
 
-def studies(options: Mapping[str, Any]) -> Rows:
+def studies(options: Mapping[str, object]) -> Rows:
     """Return one row per study."""
     names = lookup.names("bench.studies")
     for name in names:
@@ -170,7 +170,7 @@ def _title(package: str, name: str) -> str:
     return (lookup.module(package, name, kind="module").__doc__ or "").partition("\n")[0]
 
 
-def decoders(options: Mapping[str, Any]) -> Rows:
+def decoders(options: Mapping[str, object]) -> Rows:
     """Return one row per decoder of fine-tuning."""
     rows = []
     for name in lookup.names("bench.decoders"):

@@ -25,7 +25,7 @@ MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.S)
 LIBRARIES = ("timm", "torchgeo", "torchvision", "terratorch", "olmoearth_pretrain_minimal")
 
 
-def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
+def markdown_table(rows: Sequence[Mapping[str, object]]) -> str:
     """Return rows as a Markdown table: names in the first column as code, columns of numbers aligned right.
 
     Without rows it is ``""``.
@@ -41,7 +41,7 @@ def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
@@ -256,7 +256,7 @@ def table(name: str) -> str:
     return markdown_table(TABLES[name]())
 
 
-def listing_markdown(name: str, options: Mapping[str, Any]) -> str:
+def listing_markdown(name: str, options: Mapping[str, object]) -> str:
     """Return a listing as Markdown: its table, or the rows that ``model=``, ``models=`` or ``suite=`` choose."""
     chosen = name in LISTINGS and options.keys() & {"model", "models", "suite"}
     return markdown_table(LISTINGS[name](options)) if chosen else table(name)

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field, field_validator
 
@@ -85,7 +84,7 @@ class CacheOptions(Settings):
 
     @field_validator("keep", mode="before")
     @classmethod
-    def _size(cls, value: Any) -> Any:
+    def _size(cls, value: object) -> object:
         if value is None or isinstance(value, int):
             return value
         size = re.fullmatch(r"(\d{1,15}(?:\.\d{1,6})?) ?([KMGT]?)B?", str(value).upper())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from rich.console import Console
 
@@ -44,7 +43,7 @@ def _run(words: list[str], flags: set[str]) -> int:
     return code
 
 
-def _study(name: str, suite: str) -> Mapping[str, Any]:
+def _study(name: str, suite: str) -> Mapping[str, object]:
     """Return the words that a study sets for a suite."""
     study = lookup.noun("bench.studies", name, Study)
     return study.demo if suite and suite_catalogue.load(suite).generated else study.words

@@ -117,5 +117,5 @@ def _default_text(field: FieldInfo) -> str:
     return "" if value is None else _number_text(value)
 
 
-def _number_text(value: Any) -> str:
+def _number_text(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)

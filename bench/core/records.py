@@ -26,12 +26,12 @@ def label_fraction_text(fraction: float, *, sentence: bool = False) -> str:
     return "all labels" if fraction == 1 else f"{text} {'of labels' if fraction > 0 else 'per class'}"
 
 
-def canonical(value: Any) -> str:
+def canonical(value: object) -> str:
     """Return the one JSON text of a value: sorted keys, no spaces, integral floats and ints told apart by type."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, default=str)
 
 
-def sha256_of(value: Any) -> str:
+def sha256_of(value: object) -> str:
     """Return the hex SHA-256 of a value's canonical JSON."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()
 

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
 
 RENAMED: dict[str, tuple[str, ...]] = {
     "bench.errors": ("bench.core.errors",),
@@ -73,7 +72,7 @@ class RenamedLoader(Loader):
             stacklevel=2,
         )
 
-        def look_up(name: str) -> Any:
+        def look_up(name: str) -> object:
             for place in places:
                 moved = importlib.import_module(place)
                 if hasattr(moved, name):

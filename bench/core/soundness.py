@@ -108,7 +108,7 @@ def _positive(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
 
 
-def _name(field: str, value: Any) -> Faults:
+def _name(field: str, value: object) -> Faults:
     if not isinstance(value, str) or not NAME.fullmatch(value):
         yield f"{field}={clipped(repr(value))}: letters, digits, '_', '-' and '.', a letter or digit first"
 
@@ -118,7 +118,7 @@ def _text(field: str, value: Any) -> Faults:
         yield f"{field}={clipped(repr(value))}: text is needed"
 
 
-def _texts(field: str, value: Any) -> Faults:
+def _texts(field: str, value: object) -> Faults:
     if isinstance(value, str) or not isinstance(value, tuple | list) or any(not isinstance(v, str) for v in value):
         yield f"{field}={clipped(repr(value))}: a tuple of texts is needed, of one ({'a'!r},)"
 
@@ -134,7 +134,7 @@ def _pair(field: str, value: Any) -> Faults:
         yield f"{field}={clipped(repr(value))}: (height, width) in pixels is needed"
 
 
-def _choice(field: str, value: Any, known: Collection[str]) -> Faults:
+def _choice(field: str, value: object, known: Collection[str]) -> Faults:
     if value not in known:
         yield str(UnknownName(field, str(value), known))
 
@@ -182,7 +182,7 @@ def _normalise(entry: ModelEntry) -> Faults:
         yield "normalise: a scale of 0"
 
 
-def _splits(splits: Any) -> Faults:
+def _splits(splits: object) -> Faults:
     if not isinstance(splits, Mapping) or not set(OFFICIAL) <= set(splits):
         yield f"splits={clipped(repr(splits))}: sample counts of train, val and test are needed"
         return
@@ -191,12 +191,12 @@ def _splits(splits: Any) -> Faults:
         yield from _count(f"splits[{name!r}]", count, 0)
 
 
-def _folder(folder: Any) -> Faults:
+def _folder(folder: object) -> Faults:
     if not isinstance(folder, str) or Path(folder).is_absolute() or ".." in Path(folder).parts:
         yield f"folder={folder!r}: a folder below data=, without '..'"
 
 
-def _tasks(tasks: Any, metrics: Collection[str]) -> Faults:
+def _tasks(tasks: object, metrics: Collection[str]) -> Faults:
     if not isinstance(tasks, tuple | list) or not tasks or not all(isinstance(task, Task) for task in tasks):
         yield f"tasks={clipped(repr(tasks))}: a tuple of bench.core.Task is needed"
         return
@@ -248,7 +248,7 @@ def open_split(suite: Suite, root: Path, task: str, split: str, bands: tuple[Ban
     return opened
 
 
-def _run(where: str, code: Callable[[], Any]) -> Any:
+def _run(where: str, code: Callable[[], object]) -> Any:
     """Return what a user's code returns; its errors name the line."""
     try:
         return code()

@@ -59,7 +59,7 @@ def hooked(network: nn.Module, paths: Mapping[str, str], listener: Listener) -> 
             module = network.get_submodule(path)
 
             def heard(
-                _: nn.Module, given: tuple[Any, ...], more: dict[str, Any], output: Any, name: str = name
+                _: nn.Module, given: tuple[object, ...], more: dict[str, object], output: object, name: str = name
             ) -> None:
                 listener(name, given, more, output)
 
@@ -129,7 +129,7 @@ def activations(
     parts_of_rows: dict[str, list[np.ndarray]] = {}
     count = 0
 
-    def collect(name: str, given: tuple[Any, ...], more: dict[str, Any], output: Any) -> None:
+    def collect(name: str, given: tuple[object, ...], more: dict[str, object], output: object) -> None:
         heard.setdefault(name, []).append(pooled(output, count))
         if other is not None:
             answer = other.get_submodule(parts[name])(*given, **more)

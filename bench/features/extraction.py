@@ -121,7 +121,7 @@ def _fill(
     job: Pass,
     backbone: Backbone,
     cache: FeatureCache,
-    key: Mapping[str, Any],
+    key: Mapping[str, object],
     stats: Statistics,
     *,
     device: str,

@@ -7,7 +7,6 @@ import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -119,7 +118,7 @@ _FORMATS = {".parquet": _parquet, ".npz": _npz, ".npy": _npy}
 
 
 def embedded(
-    path: Path, ids: list[str], cache: FeatureCache, key: Mapping[str, Any], storage: str
+    path: Path, ids: list[str], cache: FeatureCache, key: Mapping[str, object], storage: str
 ) -> tuple[Features, dict[str, float]]:
     """Return the features of a split that are the embeddings of a file, and that they cost no pass.
 

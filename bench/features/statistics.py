@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from bench.store import FeatureCache
 
 
 def statistics(
-    split: Split, bands: tuple[Band, ...], cache: FeatureCache, facts: Mapping[str, Any]
+    split: Split, bands: tuple[Band, ...], cache: FeatureCache, facts: Mapping[str, object]
 ) -> dict[str, tuple[float, float]]:
     """Return mean and standard deviation of each band over every finite pixel of a split, streamed in float64.
 

@@ -9,9 +9,16 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, TypeVar
 
 from bench.core.errors import BadSetting
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+Shared = TypeVar("Shared")
 
 
 def launch(devices: int, device: str) -> str:
@@ -37,12 +44,13 @@ def launch(devices: int, device: str) -> str:
     return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if kind == "cuda" else kind
 
 
-def _group() -> Any:
+def _group() -> ModuleType | None:
     """Return torch.distributed where processes are connected, else None; never imports torch itself."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.distributed.is_available() or not torch.distributed.is_initialized():
         return None
-    return torch.distributed
+    connected: ModuleType = torch.distributed
+    return connected
 
 
 def rank() -> int:
@@ -57,7 +65,7 @@ def world() -> int:
     return int(group.get_world_size()) if group else 1
 
 
-def agreed(value: Any) -> Any:
+def agreed(value: Shared) -> Shared:
     """Return the value of process 0 in every process."""
     group = _group()
     if group is None:
@@ -67,7 +75,7 @@ def agreed(value: Any) -> Any:
     return box[0]
 
 
-def sum_gradients(parameters: Iterable[Any]) -> None:
+def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Sum the gradients of all processes in place; a missing gradient in one process counts as zero."""
     import torch
 
@@ -81,7 +89,7 @@ def sum_gradients(parameters: Iterable[Any]) -> None:
             group.all_reduce(parameter.grad)
 
 
-def total(value: float, device: Any) -> float:
+def total(value: float, device: torch.device | str) -> float:
     """Return the sum of a number over all processes."""
     import torch
 
@@ -93,7 +101,7 @@ def total(value: float, device: Any) -> float:
     return float(summed)
 
 
-def same_buffers(module: Any) -> None:
+def same_buffers(module: nn.Module) -> None:
     """Copy the buffers (running statistics) of process 0 to all, as DistributedDataParallel does before each pass."""
     group = _group()
     if group is None:

@@ -96,7 +96,7 @@ def _position(examples: Examples, row: int) -> int:
 
 def _predicted(task_model: TaskModel, examples: Examples, task: Task, rows: Sequence[int]) -> list[Any]:
     """Return the prediction of each row, on the CPU: arrays, or boxes."""
-    by_row: dict[int, Any] = {}
+    by_row: dict[int, object] = {}
     for batch, output in predictions(task_model, examples, task, 1, rows):
         for row, each in zip(batch.rows, output, strict=True):
             boxes = isinstance(each, dict)

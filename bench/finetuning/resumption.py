@@ -6,7 +6,7 @@ import io
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -86,7 +86,7 @@ def resume(
     return int(kept["step"])
 
 
-def _fault(kept: Any, module: nn.Module, names: set[str], optimiser: torch.optim.Optimizer) -> str:
+def _fault(kept: object, module: nn.Module, names: set[str], optimiser: torch.optim.Optimizer) -> str:
     """Return why a checkpoint is none of this training, ``""`` where it is."""
     if not isinstance(kept, dict) or set(kept) != {"step", "module", "optimiser", "found"}:
         return "it holds other things than a training"

@@ -67,7 +67,7 @@ class TaskModel(nn.Module):
         assert batch.given is not None and self.backbone is not None
         single = list(dict.fromkeys(self.levels))
         fold = (lambda i, grids, when: self.folds[i](grids, when)) if len(self.folds) else None
-        backbone: Any = self.backbone
+        backbone: object = self.backbone
         run = whole_taps if self.boxes else taps_of
         with nullcontext() if self.tuned or fold else torch.no_grad():
             taps = dict(zip(single, run(self.recipe, backbone, batch.given, single, fold), strict=True))

@@ -78,7 +78,7 @@ def _moved(values: np.ndarray, turns: int, mirrored: bool) -> np.ndarray:
     return np.ascontiguousarray(np.rot90(values, turns, (-2, -1)))
 
 
-def _target(target: Any, kind: Kind, size: tuple[int, int], turns: int, mirrored: bool) -> Any:
+def _target(target: Any, kind: Kind, size: tuple[int, int], turns: int, mirrored: bool) -> object:
     if kind in ("segmentation", "change", "dense_regression"):
         return _moved(np.asarray(target), turns, mirrored)
     if kind != "detection":

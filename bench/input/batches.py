@@ -227,7 +227,7 @@ def windows(batch: Batch, recipe: InputRecipe) -> Iterator[tuple[Batch, tuple[sl
             yield batch.window(recipe, top, left), (y, x), (into_y, into_x)
 
 
-def stack_targets(task: Task, targets: Sequence[Any], device: str) -> Any:
+def stack_targets(task: Task, targets: Sequence[Any], device: str) -> object:
     """Return the targets of some samples as one tensor, or of boxes as a list of tensors."""
     if task.kind == "detection":
         return [

@@ -116,11 +116,11 @@ class Contents:
         chosen = {band.name: known["bands"][band.name] for band in bands}
         return sha256_of([chosen, known["places"]])[:DIGITS]
 
-    def survey(self, task: Task, name: str) -> Any:
+    def survey(self, task: Task, name: str) -> object:
         """Return what was kept of a split with `keep_survey`, None where nothing was, or a file changed since."""
         return self._of(task, name).get("survey")
 
-    def keep_survey(self, task: Task, name: str, survey: Any) -> None:
+    def keep_survey(self, task: Task, name: str, survey: object) -> None:
         """Keep JSON data about all targets of a split, for as long as no file of the suite changes."""
         self._of(task, name)["survey"] = survey
         self._save(task, name)

@@ -12,7 +12,7 @@ from bench.core import Sample, Split, Task
 from bench.core.errors import MissingData
 
 
-def sound_target(task: Task, target: Any, size: tuple[int, int], where: str) -> Any:
+def sound_target(task: Task, target: object, size: tuple[int, int], where: str) -> Any:
     """Return one sample's target in the form that `bench.core.Sample` states for the task's kind.
 
     Repaired are a leading or trailing axis of one, a scalar regression target, whole numbers stored as floats, empty
@@ -50,7 +50,7 @@ def sound_target(task: Task, target: Any, size: tuple[int, int], where: str) -> 
     return _flags(task, values, where) if task.kind == "multilabel" else _finite(values, where)
 
 
-def sound_targets(task: Task, targets: Any, ids: Sequence[str], where: str) -> np.ndarray:
+def sound_targets(task: Task, targets: object, ids: Sequence[str], where: str) -> np.ndarray:
     """Return what `bench.core.Split.targets` gives of a whole split, in the form that it states.
 
     Of dense tasks and boxes, whose targets it only summarises, the number of rows is checked.
@@ -165,7 +165,7 @@ def _numbers(values: np.ndarray, where: str) -> np.ndarray:
     return values
 
 
-def _raster(target: Any, size: tuple[int, int], where: str, what: str) -> np.ndarray:
+def _raster(target: object, size: tuple[int, int], where: str, what: str) -> np.ndarray:
     """Return a target of one value per pixel, without a leading or trailing axis of one."""
     values = _numbers(np.asarray(target), where)
     if values.ndim == 3 and values.shape[0] == 1:
@@ -210,7 +210,7 @@ def _finite(values: np.ndarray, where: str) -> np.ndarray:
     return values if values.dtype.kind == "f" else values.astype(np.float32)
 
 
-def _boxes(task: Task, target: Any, where: str) -> dict[str, Any]:
+def _boxes(task: Task, target: object, where: str) -> dict[str, Any]:
     if not isinstance(target, Mapping) or not {"boxes", "labels"} <= set(target):
         raise MissingData(f"{where}: a detection target has boxes (N, 4) and labels (N,), not {type(target).__name__}")
     boxes = _numbers(np.asarray(target["boxes"], np.float32), where)

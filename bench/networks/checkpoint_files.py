@@ -118,7 +118,7 @@ def _require_torch_zip(path: Path) -> None:
         raise MissingWeights(f"{path} unpacks to {unpacked:,} bytes, far more than it has. {AGAIN}")
 
 
-def _unpickled(path: Path, *, mapped: bool) -> Any:
+def _unpickled(path: Path, *, mapped: bool) -> object:
     """Return the object in a ``torch.save`` file, refusing every pickled class but tensors and `SETTINGS`."""
     try:
         with torch.serialization.safe_globals(list(SETTINGS)):
@@ -169,7 +169,7 @@ def _globals(stream: IO[bytes]) -> Iterator[str]:
             texts.append(argument)
 
 
-def _unwrapped(content: Any) -> tuple[Any, tuple[str, ...]]:
+def _unwrapped(content: object) -> tuple[object, tuple[str, ...]]:
     """Return the innermost dictionary under the names of `WRAPPERS` or `AVERAGES`, and notes on what was chosen."""
     notes: list[str] = []
     seen: set[int] = set()
@@ -190,7 +190,7 @@ def _unwrapped(content: Any) -> tuple[Any, tuple[str, ...]]:
     return content, tuple(notes)
 
 
-def _flat(content: Any, path: Path) -> dict[str, Tensor]:
+def _flat(content: object, path: Path) -> dict[str, Tensor]:
     """Return nested dictionaries of tensors as one, names joined by dots.
 
     Raises:
@@ -198,7 +198,7 @@ def _flat(content: Any, path: Path) -> dict[str, Tensor]:
     """
     state: dict[str, Tensor] = {}
     entries = 0
-    left: list[tuple[str, Any, int]] = [("", content, 0)]
+    left: list[tuple[str, object, int]] = [("", content, 0)]
     while left:
         name, value, depth = left.pop()
         entries += 1

@@ -35,7 +35,7 @@ def load_vit(
     name: str,
     pool: Literal["cls", "mean"] = "cls",
     plain_norm: str = "",
-    **settings: Any,
+    **settings: object,
 ) -> ViTBackbone:
     """Return one of timm's vision transformers; a classification head in the file is dropped.
 

@@ -24,7 +24,7 @@ def prithvi_module() -> ModuleType:
     return terratorch_module("models.backbones.prithvi_mae")
 
 
-def prithvi_encoder(**settings: Any) -> nn.Module:
+def prithvi_encoder(**settings: object) -> nn.Module:
     """Return terratorch's ``PrithviViT`` without its table of positions, which `PrithviBackbone` computes.
 
     The table is fixed (sines and cosines) and holds for one number of dates; the table in a file is for the number of

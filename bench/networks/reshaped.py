@@ -144,19 +144,19 @@ def resize(backbone: nn.Module, name: str, shape: Sequence[int]) -> None:
         shape: its new shape.
     """
     path, _, leaf = name.rpartition(".")
-    module: Any = _module(backbone, path)
-    if leaf in module._parameters and module._parameters[leaf] is not None:
-        old = module._parameters[leaf]
-        setattr(module, leaf, nn.Parameter(old.new_empty(tuple(shape)), requires_grad=old.requires_grad))
-    elif leaf in module._buffers and module._buffers[leaf] is not None:
-        module._buffers[leaf] = module._buffers[leaf].new_empty(tuple(shape))
+    module = _module(backbone, path)
+    if (parameter := module._parameters.get(leaf)) is not None:
+        resized = nn.Parameter(parameter.new_empty(tuple(shape)), requires_grad=parameter.requires_grad)
+        setattr(module, leaf, resized)
+    elif (buffer := module._buffers.get(leaf)) is not None:
+        module._buffers[leaf] = buffer.new_empty(tuple(shape))
     else:
         raise Incompatible(f"the network has no parameter {name} to resize")
     if leaf == "weight":
         set_sizes(module, shape)
 
 
-def set_sizes(module: Any, shape: Sequence[int]) -> None:
+def set_sizes(module: nn.Module, shape: Sequence[int]) -> None:
     """Write the sizes of a module that follow from the shape of its weight."""
     if isinstance(module, nn.Linear):
         module.out_features, module.in_features = shape

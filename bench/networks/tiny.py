@@ -42,7 +42,7 @@ def tiny_network(entry: ModelEntry, bands: tuple[Band, ...]) -> Any:
     )
 
 
-def vision_transformer(*, channels: int, width: int, depth: int, heads: int, image_size: int, patch: int) -> Any:
+def vision_transformer(*, channels: int, width: int, depth: int, heads: int, image_size: int, patch: int) -> object:
     """Return a timm ``VisionTransformer`` without a head, for images of any size in whole patches.
 
     Its position embedding starts from the two-dimensional sine-cosine embedding (He et al. 2022, appendix A.1), with

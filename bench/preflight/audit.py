@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from bench.core.soundness import open_split
 from bench.input.content import DIGITS, hash_of
 from bench.input.targets import sound_target
 
-Rows = list[dict[str, Any]]
+Rows = list[dict[str, str]]
 WORKERS = 4
 AHEAD = 64
 
@@ -61,7 +60,7 @@ def audit(suite: Suite, root: Path, tasks: Sequence[Task], bands: Sequence[Band]
     return rows
 
 
-def _row(split: str, about: str, text: str, state: str = "error") -> dict[str, Any]:
+def _row(split: str, about: str, text: str, state: str = "error") -> dict[str, str]:
     return {"split": split, "state": state, "about": about, "what": text}
 
 
@@ -108,7 +107,7 @@ def faults_of(sample: Sample, suite: Suite, task: Task, bands: Sequence[Band]) -
     yield from _target_faults(sample.target, suite, task)
 
 
-def _target_faults(target: Any, suite: Suite, task: Task) -> Iterator[str]:
+def _target_faults(target: object, suite: Suite, task: Task) -> Iterator[str]:
     size = suite.image_size
     try:
         sound = sound_target(task, target, size, "target")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from bench.catalogue.suites import select_bands, select_tasks
 from bench.catalogue.weights import WeightSources
@@ -17,7 +16,7 @@ from bench.input.splits import some_samples
 from bench.preflight.checks import Finding, examine_contract, examine_features, examine_input, examine_samples
 from bench.store import FeatureCache
 
-Rows = list[dict[str, Any]]
+Rows = list[dict[str, str]]
 
 
 def checkup(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import torch
+
     from bench.core import Backbone
 
 SIMPLE = (bool, int, float, str, type(None))
@@ -33,15 +35,15 @@ def network_fingerprint(backbone: Backbone) -> str:
     return digest.hexdigest()[:16]
 
 
-def _bytes() -> Any:
+def _bytes() -> torch.dtype:
     import torch
 
     return torch.uint8
 
 
-def _plain(attributes: dict[str, Any]) -> list[tuple[str, Any]]:
+def _plain(attributes: dict[str, object]) -> list[tuple[str, object]]:
     """Return the attributes with plain values, sorted by name, and the names of functions among them."""
-    kept: list[tuple[str, Any]] = []
+    kept: list[tuple[str, object]] = []
     for name, value in sorted(attributes.items()):
         if name.startswith("_") or name == "training":
             continue

@@ -7,7 +7,6 @@ recorded beside it as fingerprints: a record or a set of features whose fingerpr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from bench.catalogue.models import user_file as model_file
 from bench.catalogue.suites import user_file as suite_file
@@ -26,7 +25,7 @@ def user_files(run: Run, suite: Suite) -> dict[str, str]:
     return {name: content for name, content in files.items() if content}
 
 
-def data_facts(run: Run, contents: Contents, labels: Mapping[str, str]) -> dict[str, Any]:
+def data_facts(run: Run, contents: Contents, labels: Mapping[str, str]) -> dict[str, object]:
     """Return the fingerprints that a record holds.
 
     ``data``: of each split the images and targets looked at, see `bench.input.content`; ``labels``, of dense tasks: of
@@ -38,7 +37,7 @@ def data_facts(run: Run, contents: Contents, labels: Mapping[str, str]) -> dict[
         labels: split -> hash of all its targets.
     """
     names = (*LEARNING, *contents.data.test_names(run.task, run.recipe.reads))
-    facts: dict[str, Any] = {
+    facts: dict[str, object] = {
         "data": {name: contents.fingerprint(run.task, name, run.recipe.reads) for name in names},
     }
     if run.task.dense and labels:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from bench.catalogue.suites import select_bands, select_tasks
 from bench.config import RunConfig, Settings, validate
@@ -215,7 +215,7 @@ def _runs(
     """Return the runs of a cell: one per label set, label subset and seed."""
     task, name, recipe, settings = cell
     defaults = protocol.settings()
-    own: dict[str, Any] = {
+    own: dict[str, object] = {
         key: value
         for key, value in settings.model_dump(mode="json").items()
         if value != defaults.model_dump(mode="json")[key]

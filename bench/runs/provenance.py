@@ -83,6 +83,6 @@ def _git(*words: str) -> str:
     return answer.stdout.strip() if answer.returncode == 0 else ""
 
 
-def environment() -> dict[str, Any]:
+def environment() -> dict[str, object]:
     """Return the software and the machine that a record was made with, and the time."""
     return {**_versions(), "platform": platform.platform(), "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}

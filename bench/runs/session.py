@@ -116,7 +116,7 @@ class Session:
             return ""
         return str(self.cache.memos.recall("networks", self._fingerprint_key(run)) or "")
 
-    def _fingerprint_key(self, run: Run) -> dict[str, Any]:
+    def _fingerprint_key(self, run: Run) -> dict[str, object]:
         facts = {"model": run.entry.name, "version": run.entry.version, "seed": run.key.init_seed}
         facts |= {"recipe": run.recipe.facts(), "suite": run.key.suite}
         return facts | {"user_files": user_files(run, self.data.suite)}
@@ -190,7 +190,7 @@ class Session:
             )
         return self._labels[task.name]
 
-    def data_facts(self, run: Run) -> dict[str, Any]:
+    def data_facts(self, run: Run) -> dict[str, object]:
         """Return the fingerprints of a run's data, which its record holds; see `bench.runs.identity`."""
         return data_facts(run, self.contents, self.labels(run) if run.protocol.reads_labels else {})
 

@@ -80,14 +80,14 @@ def _others(cache: FeatureCache) -> Iterator[tuple[str, Path, str]]:
         yield "tuned weights", path, tensors_fault(path)
 
 
-def verify(cache: FeatureCache) -> list[dict[str, Any]]:
+def verify(cache: FeatureCache) -> list[dict[str, object]]:
     """Return one row per stored thing of a cache, read in full: kind, and the columns of `listing`."""
     rows = [{"kind": "features", **row} for row in listing(cache, full=True)]
     rows += [row_of(kind, path, fault or "ok") for kind, path, fault in _others(cache)]
     return rows + [row_of("temporary", path, "left over") for path in leftovers(cache.root)]
 
 
-def row_of(kind: str, path: Path, state: str, **facts: Any) -> dict[str, Any]:
+def row_of(kind: str, path: Path, state: str, **facts: object) -> dict[str, object]:
     """Return the row of one file in the columns of `listing`."""
     status = path.lstat()
     blank = {"model": "", "suite": "", "split": "", "rows": 0}
@@ -175,7 +175,7 @@ def _remove_set(cache: FeatureCache, folder: Path) -> bool:
         return discard(aside)
 
 
-def verify_records(results: Path) -> list[dict[str, Any]]:
+def verify_records(results: Path) -> list[dict[str, object]]:
     """Return one row per record of a results folder: kind, and the columns of `listing`.
 
     The state of a record that carries no checksum is ``unsealed``.

@@ -52,7 +52,7 @@ class Features:
         raise Damaged(f"{path} is gone while it is read; run again")
 
 
-def read_manifest(folder: Path, key: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
+def read_manifest(folder: Path, key: Mapping[str, object] | None = None) -> dict[str, Any] | None:
     """Return the manifest of a feature set, or None where there is none.
 
     Args:
@@ -127,7 +127,7 @@ class FeatureCache:
             return False
         return manifest is not None and not self.stamps.fault(folder, manifest["files"], full=True)
 
-    def lock(self, key: Mapping[str, Any]) -> AbstractContextManager[None]:
+    def lock(self, key: Mapping[str, object]) -> AbstractContextManager[None]:
         """Return the claim that keeps two processes from making one feature set twice; use it in a ``with``.
 
         Raises:
@@ -138,7 +138,7 @@ class FeatureCache:
 
     def writer(
         self,
-        key: Mapping[str, Any],
+        key: Mapping[str, object],
         ids: Sequence[str],
         shapes: Mapping[str, tuple[tuple[int, ...], str]],
         layers: Sequence[Layer] = (),

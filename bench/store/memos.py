@@ -31,7 +31,7 @@ class Memos:
         """Return where the value of a key is kept."""
         return self.root / kind / f"{sha256_of(dict(key))[:24]}.json"
 
-    def recall(self, kind: str, key: Mapping[str, Any]) -> Any:
+    def recall(self, kind: str, key: Mapping[str, object]) -> Any:
         """Return the value kept for a key, or None."""
         path = self.path(kind, key)
         try:
@@ -40,7 +40,7 @@ class Memos:
             discard(path)
             return None
 
-    def remember(self, kind: str, key: Mapping[str, Any], value: Any) -> None:
+    def remember(self, kind: str, key: Mapping[str, object], value: object) -> None:
         """Keep a value for a key, where the cache can be written."""
         try:
             write_sealed(self.path(kind, key), dict(key), value)

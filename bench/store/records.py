@@ -162,7 +162,7 @@ class Store:
             raise Damaged(f"{path.with_suffix('.npz')} cannot be read ({error}); run again") from error
         return loaded
 
-    def claim(self, key: RunKey, *, wait: bool = False) -> AbstractContextManager[Any] | None:
+    def claim(self, key: RunKey, *, wait: bool = False) -> AbstractContextManager[object] | None:
         """Return the claim on a run, taken, or None where another process holds it; use it in a ``with``.
 
         Raises:
@@ -222,7 +222,7 @@ class Store:
         return ""
 
 
-def sealed_record(content: Mapping[str, Any], arrays: bytes) -> dict[str, Any]:
+def sealed_record(content: Mapping[str, object], arrays: bytes) -> dict[str, Any]:
     """Return the content of a record with its checksums.
 
     Args:
@@ -241,7 +241,7 @@ def _form() -> TypeAdapter[Record]:
     return TypeAdapter(Record)
 
 
-def _content(path: Path) -> dict[str, Any]:
+def _content(path: Path) -> dict[str, object]:
     """Return the JSON of a record whose checksum, if it carries one, is right.
 
     Raises:
@@ -262,7 +262,7 @@ def _content(path: Path) -> dict[str, Any]:
     return content
 
 
-def _record(path: Path, content: Mapping[str, Any]) -> Record:
+def _record(path: Path, content: Mapping[str, object]) -> Record:
     """Return the record that a JSON holds.
 
     Raises:

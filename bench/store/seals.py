@@ -19,7 +19,7 @@ from bench.store.files import write_atomic
 LONGEST_LINE = 1 << 16
 
 
-def checksum_of(content: Any) -> str:
+def checksum_of(content: object) -> str:
     """Return the SHA-256 of a JSON value, whatever the order of its keys and the spaces between them.
 
     Unlike `bench.core.sha256_of` it takes NaN and infinite numbers, which scores may be.
@@ -28,14 +28,14 @@ def checksum_of(content: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def plain(content: Any) -> Any:
+def plain(content: object) -> Any:
     """Return a value as it comes back from JSON: tuples and arrays as lists, keys as text, other objects as text."""
     return json.loads(
         json.dumps(content, default=lambda value: value.tolist() if hasattr(value, "tolist") else str(value))
     )
 
 
-def parse_json(path: Path) -> Any:
+def parse_json(path: Path) -> object:
     """Return the JSON in a file.
 
     Raises:
@@ -48,7 +48,7 @@ def parse_json(path: Path) -> Any:
         raise Damaged(f"{path} is no JSON ({error})") from error
 
 
-def write_sealed(path: Path, about: Any, content: Any) -> None:
+def write_sealed(path: Path, about: object, content: object) -> None:
     """Write a JSON value with its checksum and what it is about.
 
     Raises:
@@ -59,7 +59,7 @@ def write_sealed(path: Path, about: Any, content: Any) -> None:
     write_atomic(path, json.dumps(envelope, indent=1, sort_keys=True).encode() + b"\n")
 
 
-def read_sealed(path: Path, about: Any = None) -> Any:
+def read_sealed(path: Path, about: object = None) -> Any:
     """Return the content of a sealed file, or None where there is no such file.
 
     Args:

@@ -27,7 +27,7 @@ def with_checksum(content: bytes) -> bytes:
     return b"".join([len(text).to_bytes(8, "little"), text, tensors])
 
 
-def _begun(header: dict[str, Any], tensors: bytes | memoryview = b"") -> hashlib._Hash:
+def _begun(header: dict[str, object], tensors: bytes | memoryview = b"") -> hashlib._Hash:
     """Return the hash of the entries of a header, and of tensors where they are at hand."""
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     digest.update(tensors)

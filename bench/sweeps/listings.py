@@ -25,7 +25,7 @@ PROSE = 24  # smallest width of a column of prose, in characters
 
 
 def listing(
-    rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str = "", keep: Collection[str] = (), note: str = ""
+    rows: Sequence[Mapping[str, object]], *, as_json: bool, title: str = "", keep: Collection[str] = (), note: str = ""
 ) -> None:
     """Print rows as a table, or as one JSON list of objects.
 
@@ -73,7 +73,7 @@ def column(name: str, values: Sequence[Any], *, first: bool) -> Column:
     return Column(name=name, cells=cells, right=numeric, least=least, most=most)
 
 
-def cell_text(value: Any) -> str:
+def cell_text(value: object) -> str:
     """Return a value as the text of a cell: ``yes``, ``98,349,760``, ``a, b``."""
     if value is None:
         return ""
@@ -85,7 +85,9 @@ def cell_text(value: Any) -> str:
     return " ".join(printable(text).split("\n"))
 
 
-def print_rows(out: Console, rows: Sequence[Mapping[str, Any]], *, keep: Collection[str] = (), note: str = "") -> None:
+def print_rows(
+    out: Console, rows: Sequence[Mapping[str, object]], *, keep: Collection[str] = (), note: str = ""
+) -> None:
     """Print rows as a table without lines; see `listing`. What cannot be made narrower is left to the terminal."""
     if not rows:
         print_line(out, ("nothing there", "dim"))

@@ -237,7 +237,7 @@ def _day(file: Path, pattern: str) -> tuple[int, int, int]:
     return year, month, day
 
 
-def _reader(suite: Suite, layout: Layout, task: Task) -> Callable[[Entry], Any]:
+def _reader(suite: Suite, layout: Layout, task: Task) -> Callable[[Entry], object]:
     """Return a function that reads the target of an entry."""
     if task.kind in ("segmentation", "change"):
         codes = (layout.codes or {})[task.name]

@@ -130,7 +130,7 @@ def _months(folder: Path) -> dict[str, tuple[int, int, int]]:
         return {}
     rows = read_sqlite(path, "tiles", ("id", "country", "year", "month"))
     with reading(path, "a year and a month per tile"):
-        return {f"{number}_{country}": (int(year), int(month), -1) for number, country, year, month in rows}
+        return {f"{number}_{country}": (int(str(year)), int(str(month)), -1) for number, country, year, month in rows}
 
 
 def _cut(path: Path, tile: Tile, bands: int) -> np.ndarray:

@@ -74,7 +74,7 @@ class Patch(NamedTuple):
 
 def _dates(given: Any) -> tuple[tuple[int, int, int], ...]:
     """Return year, month and day of ``{"0": 20180924, ...}``, an object or its text, in the order of its keys."""
-    table: Mapping[str, Any] = json.loads(given) if isinstance(given, str) else given
+    table: Mapping[str, object] = json.loads(given) if isinstance(given, str) else given
     dates = []
     for number in sorted(table, key=int):
         text = str(table[number])
@@ -85,7 +85,7 @@ def _dates(given: Any) -> tuple[tuple[int, int, int], ...]:
     return tuple(dates)
 
 
-def _middle(coordinates: Any) -> tuple[float, float]:
+def _middle(coordinates: object) -> tuple[float, float]:
     """Return the middle of a (multi)polygon's bounding box."""
     points: list[Any] = [coordinates]
     while isinstance(points[0][0], list):

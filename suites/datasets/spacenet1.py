@@ -47,6 +47,7 @@ from suites.reading import (
 
 if TYPE_CHECKING:
     import numpy as np
+    from rasterio import DatasetReader
 
 BANDS = rgb_bands(0.5, wavelengths=WORLDVIEW)
 SHAPE = (406, 439)
@@ -100,7 +101,7 @@ def _image(path: Path, columns: list[int]) -> tuple[np.ndarray, tuple[float, flo
     return image[None], where
 
 
-def _check_grid(path: Path, file: Any) -> None:
+def _check_grid(path: Path, file: DatasetReader) -> None:
     """Check bands, type, size and reference system of an open chip."""
     if (file.count, file.dtypes[0]) != (len(BANDS), "uint8"):
         raise MissingData(f"{path} has {file.count} bands of {file.dtypes[0]}, expected 3 of uint8; replace it")

@@ -122,7 +122,7 @@ def read_annotations(path: Path) -> list[Annotated]:
     """
     content = read_json(path)
     with reading(path, "a COCO annotation"):
-        objects: dict[int, list[dict[str, Any]]] = {image["id"]: [] for image in content["images"]}
+        objects: dict[int, list[dict[str, object]]] = {image["id"]: [] for image in content["images"]}
         for annotation in content["annotations"]:
             objects[annotation["image_id"]].append(annotation)
         images = [_of_image(path, image, objects[image["id"]]) for image in content["images"]]

@@ -50,6 +50,8 @@ from suites.reading import (
 if TYPE_CHECKING:
     import numpy as np
 
+    from suites.reading.hdf5 import ClosedGroup
+
 FOLDER = "geobench"
 CITATION = "; GEO-Bench: Lacoste et al., NeurIPS 2023, arXiv:2306.03831"
 # One archive per dataset in one folder; the publisher states neither sizes nor hashes.
@@ -182,7 +184,7 @@ def _multi_hot(suite: str, folder: Path, names: Sequence[str], count: int) -> np
     return np.array([stats[name] for name in names], np.int64)
 
 
-def _key(file: Any, path: Path, name: str) -> tuple[str, tuple[int, int, int] | None]:
+def _key(file: ClosedGroup, path: Path, name: str) -> tuple[str, tuple[int, int, int] | None]:
     """Return the stored name, with or without a date, of the array `name`, and that date."""
     dates = [(key, DATED.fullmatch(key)) for key in file]
     keys = [(key, dated) for key, dated in dates if key == name or (dated and dated["name"] == name)]
@@ -192,7 +194,7 @@ def _key(file: Any, path: Path, name: str) -> tuple[str, tuple[int, int, int] | 
     return key, (int(dated["year"]), int(dated["month"]), int(dated["day"])) if dated else None
 
 
-def _values(file: Any, path: Path, key: str, shape: tuple[int, int]) -> np.ndarray:
+def _values(file: ClosedGroup, path: Path, key: str, shape: tuple[int, int]) -> np.ndarray:
     """Return the array of a stored name as (H, W); a band read from a raster of one band may keep that axis."""
     stored = getattr(file[key], "shape", ())
     if stored not in (shape, (*shape, 1)):

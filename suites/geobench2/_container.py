@@ -64,7 +64,7 @@ def read_index(path: Path, start: int, label: str) -> list[dict[str, Any]]:
         return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
 
 
-def fact_of(facts: Mapping[str, Any], name: str, label: str) -> Any:
+def fact_of(facts: Mapping[str, object], name: str, label: str) -> object:
     """Return a value of a row of an index.
 
     Raises:

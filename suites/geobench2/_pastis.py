@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench.core import Band, Suite
 from bench.core.errors import MissingData
@@ -69,7 +69,7 @@ def _series(parts: Parts) -> np.ndarray:
 def open_series(
     suite: Suite,
     request: tuple[Path, str, str, tuple[Band, ...]],
-    target: Callable[[Entry, Parts | None], Any],
+    target: Callable[[Entry, Parts | None], object],
 ) -> Samples:
     """Return an opened split of Sentinel-2 series; see `bench.core.Suite.open` for the request."""
     return open_container(

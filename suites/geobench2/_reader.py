@@ -94,7 +94,7 @@ def open_container(
     request: tuple[Path, str, str, tuple[Band, ...]],
     *,
     images: Mapping[str, Stored],
-    target: Callable[[Entry, Parts | None], Any],
+    target: Callable[[Entry, Parts | None], object],
     block: Callable[[Entry], str] = lambda entry: entry.name,
     when: Callable[[Entry, Parts], Sequence[Day]] | None = None,
 ) -> Samples:
@@ -171,7 +171,7 @@ def _mean(values: np.ndarray) -> float:
     return float(np.nanmean(values)) if np.isfinite(values).any() else math.nan
 
 
-def place_of(facts: Mapping[str, Any]) -> tuple[float, float] | None:
+def place_of(facts: Mapping[str, object]) -> tuple[float, float] | None:
     """Return longitude and latitude in degrees, or None if the index has neither these nor a centre on the globe."""
     stated = (facts.get("lon"), facts.get("lat"))
     if None in stated:

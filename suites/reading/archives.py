@@ -158,7 +158,7 @@ def unpack_tar(parts: Path | Sequence[Path], into: Path, *, folder: str = "", li
         raise _refused(pieces[0], into, error, more=len(pieces) > 1) from error
 
 
-def _filter(archive: Path, stream: _Counted) -> Any:
+def _filter(archive: Path, stream: _Counted) -> object:
     """Return a filter for tarfile that refuses paths and links outside the folder, devices, and too many members."""
     import tarfile
 

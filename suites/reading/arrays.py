@@ -102,7 +102,7 @@ def read_zarr(path: Path, name: str, shapes: Sequence[tuple[int, ...]]) -> np.nd
         return np.asarray(array[...])
 
 
-def _check_codecs(path: Path, content: Any) -> None:
+def _check_codecs(path: Path, content: object) -> None:
     """Check every codec that the metadata of a Zarr array name, at any depth."""
     if isinstance(content, list):
         for part in content:

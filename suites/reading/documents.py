@@ -98,7 +98,7 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     return rows
 
 
-def read_json(path: Path, kind: type[dict[Any, Any]] | type[list[Any]] = dict) -> Any:
+def read_json(path: Path, kind: type[dict[object, object]] | type[list[object]] = dict) -> Any:
     """Return the content of a JSON file.
 
     Args:
@@ -112,7 +112,7 @@ def read_json(path: Path, kind: type[dict[Any, Any]] | type[list[Any]] = dict) -
     with reading(path, "JSON"):
         content = json.loads(text)
     if not isinstance(content, kind):
-        names: dict[type[Any], str] = {dict: "object", list: "list"}
+        names: dict[type[object], str] = {dict: "object", list: "list"}
         held = names.get(type(content), f"single value ({type(content).__name__})")
         raise MissingData(f"cannot read {path}: its JSON holds one {held}, expected one {names[kind]}; replace it")
     return content
@@ -146,7 +146,7 @@ def read_parquet(source: Path | bytes, columns: Sequence[str] | None, label: str
     return frame
 
 
-def read_sqlite(path: Path, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+def read_sqlite(path: Path, table: str, columns: Sequence[str]) -> list[tuple[object, ...]]:
     """Return the rows of a table of an SQLite database (a GeoPackage is one).
 
     Args:
@@ -188,7 +188,7 @@ def read_xml(path: Path) -> ElementTree.Element:
     """
     content = content_of(path, MOST_TEXT)
 
-    def refuse(*_: Any) -> None:
+    def refuse(*_: object) -> None:
         raise MissingData(
             f"cannot read {path}: it declares a document type or entities, which annotations do not have; replace it"
         )

@@ -13,6 +13,7 @@ from suites.reading.files import MOST_BYTES, checked_file, format_of_bytes, read
 from suites.reading.shapes import check_shape, check_type
 
 if TYPE_CHECKING:
+    import h5py
     import numpy as np
 
 
@@ -26,7 +27,7 @@ class ClosedGroup(Mapping[str, Any]):
         label: name of the file, for messages.
     """
 
-    def __init__(self, group: Any, label: str) -> None:
+    def __init__(self, group: h5py.Group, label: str) -> None:
         self._group, self._label = group, label
 
     @property

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from bench.core.errors import MissingData
 from suites.reading.files import format_of, reading
@@ -14,6 +15,7 @@ from suites.reading.shapes import check_shape
 
 if TYPE_CHECKING:
     import numpy as np
+    from PIL import Image
 
 FORMATS = {"JPEG": "JPEG", "PNG": "PNG", "GeoTIFF": "TIFF"}
 # Pillow's kinds of pixels with eight bits per band: black and white, grey, palette, and colour with or without alpha.
@@ -23,7 +25,7 @@ MOST_PIXELS = 400_000_000
 
 
 @cache
-def _pillow() -> Any:
+def _pillow() -> ModuleType:
     """Return the module ``PIL.Image``, which may decode pictures of up to `MOST_PIXELS` pixels.
 
     Pillow warns above its ``MAX_IMAGE_PIXELS`` (89 million) and refuses twice as many, which the largest pictures of
@@ -37,7 +39,7 @@ def _pillow() -> Any:
 
 
 @contextmanager
-def open_picture(path: Path, *formats: str) -> Iterator[Any]:
+def open_picture(path: Path, *formats: str) -> Iterator[Image.Image]:
     """Open a picture with Pillow; errors inside the block are reported with the file's name.
 
     Args:

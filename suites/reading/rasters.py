@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from bench.core.errors import MissingData
 from suites.reading.files import MOST_BYTES, format_of, format_of_bytes, reading
@@ -20,6 +21,7 @@ from suites.reading.shapes import check_shape, check_type
 
 if TYPE_CHECKING:
     import numpy as np
+    from rasterio import DatasetReader
 
 # Format -> GDAL driver.
 DRIVERS = {"GeoTIFF": "GTiff", "PNG": "PNG"}
@@ -29,17 +31,18 @@ OPTIONS = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": "NO"
 
 
 @cache
-def _rasterio() -> Any:
+def _rasterio() -> ModuleType:
     """Return the package rasterio; images without a place are usual here, so its warning about them is turned off."""
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning
 
     warnings.simplefilter("ignore", NotGeoreferencedWarning)
-    return rasterio
+    package: ModuleType = rasterio
+    return package
 
 
 @contextmanager
-def open_raster(path: Path) -> Iterator[Any]:
+def open_raster(path: Path) -> Iterator[DatasetReader]:
     """Open a GeoTIFF or PNG with rasterio; errors inside the block are reported with the file's name.
 
     Args:
@@ -57,7 +60,7 @@ def open_raster(path: Path) -> Iterator[Any]:
 
 
 @contextmanager
-def open_raster_bytes(content: bytes, label: str) -> Iterator[Any]:
+def open_raster_bytes(content: bytes, label: str) -> Iterator[DatasetReader]:
     """Open the bytes of a GeoTIFF or PNG with rasterio; see `open_raster`.
 
     Args:
@@ -81,7 +84,9 @@ def open_raster_bytes(content: bytes, label: str) -> Iterator[Any]:
         yield file
 
 
-def pixels_of(file: Any, label: Path | str, shape: tuple[int, ...] | None = None, stored: str = "") -> np.ndarray:
+def pixels_of(
+    file: DatasetReader, label: Path | str, shape: tuple[int, ...] | None = None, stored: str = ""
+) -> np.ndarray:
     """Return all bands of an open raster as (bands, H, W) in the type it is stored in.
 
     Args:
@@ -138,7 +143,7 @@ def read_image(path: Path, shape: tuple[int, ...] | None = None, stored: str = "
         return as_image(file, pixels_of(file, path, shape, stored), path)
 
 
-def as_image(file: Any, values: np.ndarray, label: Path | str) -> np.ndarray:
+def as_image(file: DatasetReader, values: np.ndarray, label: Path | str) -> np.ndarray:
     """Return the pixels of an open raster as float32, NaN where the file declares no data; see `read_image`.
 
     Args:
@@ -162,7 +167,7 @@ def as_image(file: Any, values: np.ndarray, label: Path | str) -> np.ndarray:
     return image
 
 
-def to_degrees(system: Any, x: float, y: float, label: Path | str) -> tuple[float, float]:
+def to_degrees(system: object, x: float, y: float, label: Path | str) -> tuple[float, float]:
     """Return longitude and latitude in degrees of a point in a projected or geographic reference system.
 
     Args:
@@ -196,7 +201,7 @@ def to_degrees(system: Any, x: float, y: float, label: Path | str) -> tuple[floa
     return float(longitude), float(latitude)
 
 
-def require_one_place(files: Sequence[Any], *, grid: bool = False) -> None:
+def require_one_place(files: Sequence[DatasetReader], *, grid: bool = False) -> None:
     """Check that open rasters share a reference system; those that state none are left out of the comparison.
 
     Args:

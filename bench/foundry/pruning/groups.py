@@ -163,7 +163,7 @@ def keep_units(backbone: TappedNetwork, group: Group, kept: Sequence[int]) -> No
         raise Incompatible(f"{group.name}: no unit would stay; lower the ratio")
     for part in group.slices:
         path, _, leaf = part.name.rpartition(".")
-        module: Any = backbone.get_submodule(path)
+        module = backbone.get_submodule(path)
         old: nn.Parameter = getattr(module, leaf)
         places = part.places[list(kept)].T.reshape(-1) if part.places.shape[1] > 1 else part.places[list(kept), 0]
         if part.places.shape[1] > 1:
@@ -176,7 +176,7 @@ def keep_units(backbone: TappedNetwork, group: Group, kept: Sequence[int]) -> No
     for path, name in group.counts:
         setattr(backbone.get_submodule(path), name, len(kept))
     for path, name in group.products:
-        attention: Any = backbone.get_submodule(path)
+        attention = backbone.get_submodule(path)
         setattr(attention, name, len(kept) * (getattr(attention, name) // group.units))
 
 

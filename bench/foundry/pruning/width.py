@@ -54,7 +54,7 @@ def slice_width(backbone: TappedNetwork, share: float, images: Mapping[str, Tens
     return backbone
 
 
-def _slice(module: Any, path: str, width: int, kept: int) -> None:
+def _slice(module: nn.Module, path: str, width: int, kept: int) -> None:
     """Cut the dimensions of a module's parameters that lie along the residual stream."""
     leaf = path.rpartition(".")[2]
     writes = leaf in ("proj", "fc2")  # the last maps of attention, feed-forward network and patch embedding
@@ -70,8 +70,8 @@ def _slice(module: Any, path: str, width: int, kept: int) -> None:
     elif isinstance(module, nn.LayerNorm) and tuple(module.normalized_shape) == (width,):
         module.weight, module.bias = _first(module.weight, 0, kept), _first(module.bias, 0, kept)
         set_sizes(module, module.weight.shape)
-    elif leaf in ("ls1", "ls2") and hasattr(module, "gamma"):
-        module.gamma = _first(module.gamma, 0, kept)
+    elif leaf in ("ls1", "ls2") and isinstance(gamma := getattr(module, "gamma", None), Tensor):
+        module.gamma = _first(gamma, 0, kept)
 
 
 def _first(value: Tensor, dim: int, kept: int) -> nn.Parameter:

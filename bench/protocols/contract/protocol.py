@@ -12,12 +12,12 @@ from bench.input.recipe import InputRecipe
 from bench.protocols.contract.context import Context
 
 
-def single_arm(settings: Any, task: Task) -> Sequence[Any]:
+def single_arm(settings: object, task: Task) -> Sequence[object]:
     """Return the settings alone, for a protocol that makes one run of them."""
     return (settings,)
 
 
-def no_facts(settings: Any) -> dict[str, str]:
+def no_facts(settings: object) -> dict[str, str]:
     """Return no facts, for a protocol whose runs differ in no column of the tables."""
     return {}
 
@@ -55,6 +55,6 @@ class Protocol:
     seeds: tuple[int, ...] = (0,)
     version_of: Callable[[Suite, Task, InputRecipe, Any], int] | None = None
 
-    def version_for(self, suite: Suite, task: Task, recipe: InputRecipe, settings: Any) -> int:
+    def version_for(self, suite: Suite, task: Task, recipe: InputRecipe, settings: object) -> int:
         """Return the version that is part of the identity of one run."""
         return self.version_of(suite, task, recipe, settings) if self.version_of else self.version

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -125,7 +124,7 @@ def report_choice(
     )
 
 
-def _row(context: Context, candidate: Candidate) -> dict[str, Any]:
+def _row(context: Context, candidate: Candidate) -> dict[str, object]:
     layer = context.layers[candidate.layer]
     # Candidates are ranked higher-is-better; curves show the metric in its own direction.
     return {
