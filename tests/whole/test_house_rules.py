@@ -97,6 +97,35 @@ def test_private_names_stay_in_their_folder(package):
     assert strays == []
 
 
+# Names that do not describe a value: choose one that names the content (`scores`, `rows`, `frame`, `components`).
+VAGUE = {"found", "one", "made", "said", "told", "thing", "stuff"}
+
+
+def bound_names(tree: ast.Module) -> list[tuple[int, str]]:
+    """Return (line, name) of everything that a file assigns, loops over, takes as a parameter, or calls a function."""
+    names = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.append((node.lineno, node.id))
+        elif isinstance(node, ast.arg):
+            names.append((node.lineno, node.arg))
+        elif isinstance(node, ast.FunctionDef):
+            names.append((node.lineno, node.name))
+    return names
+
+
+@pytest.mark.parametrize("package", [*PACKAGES, "tests", "docs"])
+def test_names_state_what_they_hold(package):
+    files = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / package).rglob("*.py"))
+    vague = [f"{file}:{line} {name}" for file in files for line, name in bound_names(tree_of(file)) if name in VAGUE]
+    assert vague == []
+
+
+def test_a_vague_name_is_noticed():
+    tree = ast.parse("def one(told):\n    found = [said for said in told]\n")
+    assert {name for _, name in bound_names(tree)} == {"one", "told", "found", "said"}
+
+
 def test_tests_never_import_one_another():
     strays = [f"{file}: {module}" for file in TESTS for module, _ in imports_of(file) if ".test_" in module]
     assert strays == []

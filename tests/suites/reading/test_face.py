@@ -27,11 +27,11 @@ def test_examples_run(name):
 
 @pytest.mark.parametrize("name", [name for name in suites.reading.__all__ if name != "CHUNK"])
 def test_public_names_are_documented(name):
-    thing = getattr(suites.reading, name)
-    assert inspect.getdoc(thing)
+    public = getattr(suites.reading, name)
+    assert inspect.getdoc(public)
     assert f"`{name}`" in (suites.reading.__doc__ or ""), "the face lists what there is"
-    if inspect.isfunction(thing) and name not in ("by_sensor", "columns_of", "share_of", "is_there", "cut_boxes"):
-        assert "Raises:" in thing.__doc__ or name in ("reading",), "errors are documented"
+    if inspect.isfunction(public) and name not in ("by_sensor", "columns_of", "share_of", "is_there", "cut_boxes"):
+        assert "Raises:" in public.__doc__ or name in ("reading",), "errors are documented"
 
 
 def test_the_face_is_light():
