@@ -1,7 +1,7 @@
 """Published numbers: read, validated, compared with ours, and always marked as copied.
 
 They are in ``results/published/published.csv``, one row per number, with its source and how its protocol differs from
-ours. A number is ``copied`` (published) or ``rerun`` (ours); every frame made here has a column that says which.
+ours. A number is ``copied`` (published) or ``rerun`` (ours); every frame made here states it in a column.
 """
 
 from __future__ import annotations

@@ -187,7 +187,7 @@ def canonical_correlations(x: Array, y: Array, *, variance: float = 0.99) -> np.
         variance: share of variance to keep, above 0 and at most 1.
 
     Raises:
-        ValueError: as `linear_cka`; or if so many directions are kept that any n rows correlate perfectly.
+        ValueError: as `linear_cka`; or the number of kept directions is so large that any n rows correlate perfectly.
 
     >>> x = np.random.default_rng(0).normal(size=(50, 2))
     >>> canonical_correlations(x, x @ np.array([[2.0, 1.0], [0.0, 3.0]]), variance=1.0).round(6)  # any linear map

@@ -1,6 +1,6 @@
 """Pooling: one number per model from tidy rows, refused if the rows differ in an axis that was not declared.
 
-A row is one score with its circumstances in named columns; every column is an axis. Averaging over an axis nobody
+A row is one score with its circumstances in named columns; every column is an axis. Averaging over an axis that nobody
 considered can reverse a conclusion, so each axis is declared or constant.
 """
 
@@ -32,7 +32,7 @@ class Axes:
     Attributes:
         unit: what is compared.
         value: the score.
-        over: conditions to pool; every unit has all of them, or `pool` is told what to do with a missing one.
+        over: conditions to pool; every unit has all of them, unless `missing` of `pool` permits gaps.
         replicates: repetitions of a condition (seed, subset): pooled, and may differ between units.
         apart: reported separately, one block of the result per value.
         facts: properties of the unit, constant for each; copied to the result.

@@ -1,4 +1,4 @@
-"""Records -> run groups: the runs that one table row averages, and what tells two groups of one model apart."""
+"""Run groups from records: the runs that one table row averages, and the differences of groups of one model."""
 
 from __future__ import annotations
 
@@ -103,15 +103,15 @@ def arm_of(record: Record) -> dict[str, str]:
 def run_groups(records: Mapping[str, Record]) -> list[RunGroup]:
     """Return the run groups of records by digest, sorted; records that differ in an undeclared axis are not pooled.
 
-    A model that was run twice with, say, two image sizes is two rows with a `variant` each, and its other runs belong
+    A model that was run with, for example, two image sizes is two rows with a `variant` each; its other runs belong
     to the row of their image size. A protocol that was run twice with different settings is two columns of the same
-    row, told apart by `protocol_settings`; runs with default settings have none.
+    row, distinguished by `protocol_settings`; runs with default settings have none.
     """
     # Protocols that explain rather than score (embeddings, drift) are not rows of a table.
     scored = [digest for digest, record in records.items() if record.facts.get("board", True)]
     members_of = grouped(scored, lambda digest: _name(records[digest]))
     key_of = {name: records[members[0]].key for name, members in members_of.items()}
-    # Rivals have the same task, model, protocol, label fraction and arm: something else has to tell them apart.
+    # Rivals have the same task, model, protocol, label fraction and arm: another value distinguishes them.
     rivals = list(grouped(members_of, lambda name: name[:5]).values())
     of_model = _differing(rivals, key_of, MODEL_AXES, lambda key: key.model)
     of_protocol = _differing(rivals, key_of, PROTOCOL_AXES, lambda key: key.protocol)

@@ -35,7 +35,7 @@ REFUSALS = {
     "parquet": "is a Parquet table",
     "gguf": "is a GGUF file",
 }
-"""Kind -> what a message says of it; of the kinds that can hold a network's weights there is none."""
+"""Kind -> its description in messages; kinds that can hold weights of a network have none."""
 
 
 def kind_of(head: bytes) -> str:

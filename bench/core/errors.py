@@ -1,4 +1,4 @@
-"""Errors a user can act on: each says what was given, what is known, and what to do."""
+"""Errors that a user can act on: each states what was given, what is known, and what to do."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class Layer:
     Attributes:
         name: ``embedding``, ``block_1`` ... ``block_L``, then ``norm`` where a final norm follows the last block.
         channels: width D.
-        stride: input pixels a token, along each side.
+        stride: input pixels per token along each axis.
         depth: relative depth, 0 at the embedding, 1 at the last block and its norm.
     """
 
@@ -40,7 +40,7 @@ class Layer:
 
 
 class Tap(NamedTuple):
-    """What one layer says of a batch.
+    """Activations of one layer for a batch.
 
     Attributes:
         grid: token grid (B, D, h, w).
@@ -83,7 +83,7 @@ class Weights:
 
     Attributes:
         file: path below the weights folder, e.g. ``"galileo_nano/encoder.pt"``.
-        url: where to fetch it, or ``""`` where no direct link is known (then `how` says what to do).
+        url: where to fetch it, or ``""`` where no direct link is known (`how` then has instructions).
         sha256: hex digest, or its first digits (8 or more) where the publisher states those (in the file's name);
             ``""`` where none is stated: recorded on first download, enforced after.
         md5: hex digest where its publisher states that and no SHA-256 (Zenodo); checked on download.
@@ -109,7 +109,7 @@ Load = Callable[["ModelEntry", "Path | None", int, "tuple[Band, ...]"], Backbone
 
 @dataclass(frozen=True, kw_only=True)
 class ModelEntry:
-    """The facts of one model, written once, beside its loader.
+    """Facts of one model, written once, together with its loader.
 
     Attributes:
         name: ``family_size[.variant]``, e.g. ``dofa_base``, ``dofa_base.random``.
@@ -122,7 +122,7 @@ class ModelEntry:
         sensors: with `any_bands`, the sensors accepted (``("*",)`` for all); otherwise derived from `bands`.
         absent: what may be done about a missing band, the first unless ``absent=`` asks for another: ``refuse`` the
             pair; feed raw ``zero``; feed the ``mean`` (`Normalise.neutral`); feed the present band of the sensor that
-            is ``nearest`` in wavelength; or ``mask`` (the network is told which bands it gets and has its own way).
+            is ``nearest`` in wavelength; or ``mask`` (the network gets the list of its bands and handles absent ones).
         levels: processing levels it was trained on, ``"s2:L1C"``, one sensor may have several. A suite of another
             level is run with a warning.
         normalise: see `Normalise`.
@@ -134,7 +134,7 @@ class ModelEntry:
         parameters: parameters of the loaded encoder.
         width: channels of the last layer.
         weights: None for entries that have none (controls, random twins).
-        taps: layers its authors feed to multi-level decoders, shallow to deep, where they say.
+        taps: layers that its authors feed to multi-level decoders, shallow to deep, where published.
         vectors: `weights` are ready-made image embeddings, not those of a network; see `bench.features.ready_made`.
         requires: extra of this package that its network comes from (``"terratorch"``), or ``""``.
         trained_on: datasets whose images or labels it has seen, by suite dataset name, for exposure flags.

@@ -1,4 +1,4 @@
-"""Names for files that belong to one running process, from which others can tell whether it is gone."""
+"""Names for files of one running process, from which other processes can see whether it has ended."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 def host() -> str:
     """Return this machine's name with its process namespace, in characters that file names may hold.
 
-    Containers of one image may share a host name; their process numbers are told apart by the namespace.
+    Containers of one image may share a host name; their process numbers are distinguished by the namespace.
     """
     try:
         space = re.sub(r"\D", "", str(Path("/proc/self/ns/pid").readlink()))
@@ -25,7 +25,7 @@ def host() -> str:
 
 
 def _birth(process: int) -> str:
-    """Return what tells a process from later ones of the same number: boot and start time, ``0`` where unknown."""
+    """Return boot and start time, which distinguish a process from later ones of the same number; ``0`` if unknown."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")[:8]
         # The command's name, in parentheses, may hold spaces; the start time is the 20th field after it.
@@ -43,7 +43,7 @@ def owner_tag() -> str:
 def owner_is_gone(tag: str) -> bool | None:
     """Return whether the process of an `owner_tag` has ended; None where it ran on another machine.
 
-    Text that is no tag belongs to nobody: its owner is gone.
+    Text that is no tag has no owner, as if its process had ended.
     """
     parts = tag.rsplit("-", 3)
     if len(parts) != 4 or not parts[1].isdigit():

@@ -27,7 +27,7 @@ def label_fraction_text(fraction: float, *, sentence: bool = False) -> str:
 
 
 def canonical(value: object) -> str:
-    """Return the one JSON text of a value: sorted keys, no spaces, integral floats and ints told apart by type."""
+    """Return the canonical JSON text of a value: sorted keys, no spaces, integral floats distinct from integers."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, default=str)
 
 
@@ -45,7 +45,7 @@ class RunKey:
         model, model_version, weights: the entry; `weights` is its file's SHA-256, ``"random"`` or ``"none"``.
         recipe: how images become input (bands, units, absent policy, size, windows, normalisation).
         protocol, protocol_version, settings: `settings` holds only what differs from the version's defaults.
-        fraction: share of train and val labels, in (0, 1]; -k for few-shot subsets of k samples a class.
+        fraction: share of train and val labels, in (0, 1]; -k for few-shot subsets of k samples per class.
         subset: which nested subset of that fraction.
         seed: of random init, probe init and batch order.
     """
@@ -83,7 +83,7 @@ class Outcome:
     Attributes:
         scores: split -> layer rule (``last``, ``best-on-val``) -> metric -> value.
         choices: layer rule -> what was chosen on validation (layer, pool, setting, val score, grid edge).
-        curves: one row a layer: layer, depth, pool, setting, val, and one score a test split.
+        curves: one row per layer: layer, depth, pool, setting, val, and one score per test split.
         arrays: per-sample outcomes by name, see `bench.protocols.probe`.
         notes: what a reader must know (samples left out and why, a class absent from the subset).
         cost: counts and seconds a protocol measured itself.
@@ -99,7 +99,7 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """A finished run, as stored: one JSON a record, its arrays in one ``.npz`` beside it.
+    """A finished run, as stored: one JSON file per record, with its arrays in one ``.npz`` file.
 
     Attributes:
         key: what was run.

@@ -1,6 +1,6 @@
 """Bands of satellites and cameras as most publishers state them: centre wavelength and ground sampling distance.
 
-Models and suites name their bands from here. What a network was told in training instead (Clay, DOFA's radar,
+Models and suites name their bands from here. Values that a network was trained with instead (Clay, DOFA's radar,
 Copernicus-FM, Panopticon) is a fact of that network and stands in its family's file.
 """
 

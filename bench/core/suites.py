@@ -102,7 +102,7 @@ class Fetch(Protocol):
     """Downloads one file: resumable, checked, atomic. Given to a suite's `download`."""
 
     def __call__(self, url: str, path: Path, *, sha256: str = "", md5: str = "") -> Path:
-        """Put the file behind `url` at `path` and return `path`."""
+        """Download `url` to `path` and return `path`."""
         ...
 
 
@@ -123,7 +123,7 @@ class Suite:
         tasks: see `Task`.
         splits: official sample counts, e.g. ``{"train": 16200, "val": 5400, "test": 5400}``; further splits beyond
             those three are out-of-region tests and are reported apart.
-        generated: made by a program; every output then says "generated data".
+        generated: whether a program made the data; every output is then marked "generated data".
         dataset: name used in `ModelEntry.trained_on`.
         licence, citation, url: as published.
         open: ``(root, task name, split name, bands) -> Split``; bands are those wanted, in order. Raises `MissingData`.

@@ -24,7 +24,7 @@ def taps_of(
     """Return the `Tap` of each layer asked for, of images no larger than the network takes at a time.
 
     Args:
-        recipe: says whether dates are encoded one by one.
+        recipe: determines whether dates are encoded one by one.
         backbone: the network.
         given: its input.
         layers: indices into the backbone's layers.

@@ -22,7 +22,7 @@ def read_embeddings(path: Path) -> tuple[list[str], np.ndarray]:
 
     Args:
         path: ``.parquet`` with a column ``id`` and one column of lists (or numeric columns, in their order); ``.npz``
-            with arrays ``ids`` and ``embeddings``; or ``NAME.npy`` (n, D) with ``NAME.ids.txt`` beside it, one id per
+            with arrays ``ids`` and ``embeddings``; or ``NAME.npy`` (n, D) with ``NAME.ids.txt`` next to it, one id per
             line.
 
     Raises:

@@ -1,9 +1,8 @@
-"""Pretraining: train an entry's network on unlabelled images and leave weights with a card.
+"""Pretraining: train an entry's network on unlabelled images and write weights with a card.
 
-The objective of the entry says which method: ``reconstruction`` is a masked autoencoder, ``joint-embedding`` is DINO,
-``multimodal`` is CROMA. All three share the loop in
-`bench.foundry.pretraining.training.train`. With equal settings, data, number of threads and kind of
-machine, two runs give the same weights bit for bit on a CPU.
+The objective of the entry determines the method: ``reconstruction`` is a masked autoencoder, ``joint-embedding`` is
+DINO, ``multimodal`` is CROMA. All three share the loop in `bench.foundry.pretraining.training.train`. With equal
+settings, data, number of threads and kind of machine, two runs give the same weights bit for bit on a CPU.
 """
 
 from __future__ import annotations
@@ -46,14 +45,14 @@ def run(
     device: str = "cpu",
     progress: Callable[[str], None] | None = None,
 ) -> Path:
-    """Pretrain an entry and return the path of its weights, float16 safetensors with a JSON card beside them.
+    """Pretrain an entry and return the path of its weights, float16 safetensors with a JSON card next to them.
 
     Args:
         settings: see `PretrainSettings`.
         data: folder with the suites' data.
         out: weights folder; the file goes where the entry looks for it below a ``weights=`` folder.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
-        progress: told a line an epoch.
+        progress: receives one line per epoch.
 
     Raises:
         UnknownName: no such model, suite or task.

@@ -126,7 +126,7 @@ class ImageExamples:
         return [self.sample(int(self.positions[row])).target for row in rows]
 
     def read(self, rows: Sequence[int], rng: np.random.Generator | None = None) -> list[Batch]:
-        """Return samples as `Examples.read` says."""
+        """Return samples in the form of `Examples.read`."""
         with ThreadPoolExecutor(self.workers) as pool:
             samples = list(pool.map(self.sample, [int(self.positions[row]) for row in rows]))
         if rng is not None:
@@ -175,7 +175,7 @@ class StoredExamples:
         return len(self.positions)
 
     def read(self, rows: Sequence[int], rng: np.random.Generator | None = None) -> list[Batch]:
-        """Return samples as `Examples.read` says; there is nothing to augment."""
+        """Return samples in the form of `Examples.read`; they are never augmented."""
         places = self.positions[np.asarray(rows, int)]
         order = np.argsort(places)  # a memory map is read in its order
         read: dict[str, Tap] = {}

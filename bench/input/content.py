@@ -80,7 +80,7 @@ def folder_stamp(folder: Path) -> str:
 
 
 def source_hash(suite: Suite) -> str:
-    """Return the hash of the file of code that opens a suite, ``""`` where that cannot be told."""
+    """Return the hash of the file of code that opens a suite, ``""`` where the file is unknown."""
     try:
         return hashlib.sha256(Path(inspect.getfile(suite.open)).read_bytes()).hexdigest()
     except (TypeError, OSError):

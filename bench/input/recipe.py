@@ -37,7 +37,7 @@ class Channel:
     """One input channel of a backbone and where it comes from.
 
     Attributes:
-        band: what the backbone is told it is, with the unit it is fed before normalisation.
+        band: the band of the backbone that it is used as, with its unit before normalisation.
         source: the suite's bands it is made of: one, two for a normalised difference, none where it is absent.
         shift: subtracted, after unit conversion.
         scale: divided by.
@@ -58,7 +58,7 @@ class InputRecipe:
     Attributes:
         channels: in the order the backbone wants them.
         absent: what was done about bands the suite lacks (``refuse`` where none was).
-        masked: model bands the suite lacks and the network is told to do without.
+        masked: model bands that the suite lacks and the network masks.
         normalise: kind of normalisation, see `bench.core.Normalise`.
         clip: bounds on normalised values, or None.
         size: (H, W) the backbone sees at a time.
@@ -279,7 +279,7 @@ def match(
     if entry.vectors and task.dense:
         raise Incompatible(f"{entry.name} are vectors of whole images; {task.name} is predicted pixel by pixel")
     offered = {band.name: band for band in bands}
-    # What an entry does not accept is not asked of it: it keeps its own way, and the recipe says which.
+    # A policy that an entry does not accept is replaced by the entry's own, which the recipe records.
     policy = absent if absent in entry.absent else entry.absent[0]
     if entry.any_bands:
         channels, masked = _any_channels(entry, offered, suite.name), list[str]()

@@ -74,7 +74,7 @@ def sound_targets(task: Task, targets: object, ids: Sequence[str], where: str) -
 
 
 def _plainly_sound(task: Task, values: np.ndarray) -> bool:
-    """Return whether nothing is to be repaired or refused: the usual case, told without a look at each row."""
+    """Return whether all targets are sound as they are: the usual case, decided without reading each row."""
     if task.kind == "classification":
         return values.ndim == 1 and values.dtype.kind in "iu" and bool(_known(task, values).all())
     if task.kind == "multilabel":

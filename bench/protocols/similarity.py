@@ -28,7 +28,7 @@ CELLS = ((512, 1), (128, 2), (0, 4))
 FEWEST = 4
 """Images that debiased CKA needs."""
 FEW_BLOCKS = 50
-"""Independent blocks below which an estimate is rough, and the record says so."""
+"""Number of independent blocks below which an estimate is rough; the record has a note then."""
 READ_BYTES = 1 << 27
 """Token grids read at a time."""
 

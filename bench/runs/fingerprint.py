@@ -1,4 +1,4 @@
-"""The fingerprint of a loaded network, which tells identical networks under several names."""
+"""Fingerprint of a loaded network, by which identical networks under different names are recognised."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Whether a stored result still belongs to the data and the files at hand.
 
 A run's key names its samples by their ids. What the samples hold, and the user's own files of suites and models, are
-recorded beside it as fingerprints: a record or a set of features whose fingerprints differ is made again.
+recorded with it as fingerprints: a record or a set of features whose fingerprints differ is made again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bench.input.splits import LEARNING
 from bench.preflight.targets import survey
 from bench.runs.plan import Run
 
-WORKERS = 2  # threads that read labels where nothing else says how many
+WORKERS = 2  # default number of threads that read labels
 
 
 def user_files(run: Run, suite: Suite) -> dict[str, str]:
@@ -48,7 +48,7 @@ def data_facts(run: Run, contents: Contents, labels: Mapping[str, str]) -> dict[
 
 
 def fingerprinted(record: Record) -> bool:
-    """Return whether a record says what its data were; those of version 0.1 do not."""
+    """Return whether a record identifies its data; records of version 0.1 do not."""
     return bool(record.facts.get("data"))
 
 
@@ -109,7 +109,7 @@ def still_true(
 def _labels_now(run: Run, contents: Contents, name: str, stored: str) -> str:
     """Return the hash of all targets of a split; the stored one where finding it would cost a pass over the data.
 
-    A suite without a folder of its own has nothing that tells cheaply whether a file changed.
+    For a suite without its own folder there is no cheap way to detect that a file changed.
     """
     if contents.survey(run.task, name) is None and not contents.stamped:
         return stored

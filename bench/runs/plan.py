@@ -169,7 +169,7 @@ def _crossed(
 
 
 def layer_names(entry: ModelEntry) -> list[str]:
-    """Return the names that layers of an entry can have, as far as its facts tell.
+    """Return the names that layers of an entry can have, as far as its facts determine them.
 
     A model of two sensors can have a joint encoder on top of its `depth`; not every network has a final norm.
     """

@@ -29,7 +29,7 @@ def with_scores(task: Task, outcome: Outcome) -> Outcome:
         outcome: of a run.
 
     Raises:
-        Incompatible: a headline score on ``test`` is not finite; says under which rule, and what leaves it undefined.
+        Incompatible: a headline score on ``test`` is not finite; the message has the layer rule and the cause.
     """
     notes = []
     for split, rules in outcome.scores.items():

@@ -68,7 +68,7 @@ class Session:
         data: the suite's splits.
         store, cache, shelf: where records, features and weights are.
         device: torch device, resolved.
-        watcher: is told of progress.
+        watcher: receives progress.
         contents: fingerprints of the suite's splits.
     """
 

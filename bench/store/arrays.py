@@ -41,7 +41,7 @@ def sha256_of_file(path: Path) -> str:
 
 
 def content_fault(path: Path, names: Iterable[str]) -> str:
-    """Return what is wrong with an ``.npz`` whose checksum nobody wrote down, ``""`` where every array can be read."""
+    """Return the fault of an ``.npz`` without a recorded checksum, ``""`` where every array can be read."""
     try:
         with np.load(path, allow_pickle=False) as file:
             if set(file.files) != set(names):

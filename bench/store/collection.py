@@ -18,7 +18,7 @@ from bench.store.tensors import tensors_fault
 
 DAY = 86400.0
 PASSING = ("ok", "partial", "unsealed", "left over", "no checksum known")
-"""States that are no damage; any other state is a sentence that says what is wrong."""
+"""States without damage; any other state is a sentence that describes the fault."""
 
 
 def _feature_folders(cache: FeatureCache) -> list[Path]:
@@ -31,7 +31,7 @@ def listing(cache: FeatureCache, *, full: bool | None = None) -> list[dict[str, 
 
     Args:
         cache: the cache.
-        full: read every file, whatever the stamps say; if None, check the manifests only.
+        full: whether to read every file regardless of its stamp; None checks the manifests only.
     """
     rows = []
     for folder in _feature_folders(cache):
@@ -67,7 +67,7 @@ def _newest(folder: Path) -> float:
 
 
 def _others(cache: FeatureCache) -> Iterator[tuple[str, Path, str]]:
-    """Yield (kind, path, fault or ``""``) of what lies in a cache beside feature sets and downloads."""
+    """Yield (kind, path, fault or ``""``) of everything in a cache except feature sets and downloads."""
     yield from cache.memos.verify()
     for path in sorted((cache.root / "training").glob("*.pt")):
         try:
@@ -104,7 +104,7 @@ def leftovers(root: Path) -> list[Path]:
         now = file_clock(root)
     except OSError:  # read-only: nothing could be removed
         return []
-    paths = [*root.glob("**/*.lock")]  # of version 0.1: nobody holds such locks any more
+    paths = [*root.glob("**/*.lock")]  # of version 0.1, which no process uses any more
     paths += [path for path in root.glob("**/*.lease") if is_abandoned(path, now)]
     for path in (*root.glob("**/.*.part"), *root.glob("**/.*.note"), *root.glob("**/*.trash")):
         gone = owner_is_gone(owner_of(path.name))

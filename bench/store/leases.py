@@ -34,7 +34,7 @@ def claim(path: Path, *, wait: bool = True, seconds: float = LEASE_SECONDS) -> A
     """Return the claim at `path`, taken; it ends with a ``with`` around it. None where another holds it and not `wait`.
 
     Args:
-        path: a file of its own, ``NAME.lease``; gone when nobody holds the claim.
+        path: file of the claim, ``NAME.lease``; it exists only while a process holds the claim.
         wait: wait until the other process is done, or dead.
         seconds: see `LEASE_SECONDS`; the same for all who claim `path`.
 
@@ -69,7 +69,7 @@ def claimed(path: Path, *, seconds: float = LEASE_SECONDS) -> Iterator[None]:
 
 
 class _Watch:
-    """Watches a claim held by another for signs of life; removes one that nobody can be holding any more.
+    """Observer of a claim that another process holds; removes a claim that no process can hold any more.
 
     `filelock` takes over from dead processes of this machine and, while it waits, from claims that stay the same for
     their duration. Two kinds it leaves in the way for ever: those it cannot read (a process killed between creating its
@@ -151,7 +151,7 @@ def file_clock(folder: Path) -> float:
 
 
 def is_abandoned(path: Path, now: float, *, seconds: float = LEASE_SECONDS) -> bool:
-    """Return whether nobody has refreshed the claim at `path` for twice its duration.
+    """Return whether the claim at `path` has not been refreshed for twice its duration.
 
     Args:
         path: the claim.

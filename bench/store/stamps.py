@@ -61,7 +61,7 @@ class Stamps:
         Args:
             folder: the set.
             files: array name -> ``{"crc32": ...}``.
-            full: read every file, whatever the stamps say.
+            full: whether to read every file regardless of its stamp.
         """
         try:
             signatures = {name: signature_of(folder / f"{name}.npy") for name in sorted(files)}

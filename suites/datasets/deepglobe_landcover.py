@@ -149,7 +149,7 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
 
 
 def download(root: Path, fetch: Fetch) -> None:
-    """Get the lists, and tell how to get the pictures, which require a login.
+    """Download the lists, and report how to get the pictures, which require a login.
 
     Raises:
         MissingData: as long as the pictures are absent.

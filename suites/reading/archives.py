@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 20
 OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOTDIR)
-"""Errors on unpacking that say nothing about the archive."""
+"""Errors on unpacking that are not faults of the archive."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -151,7 +151,7 @@ def fcos(classes: int, width: int) -> OneStage:
     """
     points = Anchors([[stride] for stride in STRIDES], (1.0,))
     head = with_group_norm(FCOSHead(width, 1, classes))
-    # torchvision starts from boxes without extent, half of which lie behind a ReLU that passes no gradient.
+    # torchvision starts from boxes without extent; for half of them the ReLU that follows passes no gradient.
     nn.init.constant_(head.regression_head.bbox_reg.bias, START)
     return OneStage(
         FCOS(

@@ -52,13 +52,13 @@ def collect(settings: CollectSettings, *, out: Path, report: Report) -> Path:
     """
     with tempfile.TemporaryDirectory(prefix=".sketches.", dir=out) as folder:
         read, rejects = _read_all(settings, Path(folder), report)
-        sketches = {name: one.sketch for name, one in read.items()}
+        sketches = {name: model.sketch for name, model in read.items()}
         pairs = compare(sketches, lambda name: read_weights(read[name].paths), report)
-    members = _placed({name: one.member for name, one in read.items()}, pairs)
-    spectra = _spectra(members, {name: one.paths for name, one in read.items()}, settings, report)
+    members = _placed({name: model.member for name, model in read.items()}, pairs)
+    spectra = _spectra(members, {name: model.paths for name, model in read.items()}, settings, report)
     tables: dict[str, tuple[Sequence[str], Sequence[Mapping[str, Any]]]] = {
         LINEAGE: (PAIR_COLUMNS, [vars(pair) for pair in pairs]),
-        REJECTS: (("path", "reason"), [vars(one) for one in rejects]),
+        REJECTS: (("path", "reason"), [vars(reject) for reject in rejects]),
         SPECTRA: (_spectrum_columns(spectra), spectra),
     }
     facts = {
@@ -151,8 +151,8 @@ def structure_of(state: Mapping[str, Tensor]) -> str:
 
 def _placed(members: Mapping[str, Member], pairs: Sequence[Pair]) -> list[Member]:
     parents = {name: member.parents for name, member in members.items()}
-    found = places(list(members), pairs, parents, {name: member.bits for name, member in members.items()})
-    return [replace(member, **vars(found[name])) for name, member in members.items()]
+    place_of = places(list(members), pairs, parents, {name: member.bits for name, member in members.items()})
+    return [replace(member, **vars(place_of[name])) for name, member in members.items()]
 
 
 def _spectra(
@@ -165,8 +165,8 @@ def _spectra(
             groups.setdefault((member.lineage, member.structure), []).append(member)
     rows = []
     for (lineage, _), group in groups.items():
-        ancestor = next((one.name for one in group if one.kinship == "ancestor"), "")
-        children = [one.name for one in group if one.name != ancestor]
+        ancestor = next((member.name for member in group if member.kinship == "ancestor"), "")
+        children = [member.name for member in group if member.name != ancestor]
         if len(group) < 2 or not children:
             continue
         openers = [partial(read_weights, paths[name]) for name in children]

@@ -82,7 +82,9 @@ def write_collection(
     lists = {"trained_on", "parents"}
     numbers = {"parameters", "bits", "bytes", "shards"}
     kinds = dict.fromkeys(lists, pyarrow.list_(pyarrow.string())) | dict.fromkeys(numbers, pyarrow.int64())
-    schema = pyarrow.schema((one.name, kinds.get(one.name, pyarrow.string())) for one in fields(Member))
+    schema = pyarrow.schema(
+        (attribute.name, kinds.get(attribute.name, pyarrow.string())) for attribute in fields(Member)
+    )
     rows = [{**asdict(member), **{key: list(getattr(member, key)) for key in lists}} for member in members]
     buffer = io.BytesIO()
     parquet.write_table(pyarrow.Table.from_pylist(rows, schema=schema), buffer)

@@ -52,16 +52,16 @@ def places(
     firsts = [name for name in names if original[name] == name]
     cosines = {frozenset((pair.a, pair.b)): pair.cosine for pair in pairs}
     links = [(original[pair.a], original[pair.b]) for pair in pairs if pair.relation == "lineage"]
-    found: dict[str, Place] = {}
+    place_of: dict[str, Place] = {}
     for family in _components(firsts, links):
         ancestor = _ancestor(family, cosines, parents)
         for name in family:
-            found[name] = _place(name, family, ancestor, cosines)
+            place_of[name] = _place(name, family, ancestor, cosines)
     for name in names:
         if original[name] != name:
-            lineage = found[original[name]].lineage
-            found[name] = Place(lineage=lineage, kinship=f"copy of {original[name]}", duplicate_of=original[name])
-    return {name: found[name] for name in names}
+            lineage = place_of[original[name]].lineage
+            place_of[name] = Place(lineage=lineage, kinship=f"copy of {original[name]}", duplicate_of=original[name])
+    return {name: place_of[name] for name in names}
 
 
 def _place(name: str, family: Sequence[str], ancestor: str, cosines: Mapping[frozenset[str], float]) -> Place:
@@ -82,20 +82,25 @@ def _ancestor(
     """Return the member that the others come from, ``""`` where none can be told."""
     if len(family) == 1:
         return family[0]
-    stated = [one for one in family if all(one in parents.get(other, ()) for other in family if other != one)]
+    stated = [
+        candidate
+        for candidate in family
+        if all(candidate in parents.get(other, ()) for other in family if other != candidate)
+    ]
     if stated:
         return stated[0]
     if len(family) == 2:
         return ""
 
-    def central(one: str) -> bool:
-        others = [name for name in family if name != one]
+    def central(candidate: str) -> bool:
+        others = [name for name in family if name != candidate]
         return all(
-            min(cosines[frozenset((one, a))], cosines[frozenset((one, b))]) > cosines[frozenset((a, b))] + MARGIN
+            min(cosines[frozenset((candidate, a))], cosines[frozenset((candidate, b))])
+            > cosines[frozenset((a, b))] + MARGIN
             for a, b in itertools.combinations(others, 2)
         )
 
-    return next((one for one in family if central(one)), "")
+    return next((candidate for candidate in family if central(candidate)), "")
 
 
 def _components(names: Sequence[str], links: Sequence[tuple[str, str]]) -> list[list[str]]:

@@ -77,10 +77,10 @@ def likeness(first: Sketch, second: Sketch) -> Likeness:
     aligned = shuffled = norms = 0.0
     rows = values = rounded = count = 0
     for shape in first.matrices.keys() & second.matrices.keys():
-        for one, other in _matched(first, second, first.matrices[shape], second.matrices[shape]):
-            left, right = first.read(one), second.read(other)
+        for matrix, other in _matched(first, second, first.matrices[shape], second.matrices[shape]):
+            left, right = first.read(matrix), second.read(other)
             rounded += _is_rounding(left, right)
-            norms += sum(float(np.mean((a - b) ** 2)) for a, b in zip(one.norms, other.norms, strict=True)) / 2
+            norms += sum(float(np.mean((a - b) ** 2)) for a, b in zip(matrix.norms, other.norms, strict=True)) / 2
             left, right = _unit(left), _unit(right)
             weight = shape[0] / len(left)  # a matrix of which rows were sampled counts with all of them
             aligned += weight * float(np.vdot(left, right))
@@ -110,13 +110,13 @@ def _matched(
     left = np.stack([_unit(first.read(matrix)).ravel() for matrix in ours])
     right = np.stack([_unit(second.read(matrix)).ravel() for matrix in theirs])
     places = linear_sum_assignment(-(left @ right.T))
-    return [(ours[one], theirs[other]) for one, other in zip(*places, strict=True)]
+    return [(ours[place], theirs[other]) for place, other in zip(*places, strict=True)]
 
 
 def _same_names(ours: Sequence[Matrix], theirs: Sequence[Matrix]) -> bool:
     """Return whether names agree, but for what stands before every one of them."""
-    pairs = [(one.name, other.name) for one, other in zip(ours, theirs, strict=True)]
-    return all(one.endswith(other) or other.endswith(one) for one, other in pairs)
+    pairs = [(matrix.name, other.name) for matrix, other in zip(ours, theirs, strict=True)]
+    return all(name.endswith(other) or other.endswith(name) for name, other in pairs)
 
 
 def _unit(values: np.ndarray) -> np.ndarray:
@@ -205,8 +205,8 @@ def sorted_cosine(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> 
     total = rows = 0.0
     ours, theirs = _by_shape(first), _by_shape(second)
     for shape in ours.keys() & theirs.keys():
-        for one, other in zip(ours[shape], theirs[shape], strict=False):
-            left, right = _sorted(one), _sorted(other)
+        for matrix, other in zip(ours[shape], theirs[shape], strict=False):
+            left, right = _sorted(matrix), _sorted(other)
             total += float(np.vdot(_unit(left), _unit(right)))
             rows += len(left)
     return total / max(rows, 1.0)

@@ -72,7 +72,7 @@ def distillation_loss(student: Sequence[Tensor], teacher: Sequence[Tensor], tau:
 
 
 class SelfDistillation(nn.Module):
-    """A student that predicts what its own moving average, the teacher, says of another view.
+    """A student that predicts the output of its own moving average, the teacher, for another view.
 
     Args:
         student: timm ``VisionTransformer`` whose class token is compared.

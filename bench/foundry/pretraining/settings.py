@@ -12,7 +12,7 @@ class MAESettings(Settings):
 
     Attributes:
         epochs: passes over the pool.
-        batch: images a step.
+        batch: images per step.
         hidden: share of patches hidden.
         decoder_width: channels of the decoder, which is thrown away afterwards; a multiple of 4 and of its heads.
         decoder_depth: its blocks.
@@ -30,7 +30,7 @@ class DINOSettings(Settings):
 
     Attributes:
         epochs: passes over the pool.
-        batch: images a step.
+        batch: images per step.
         global_size: side in pixels of the two global views, which student and teacher see.
         global_area: smallest and largest share of the image they cover.
         local_views: number of small views, which the student alone sees.
@@ -68,7 +68,7 @@ class CROMASettings(Settings):
 
     Attributes:
         epochs: passes over the pool.
-        batch: images a step.
+        batch: images per step.
         hidden: share of patches hidden, in each sensor on its own.
         temperature: of the contrast.
         decoder_width: channels of the decoder, which is thrown away afterwards; a multiple of 4 and of its heads.

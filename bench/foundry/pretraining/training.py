@@ -136,7 +136,7 @@ def train(
         method: see `Method`; on the device of the images.
         images: sensor -> (n, C, H, W).
         settings: see `completed`.
-        progress: told a line an epoch.
+        progress: receives one line per epoch.
 
     Raises:
         BadSetting: the loss is no longer finite.

@@ -89,7 +89,7 @@ def visible_tokens(batch: int, tokens: int, hidden: float, generator: Generator)
 
     Args:
         batch: B.
-        tokens: tokens an image.
+        tokens: tokens per image.
         hidden: share of them to hide, 0..1; K is rounded and at least 1.
         generator: on the CPU.
     """

@@ -35,7 +35,7 @@ class PruneSettings(Settings):
         ratio: share removed: of weights, of units, or of blocks.
         budget: instead of `ratio`, for structured methods: ``flops:.5``, ``params:5e6``, ``latency:20ms``.
         scope: whether all weights or units are ranked together, or those of each layer among themselves.
-        rounds: prune and recover in so many steps of equal factor.
+        rounds: number of steps of equal factor, each of pruning and recovery.
         suite, task, bands: images for importance and recovery; without a suite nothing is trained.
         labels: share of the training and validation labels used.
         batches: of training images that importance is summed over.

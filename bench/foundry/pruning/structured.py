@@ -109,7 +109,7 @@ def prune_convolutions(
     channels that are added, concatenated or normalised together are removed together.
 
     Args:
-        backbone: a convolutional backbone; its layers' channels are measured anew.
+        backbone: a convolutional backbone; its layers' channels are measured again.
         ratio: share of channels removed, in (0, 1).
         images: prepared input for tracing the graph.
         scope: ``global`` ranks channels of all groups together.

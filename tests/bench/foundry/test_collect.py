@@ -23,7 +23,7 @@ from tests.builders.families import SHAPES, moved, permuted, random_state, renam
 def collect(out, *sources, **words):
     out.mkdir(exist_ok=True)
     lines = []
-    settings = validate(RECIPE.settings, {"from": [str(one) for one in sources], "draws": 20, **words})
+    settings = validate(RECIPE.settings, {"from": [str(source) for source in sources], "draws": 20, **words})
     path = RECIPE.run(settings, data=out, out=out, progress=lines.append)
     assert path == out / "catalogue.parquet"
     return lines
@@ -58,8 +58,8 @@ CHILDREN = {"child", "sibling", "renamed", "wrapped"}
 def test_copies_children_siblings_and_strangers_are_told_apart(family, tmp_path):
     out = tmp_path / "out"
     lines = collect(out, family)
-    found = relations(out)
-    for pair, relation in found.items():
+    relation_of = relations(out)
+    for pair, relation in relation_of.items():
         if pair & {"stranger", "other"}:
             assert relation == "unrelated", pair
         elif pair == {"int4", "permuted"}:
@@ -250,13 +250,13 @@ def test_peak_memory_does_not_grow_with_the_number_of_members(tmp_path):
 @pytest.mark.shared
 def test_the_real_families(shared, tmp_path):
     collect(tmp_path / "out", *(shared / "weights" / name for name in ("zoo", "presto", "presto_worldcereal")))
-    found = relations(tmp_path / "out")
-    related = {pair for pair, relation in found.items() if relation != "unrelated"}
+    relation_of = relations(tmp_path / "out")
+    related = {pair for pair, relation in relation_of.items() if relation != "unrelated"}
     assert related == {
         frozenset(("mobilenet_v2_inat_birds", "mobilenet_v2_inat_insects")),
         frozenset(("default_model", "finetuned_presto_model")),
     }
-    assert "duplicate" not in found.values()
+    assert "duplicate" not in relation_of.values()
     cosines = {
         frozenset((row["a"], row["b"])): float(row["cosine"]) for row in read_table(tmp_path / "out", "lineage.csv")
     }

@@ -41,11 +41,11 @@ def test_a_student_as_deep_as_its_teacher_computes_the_same():
 def test_random_students_follow_the_seed():
     parent = teacher()
     student = student_of("first:2.random", parent)
-    one, same, other = (student.network(parent.entry.bands, seed=seed).state_dict() for seed in (1, 1, 2))
+    first, same, other = (student.network(parent.entry.bands, seed=seed).state_dict() for seed in (1, 1, 2))
     whole = student_of("first:2", parent).network(parent.entry.bands).state_dict()
-    weight = next(name for name in one if name.endswith("qkv.weight"))
-    assert torch.equal(one[weight], same[weight])
-    assert not torch.equal(one[weight], other[weight]) and not torch.equal(one[weight], whole[weight])
+    weight = next(name for name in first if name.endswith("qkv.weight"))
+    assert torch.equal(first[weight], same[weight])
+    assert not torch.equal(first[weight], other[weight]) and not torch.equal(first[weight], whole[weight])
     assert student_of("imagenet_mobilenet_small.random", teacher("imagenet_resnet18.random")).random
 
 
