@@ -66,7 +66,7 @@ class Pictures(dict[str, Picture]):
 
 
 class AskedRecords:
-    """The records of some runs: what `analysis` reads, limited to what a configuration asked for.
+    """The records of the runs that a configuration names, as a source that `analysis` reads.
 
     Args:
         store: where the records are.
@@ -82,13 +82,13 @@ class AskedRecords:
         return [self._suite]
 
     def records(self, suite: str | None = None) -> Iterator[Record]:
-        """Yield the records asked for, in the order of the store."""
+        """Yield the records of the configuration, in the order of the store."""
         for record in self._store.records(self._suite):
             if record.digest in self._digests:
                 yield record
 
     def faults(self, suite: str | None = None) -> Sequence[Fault]:
-        """Return the records asked for that cannot be read."""
+        """Return the records of the configuration that cannot be read."""
         return [fault for fault in self._store.faults(self._suite) if fault.path.stem in self._digests]
 
     def arrays(self, record: Record) -> Mapping[str, np.ndarray]:
@@ -97,7 +97,7 @@ class AskedRecords:
 
 
 def benchmark(config: RunConfig, *, quiet: bool = True, everything: bool = False) -> tuple[pd.DataFrame, Pictures]:
-    """Run what is not stored yet, and return the leaderboard and the layer profiles of what was asked for.
+    """Run the configuration's runs that are not stored yet, and return its leaderboard and layer profiles.
 
     The same files are written below ``config.results`` as by the command; they hold every record of the suite.
 

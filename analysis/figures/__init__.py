@@ -1,1 +1,1 @@
-"""Axes-level drawing."""
+"""Drawing of figures with matplotlib, from arrays and small dataclasses; one kind of figure per file."""

@@ -1,1 +1,1 @@
-"""Answers computed from the tables."""
+"""Findings computed from the tables, one question per file; numbers only, no text."""

@@ -1,1 +1,1 @@
-"""Records to frames."""
+"""Data frames made from records: leaderboard, layer profiles and breakdowns."""

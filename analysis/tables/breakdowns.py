@@ -47,7 +47,7 @@ def shared_columns(group: RunGroup, draws: GroupDraws) -> MutableRow:
 
 
 class Breakdowns:
-    """Collects what the outcomes of run groups hold besides one score per row.
+    """Collector of the breakdowns of run groups: classes, regions, confidence and single runs.
 
     Attributes:
         classes, regions, calibration, arms: rows of the frames of these names.

@@ -22,7 +22,7 @@ CURVE = ("layer", "depth", "pool", "setting", "val")
 
 
 class RecordSource(Protocol):
-    """What a report reads: `bench.store.Store`, or anything else that holds records and their arrays."""
+    """Source of a report's records: `bench.store.Store`, or another holder of records and their arrays."""
 
     def suites(self) -> list[str]:
         """Return the names of the suites with records, sorted."""
@@ -59,7 +59,7 @@ def read_suite(source: RecordSource, suite: str) -> tuple[dict[str, Record], lis
 
 
 def record_fault(record: Record) -> str:
-    """Return what a report needs and the record does not hold; empty for a complete record.
+    """Return the parts that a report needs and the record lacks; empty for a complete record.
 
     Args:
         record: of any protocol, successful or failed.

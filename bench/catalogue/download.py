@@ -165,7 +165,7 @@ class Part:
             write_sealed(self._note, self._url, facts)
 
     def fill(self, limits: Limits, progress: Callable[[int, int], None] | None) -> None:
-        """Fetch what is missing.
+        """Download the missing bytes.
 
         Raises:
             MissingData: see `fetch`; what has arrived is kept for the next time where it can be continued.

@@ -13,7 +13,7 @@ KEPT = ("state", "about", "what")
 
 
 def doctor() -> None:
-    """``geobench-doctor``: the input contract of each model next to what the suite gives."""
+    """``geobench-doctor``: check the input contract of each model against the data of a suite."""
     run_command(DOCTOR, _doctor)
 
 

@@ -1,4 +1,4 @@
-"""Reading the YAML file that ``config=`` names, whoever wrote it: bounded in size, depth and expansion."""
+"""Reading the YAML file that ``config=`` names, which is not trusted: size, depth and expansion are bounded."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PLAIN = ("str", "int", "float", "bool", "null", "timestamp", "seq", "map", "valu
 
 
 def read_config_file(path: Path) -> dict[str, Any]:
-    """Return what a YAML file holds: mappings, lists, text and None; numbers stay text, as they are in words.
+    """Return the content of a YAML file as mappings, lists, text and None; numbers stay text, as in words.
 
     ``${key}`` stands for the value of another key of the file, ``${oc.env:NAME}`` for an environment variable.
 
@@ -135,5 +135,5 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def literal(text: str) -> str:
-    """Return text whose interpolations are none: `resolved` gives back what was put in."""
+    """Return text with interpolations escaped, so that `resolved` returns the original text."""
     return re.sub(r"(\\*)\$\{", lambda match: rf"{match[1] * 2}\${{", text)

@@ -24,7 +24,7 @@ DEVICE = r"^(auto|cpu|mps|cuda(:\d{1,4})?)$"
 
 
 class RunConfig(Settings):
-    """What to run: one suite crossed with models, tasks, protocols, label fractions, subsets and seeds.
+    """Configuration of a sweep: one suite crossed with models, tasks, protocols, label fractions, subsets and seeds.
 
     Of these settings ``data weights entries cache results download device devices batch workers channels_last compile
     retry`` are not part of a run's identity: they determine where and how fast it runs.

@@ -60,7 +60,7 @@ def _items(value: Any) -> list[Any]:
 
 
 def as_tuple(value: Any) -> Any:
-    """Return a value as a tuple: none, a single item, or the items of a list; what is no list stays as it is."""
+    """Return a value as a tuple: none, a single item, or the items of a list; other values are returned unchanged."""
     if value is None:
         return ()
     if isinstance(value, str | int | float | Path):

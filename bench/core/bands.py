@@ -41,7 +41,7 @@ UNITS: dict[str, Unit] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Band:
-    """One input channel. The sensor is what stands before the dot in its name.
+    """One input channel; the part of its name before the dot is its sensor.
 
     Attributes:
         name: canonical name, e.g. ``"s2.b04"``, ``"s2.b8a"``, ``"s1.vv"``, ``"rgb.red"``, ``"srtm.elevation"``.

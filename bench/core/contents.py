@@ -1,4 +1,4 @@
-"""What a file holds, by its first bytes: names and suffixes are not to be trusted."""
+"""Kind of a file's content, from its first bytes; names and suffixes are not trusted."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ REFUSALS = {
 
 
 def kind_of(head: bytes) -> str:
-    """Return what the first `HEAD` bytes of a file show: a key of `REFUSALS`, or ``safetensors``, ``zip``, ``pickle``.
+    """Return a file's kind from its first `HEAD` bytes: a key of `REFUSALS`, or ``safetensors``, ``zip``, ``pickle``.
 
     Returns ``""`` for anything else.
     """

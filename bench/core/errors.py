@@ -44,15 +44,15 @@ class MissingData(BenchError):
 
 
 class Damaged(MissingData):
-    """A stored file does not hold what was written: cut short, edited, rotten, or of another format or place."""
+    """A stored file differs from what was written: it is truncated, edited, damaged, or of another format or place."""
 
 
 class Unwritable(BenchError):
-    """A file or folder cannot be written: read-only, full, not a folder, or on a file system without what it needs."""
+    """A file or folder cannot be written: read-only, full, not a folder, or on an unsuitable file system."""
 
 
 class MissingWeights(BenchError):
-    """A model's weights are not at hand and could not be fetched, or are damaged or of another architecture."""
+    """A model's weights are missing and cannot be downloaded, or are damaged or of another architecture."""
 
 
 class Incompatible(BenchError):

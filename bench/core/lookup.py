@@ -1,4 +1,4 @@
-"""Find a name in a folder of modules without importing the rest; match patterns; suggest the near name."""
+"""Find a name in a folder of modules without importing the rest; match patterns; suggest similar names."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def module(package: str, name: str, *, kind: str) -> ModuleType:
 
 
 def noun(package: str, name: str, kind: type[N]) -> N:
-    """Return what the file ``package.name`` exports: one constant, an instance of `kind`, named in capitals.
+    """Return the constant that the file ``package.name`` exports: an instance of `kind`, named in capitals.
 
     Args:
         package: where the files are, e.g. ``"bench.decoders"``.

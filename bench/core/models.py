@@ -79,7 +79,7 @@ class Backbone(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
-    """Where an entry's weights come from.
+    """Source of an entry's weights.
 
     Attributes:
         file: path below the weights folder, e.g. ``"galileo_nano/encoder.pt"``.

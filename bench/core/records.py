@@ -38,7 +38,7 @@ def sha256_of(value: object) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class RunKey:
-    """What a run is. Two runs with equal keys give equal scores; where and how fast they ran is no part of it.
+    """Identity of a run. Runs with equal keys give equal scores; machine and speed are not part of the key.
 
     Attributes:
         suite, suite_version, split_hash, task: the data; `split_hash` covers the ids of every split.
@@ -78,7 +78,7 @@ class RunKey:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a protocol hands back.
+    """Result of a protocol: scores, choices, curves, arrays and costs.
 
     Attributes:
         scores: split -> layer rule (``last``, ``best-on-val``) -> metric -> value.

@@ -1,4 +1,4 @@
-"""Checks of what a person declares, a suite or a model, before anything runs. Every fault is named at once.
+"""Checks of declared suites and models before anything runs; all faults are reported at once.
 
 `check_suite` and `check_entry` look at the declaration alone; `open_split` and `check_sample` hold what a suite opens
 and reads against it.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, kw_only=True)
 class Structure:
-    """What a recipe changed in the shape of a base entry's network; nothing where all fields are empty.
+    """Changes of a recipe to the shape of a base entry's network; none where all fields are empty.
 
     Attributes:
         blocks: numbers of the blocks kept, from 1, ascending; empty where all are kept.

@@ -78,7 +78,7 @@ class Split(Protocol):
     def __getitem__(self, index: int) -> Sample: ...
 
     def targets(self) -> np.ndarray:
-        """Return what stratification needs: (n,) classes; (n, K) multi-hot, presence in masks or boxes; (n, q) values.
+        """Return values for stratification: (n,) classes; (n, K) multi-hot, presence in masks or boxes; (n, q) values.
 
         Of dense values that is their mean.
         """

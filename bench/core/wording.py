@@ -38,7 +38,7 @@ def clipped(text: str, most: int = 200) -> str:
 
 
 def printable(text: str) -> str:
-    r"""Return text without what would steer a terminal: control characters are spelled out, ends of lines are kept.
+    r"""Return text that cannot control a terminal: control characters are spelled out, line ends are kept.
 
     Example:
         >>> printable("a\x1b[31mb")
@@ -81,7 +81,7 @@ def os_error_sentence(error: OSError) -> str:
 
 
 def os_error_remedy(error: OSError) -> str:
-    """Return what is wrong and what to do, without the path.
+    """Return fault and remedy in words, without the path.
 
     Example:
         >>> os_error_remedy(OSError(errno.EROFS, "Read-only file system"))

@@ -1,1 +1,1 @@
-"""Where runs happen, one file per executor."""
+"""Executors, one file each: they carry out the runs of a plan."""

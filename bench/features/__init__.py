@@ -1,1 +1,1 @@
-"""One frozen pass of a backbone, and the features it leaves."""
+"""One pass of a frozen backbone over a split, and the features stored from it."""

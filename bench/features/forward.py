@@ -1,4 +1,4 @@
-"""Samples through a network: prepared, dates folded, windows cut and put together again. Gradients pass."""
+"""Forward passes of samples: preparation, pooling over dates, windows cut and reassembled. Gradients are kept."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Fold = Callable[[int, Tensor, "Tensor | None"], Tensor]
 def taps_of(
     recipe: InputRecipe, backbone: Backbone, given: PreparedInput, layers: Sequence[int], fold: Fold | None = None
 ) -> list[Tap]:
-    """Return the `Tap` of each layer asked for, of images no larger than the network takes at a time.
+    """Return the `Tap` of each requested layer, for images no larger than the input of the network.
 
     Args:
         recipe: determines whether dates are encoded one by one.

@@ -36,7 +36,7 @@ TILE = 256
 
 @dataclass(frozen=True, kw_only=True)
 class LayerSummary:
-    """What is kept of one layer.
+    """Stored summary of one layer.
 
     Attributes:
         coordinates: (n, k) float32 centred rows in their first principal axes, in units of the root mean square row.

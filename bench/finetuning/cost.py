@@ -1,4 +1,4 @@
-"""What an arm costs: parameters, seconds per step, multiply-adds per image."""
+"""Cost of an arm: parameters, seconds per step, multiply-adds per image."""
 
 from __future__ import annotations
 

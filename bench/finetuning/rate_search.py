@@ -12,7 +12,7 @@ from bench.finetuning.loop import Diverged, History, Trained
 
 @dataclass(frozen=True, kw_only=True)
 class ChosenRate:
-    """What validation chose among learning rates.
+    """Result of the search over learning rates on validation.
 
     Attributes:
         rate: the learning rate.

@@ -1,4 +1,4 @@
-"""Checkpoints of a training that is under way: sealed on disk, and continued only where they are what was written."""
+"""Checkpoints of an unfinished training: sealed on disk, and continued only where the seal is intact."""
 
 from __future__ import annotations
 

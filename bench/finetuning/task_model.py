@@ -1,4 +1,4 @@
-"""TaskModel: backbone (or its stored features), folds over dates and decoder in one module."""
+"""TaskModel: backbone (or its stored features), pooling over dates and decoder in one module."""
 
 from __future__ import annotations
 

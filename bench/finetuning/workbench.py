@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Workbench(Protocol):
-    """What a protocol works with that runs the network itself; `bench.runs.workbench.RunWorkbench` is the one of a run.
+    """Model, samples and features for a protocol that runs the network, see `bench.runs.workbench.RunWorkbench`.
 
     It is stated here, and implemented where the data, the store and the cache of a run are known.
     """

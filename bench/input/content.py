@@ -1,4 +1,4 @@
-"""Fingerprints of what a suite's files hold, so that results follow the data and not the names of its samples alone.
+"""Fingerprints of the content of a suite's files, so that results depend on the data and not on sample names alone.
 
 A split's fingerprint covers the images of `SAMPLED` samples, chosen by a hash of their ids, band by band, with their
 dates and places; and its targets: all of them where the task is image-level, those of the same samples where reading
@@ -117,7 +117,7 @@ class Contents:
         return sha256_of([chosen, known["places"]])[:DIGITS]
 
     def survey(self, task: Task, name: str) -> object:
-        """Return what was kept of a split with `keep_survey`, None where nothing was, or a file changed since."""
+        """Return the survey of a split stored by `keep_survey`; None without one, or where a file changed since."""
         return self._of(task, name).get("survey")
 
     def keep_survey(self, task: Task, name: str, survey: object) -> None:

@@ -32,7 +32,7 @@ def _convert(values: Tensor, source: Band, target: Band) -> Tensor:
 
 
 def fill_no_data(values: Tensor) -> Tensor:
-    """Return (..., T, C, H, W) with what is not finite replaced by the mean of its image's band over dates and pixels.
+    """Return (..., T, C, H, W) with non-finite values replaced by the mean of their band in the image.
 
     >>> import torch
     >>> fill_no_data(torch.tensor([1.0, 3.0, torch.nan, -torch.inf]).reshape(1, 1, 1, 4)).flatten().tolist()
@@ -55,7 +55,7 @@ def _missing(values: Tensor) -> Tensor:
 
 
 def prepare(images: Mapping[str, Tensor], recipe: InputRecipe, statistics: Statistics) -> dict[str, Tensor]:
-    """Return what the backbone takes, before windows are cut: sensor -> (B, T, C, h, w).
+    """Return the input of the backbone before windows are cut: sensor -> (B, T, C, h, w).
 
     Args:
         images: suite sensor -> (B, T, C, H, W) raw values, channels in the order of ``recipe.reads`` of that sensor.

@@ -34,7 +34,7 @@ NORMALISED_DIFFERENCE: dict[str, tuple[str, str]] = {"s2.ndvi": ("s2.b08", "s2.b
 
 @dataclass(frozen=True, kw_only=True)
 class Channel:
-    """One input channel of a backbone and where it comes from.
+    """One input channel of a backbone and its source in the suite.
 
     Attributes:
         band: the band of the backbone that it is used as, with its unit before normalisation.

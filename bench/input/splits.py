@@ -67,7 +67,7 @@ class Splits:
         return sample
 
     def test_names(self, task: Task, bands: tuple[Band, ...]) -> tuple[str, ...]:
-        """Return the test splits at hand: ``test``, and those out-of-region ones whose files are there.
+        """Return the available test splits: ``test``, and out-of-region splits whose files exist.
 
         Raises:
             MissingData: the files of ``test`` are not there.

@@ -145,7 +145,7 @@ class SoundSplit:
         return sound_sample(self.task, self.opened[index], f"{self.where} {self.ids[index]}")
 
     def targets(self) -> np.ndarray:
-        """Return what stratification needs, see `bench.core.Split.targets`.
+        """Return the values used for stratification, see `bench.core.Split.targets`.
 
         Raises:
             MissingData: a target is not sound, see `sound_targets`.

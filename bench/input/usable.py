@@ -17,7 +17,7 @@ def usable(sample: Sample, bands: tuple[Band, ...]) -> bool:
 
 
 def why_unusable(sample: Sample, bands: tuple[Band, ...]) -> str:
-    """Return why nothing can be computed from a sample, or ``""``.
+    """Return why a sample cannot be used, or ``""``.
 
     Args:
         sample: opened with `bands`; what is not finite is missing.

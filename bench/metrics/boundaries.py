@@ -12,7 +12,7 @@ REACH = 0.0075  # of the image's diagonal, as Csurka et al. 2013 have it
 
 
 def boundary_counts(predicted: Tensor, target: Tensor, classes: int, ignore: int | None) -> Tensor:
-    """Return how much of the boundaries of prediction and truth lies near the other's, (B, K, 4) int64.
+    """Return counts of boundary pixels of prediction and truth, and of those near the other's, (B, K, 4) int64.
 
     A boundary pixel of a class has, among its four neighbours, one of another class; where either has no label there
     is no boundary. Near is within 0.75 % of the image's diagonal, rounded up, along each axis (after Csurka et al.,

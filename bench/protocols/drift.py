@@ -1,4 +1,4 @@
-"""What fine-tuning changes, by block and sub-module, with the controls needed to interpret it.
+"""Drift under fine-tuning, by block and sub-module, with the controls needed to interpret it.
 
 Stored are the activations of a fixed set of images before and after tuning (total drift), the output of each tuned part
 for the input of its pretrained copy (local drift), the change of the weights, and the score with one type of part set

@@ -1,4 +1,4 @@
-"""What CKA between layers and models, and the dimensions of layers, need of each model: from the features of the pass.
+"""Summaries of each model's layers, from which reports compute CKA between layers and models, and dimensions.
 
 No pass is made for it and no label is read. The rows are the images of one split, the same for every model; where token
 grids are stored and images are few, the cells of a coarse grid over each image. A record holds the principal
@@ -54,7 +54,7 @@ def refuses(entry: ModelEntry, suite: Suite, task: Task, settings: Settings) -> 
 
 
 def run(context: Context) -> Outcome:
-    """Return what the report's figures of similarity need of one model.
+    """Return the summaries of one model's layers for the report's figures of similarity.
 
     Arrays: ``ids`` (m,) and ``blocks`` (m,) of the images; ``cells`` (1,), rows per image; for each layer
     ``codes/<layer>`` (m cells, k) and ``peak/<layer>`` (k,), principal coordinates as `bench.store.companded.compand`

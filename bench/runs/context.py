@@ -14,7 +14,7 @@ from bench.runs.session import Session
 
 @dataclass(frozen=True)
 class FeatureReader:
-    """Opens the stored features of a run, split by split, and adds up what the passes for them cost.
+    """Opener of the stored features of a run, split by split, which adds up the cost of their passes.
 
     Attributes:
         run: the run.

@@ -1,4 +1,4 @@
-"""Whether a stored result still belongs to the data and the files at hand.
+"""Check that a stored result belongs to the present data and files.
 
 A run's key names its samples by their ids. What the samples hold, and the user's own files of suites and models, are
 recorded with it as fingerprints: a record or a set of features whose fingerprints differ is made again.
@@ -81,7 +81,7 @@ def changed_since(record: Record, run: Run, contents: Contents) -> str:
 def still_true(
     records: Mapping[str, Record], runs: Sequence[Run], contents: Contents
 ) -> tuple[dict[str, Record], list[str]]:
-    """Return the records, by digest, that still belong to the data and files at hand, and a note on all others.
+    """Return the records, by digest, that belong to the present data and files, and a note on all others.
 
     Args:
         records: digest -> stored record.

@@ -49,7 +49,7 @@ class Refusal:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What will be done.
+    """Plan of a sweep: its runs, refusals and unavailable models.
 
     Attributes:
         runs: ordered by model, so that each is loaded once.
@@ -65,7 +65,7 @@ class Plan:
 
 
 class Cell(NamedTuple):
-    """What one protocol is to do with one model on one task.
+    """One protocol with one model on one task: the part of a plan that its runs share.
 
     Attributes:
         task, protocol, settings: the task, the protocol's name, its settings with the defaults.

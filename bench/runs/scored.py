@@ -1,4 +1,4 @@
-"""Whether an outcome has the score that its task is read by."""
+"""Check that an outcome has the headline score of its task."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from bench.store import FeatureCache, Features, Store
 
 
 class Progress(Protocol):
-    """What is called as a sweep goes on; the commands print it, see `bench.sweeps.watchers`."""
+    """Receiver of a sweep's progress; the commands print it, see `bench.sweeps.watchers`."""
 
     def started(self, run: Run) -> None:
         """Note that a run begins."""
@@ -61,7 +61,7 @@ class NoProgress:
 
 @dataclass
 class Session:
-    """What runs share: places, data and the model in memory.
+    """State shared by runs: folders, data and the model in memory.
 
     Attributes:
         config: the configuration.
@@ -122,7 +122,7 @@ class Session:
         return facts | {"user_files": user_files(run, self.data.suite)}
 
     def weight_notes(self, run: Run) -> tuple[str, ...]:
-        """Return what was chosen or cut off when the run's weights were loaded, by this process or an earlier one."""
+        """Return notes on the loading of a run's weights, by this process or an earlier one."""
         return tuple(self.cache.memos.recall("weight_notes", self._weight_key(run)) or ())
 
     def _weight_key(self, run: Run) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class TaskSplits:
 
     @cached_property
     def tests(self) -> tuple[str, ...]:
-        """The test splits that are there: ``test``, and out-of-region ones whose files are at hand."""
+        """The available test splits: ``test``, and out-of-region splits whose files exist."""
         return self.data.test_names(self.task, self.bands)
 
     @property

@@ -39,7 +39,7 @@ OpenFeatures = Callable[[str, tuple[str, ...], bool], LabelledFeatures]
 
 
 class RunWorkbench:
-    """What the protocol of one run works with; see `bench.finetuning.workbench.Workbench`.
+    """Model, samples and features of one run for its protocol; see `bench.finetuning.workbench.Workbench`.
 
     Args:
         run: the run.

@@ -1,4 +1,4 @@
-"""What a cache holds, whether it is sound, and the removal of what is damaged, left over or not used."""
+"""Listing and verification of a cache, and removal of damaged, left-over and unused content."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claims that hold on shared file systems: one process at a time does a piece of work, and the dead let go.
+"""Claims that hold on shared file systems: one process does a piece of work, and the claim of a dead process expires.
 
 A claim is a file that its holder refreshes (`filelock.SoftFileLease`). Locks of the operating system do not reach other
 machines on many shared file systems; creating a file does. A holder that was paused for longer than the lease may still

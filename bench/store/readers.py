@@ -50,7 +50,7 @@ class Readers:
         return path
 
     def names(self) -> set[str]:
-        """Return what running processes read; marks of processes that ended are removed."""
+        """Return the sets that running processes read; marks of processes that ended are removed."""
         names: set[str] = set()
         now: float | None = None
         for path in sorted(self._folder.glob("*.sets")):

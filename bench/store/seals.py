@@ -1,4 +1,4 @@
-"""The envelope of stored things: a checksum over the whole content, and what the content is about.
+"""The envelope of stored things: a checksum over the whole content, and the key that the content belongs to.
 
 Small facts are JSON objects ``{"about", "checksum", "content"}``. Large binary content follows one line of JSON with
 the same facts. What is read is what was written, and of what was asked for; anything else is
@@ -49,7 +49,7 @@ def parse_json(path: Path) -> object:
 
 
 def write_sealed(path: Path, about: object, content: object) -> None:
-    """Write a JSON value with its checksum and what it is about.
+    """Write a JSON value with its checksum and its key.
 
     Raises:
         Unwritable: the system refuses.
@@ -85,7 +85,7 @@ def read_sealed(path: Path, about: object = None) -> Any:
 
 
 def write_sealed_bytes(path: Path, about: str, content: bytes | memoryview) -> None:
-    """Write binary content below a line with its checksum and what it is about.
+    """Write binary content below a line with its checksum and its key.
 
     Raises:
         Unwritable: the system refuses.

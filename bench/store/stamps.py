@@ -1,4 +1,4 @@
-"""Stamps on large feature sets that this machine has read in full and found right, so that it need not read them again.
+"""Stamps on large feature sets that this machine has read in full and verified, so that it need not read them again.
 
 A stamp holds size, times of change and checksum of every file of a set; a file that was touched is read again. What
 rots on the disk and leaves the times alone is found by ``geobench-cache verify``, which trusts no stamp.
@@ -56,7 +56,7 @@ class Stamps:
         self._seen: dict[str, str] = {}  # folder -> signature that this process has checked
 
     def fault(self, folder: Path, files: Mapping[str, Mapping[str, Any]], *, full: bool = False) -> str:
-        """Return what is wrong with the arrays of a feature set, ``""`` where each is what was written.
+        """Return the fault of a feature set's arrays, ``""`` where each is as it was written.
 
         Args:
             folder: the set.

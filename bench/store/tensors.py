@@ -35,7 +35,7 @@ def _begun(header: dict[str, object], tensors: bytes | memoryview = b"") -> hash
 
 
 def tensors_fault(path: Path) -> str:
-    """Return what is wrong with a file of `with_checksum`, ``""`` where its tensors are those written."""
+    """Return the fault of a file of `with_checksum`, ``""`` where its tensors are as written."""
     try:
         with path.open("rb") as stream:
             length = int.from_bytes(stream.read(8), "little")

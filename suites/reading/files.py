@@ -1,4 +1,4 @@
-"""The files of a suite: where they lie, whether they are there, and whether they belong to the data folder.
+"""The files of a suite: their paths, whether they exist, and whether they are inside the data folder.
 
 Data come from other people, so no reader of this package follows a link out of the data folder, opens a name that
 stands for something else than a file (``/vsicurl/...``), or trusts an ending: the first bytes of a file decide its

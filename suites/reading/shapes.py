@@ -1,4 +1,4 @@
-"""Whether an array has the shape and can hold the values that its publisher describes."""
+"""Checks that an array has the shape and the type that its publisher states."""
 
 from __future__ import annotations
 

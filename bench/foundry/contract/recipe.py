@@ -11,7 +11,7 @@ from bench.config import Settings
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A way to make entries: it trains or derives weights and leaves them with a card.
+    """A way to make entries: it trains or derives weights and writes them with a card.
 
     Attributes:
         version: raised when the same settings give other weights; recorded in the card.

@@ -1,4 +1,4 @@
-"""What a recipe starts from: an entry, its network and its place in the lineage."""
+"""Starting point of a recipe: an entry, its network and its place in the lineage."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def open_task(suite: str, task: str, bands: tuple[str, ...], data: Path, labels:
 
 @dataclass
 class RecipeWorkbench:
-    """What a recipe trains with; it stands where `bench.finetuning.workbench.Workbench` is asked for.
+    """Model and samples for the training of a recipe; it implements `bench.finetuning.workbench.Workbench`.
 
     Attributes:
         entry: the model.

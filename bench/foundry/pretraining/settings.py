@@ -84,7 +84,7 @@ class CROMASettings(Settings):
 
 
 class PretrainSettings(Settings):
-    """What to pretrain, on what, and how.
+    """Settings of pretraining: entry, images and method.
 
     Attributes:
         model: the entry whose network is trained.

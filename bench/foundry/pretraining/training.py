@@ -1,4 +1,4 @@
-"""Training a method on unlabelled images: the pool of images, the loop, and what it leaves."""
+"""Training of a method on unlabelled images: the pool of images, the loop, and the weights with their card."""
 
 from __future__ import annotations
 

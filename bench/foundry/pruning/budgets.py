@@ -1,4 +1,4 @@
-"""What a network costs, counted and measured, and the search for the pruning ratio that meets a budget."""
+"""Costs of a network, counted and measured, and the search for the pruning ratio that meets a budget."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pruning carried out: judge, remove, recover, in one or several rounds, and the entry that is left."""
+"""Execution of pruning: estimate importance, remove, recover, in one or several rounds, and write the entry."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def _facts(data: TaskData | None) -> dict[str, Any]:
 
 
 class Pruner:
-    """One entry, one method, and what it is judged and recovered on.
+    """Pruning of one entry by one method, with the data for importance and recovery.
 
     Args:
         settings: of the recipe.

@@ -23,7 +23,7 @@ class RecoverySettings(ArmSettings):
 
 
 class PruneSettings(Settings):
-    """What to prune, how much of it, and how the rest recovers.
+    """Settings of pruning: structure, amount, criterion and recovery.
 
     Attributes:
         model: the entry that is pruned.
