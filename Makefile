@@ -68,6 +68,7 @@ bench: $(VENV)/.dev  ## the measured ratios of the README
 	$(BIN)/python tests/benchmarks/bench_train.py
 	$(BIN)/python tests/benchmarks/bench_similarity.py
 	$(BIN)/python tests/benchmarks/bench_hooks.py
+	$(BIN)/python tests/benchmarks/bench_tokens.py
 	$(BIN)/python tests/benchmarks/bench_report.py
 
 report: $(VENV)/.installed  ## tables and figures of results/ again, from the records alone

@@ -16,14 +16,15 @@ Role = Literal[
     "relative_position",
     "embedding",
     "layer_scale",
-    "batch_norm",
+    "batch_norm_mean",
+    "batch_norm_variance",
     "other",
 ]
 ROLES: tuple[Role, ...] = get_args(Role)
 MATRICES: tuple[Role, ...] = ("conv", "linear")
 """Roles whose tensors are matrices that training has shaped; fixed tables (sine positions) are among the others."""
 
-_STATISTICS = ("running_mean", "running_var")
+_STATISTICS: dict[str, Role] = {"running_mean": "batch_norm_mean", "running_var": "batch_norm_variance"}
 _RELATIVE = re.compile(r"relative_position|rel_pos|relative_bias|cpb_table|rel_bias")
 _TOKEN = re.compile(r"(cls|class|reg|register|mask|dist|global|storage)_?(token|tokens|embedding)s?$")
 _POSITION = re.compile(
@@ -44,7 +45,7 @@ def role_of(name: str, shape: Sequence[int], names: Collection[str]) -> Role:
     parent, _, leaf = name.rpartition(".")
     prefix = f"{parent}." if parent else ""
     if leaf in _STATISTICS:
-        return "batch_norm"
+        return _STATISTICS[leaf]
     if _RELATIVE.search(name) and not leaf.startswith(("weight", "bias")):
         return "relative_position"
     if _TOKEN.search(leaf):
@@ -72,7 +73,7 @@ def roles_of(shapes: Mapping[str, Sequence[int]]) -> dict[str, Role]:
 
     Example:
         >>> roles_of({"norm.weight": (8,), "norm.running_mean": (8,), "fc.weight": (2, 8), "fc.bias": (2,)})
-        {'norm.weight': 'norm', 'norm.running_mean': 'batch_norm', 'fc.weight': 'linear', 'fc.bias': 'bias'}
+        {'norm.weight': 'norm', 'norm.running_mean': 'batch_norm_mean', 'fc.weight': 'linear', 'fc.bias': 'bias'}
     """
     return {name: role_of(name, shape, shapes) for name, shape in shapes.items()}
 
