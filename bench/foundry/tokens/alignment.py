@@ -100,7 +100,7 @@ def _cosine(state: Mapping[str, Tensor], reference: Mapping[str, Tensor], groups
     pairs = [(state[name].detach().double(), reference[name].detach().double()) for name in names]
     product = sum(float((one * other).sum()) for one, other in pairs)
     norms = [sum(float(pair[place].square().sum()) for pair in pairs) ** 0.5 for place in (0, 1)]
-    return product / max(norms[0] * norms[1], 1e-30)
+    return float(product / max(norms[0] * norms[1], 1e-30))
 
 
 def chain_groups(state: Mapping[str, Tensor]) -> list[Group]:
@@ -143,9 +143,7 @@ def graph_groups(network: nn.Module, inputs: Any) -> list[Group]:
     try:
         import torch_pruning
     except ImportError as error:
-        raise Incompatible(
-            "torch-pruning is missing: pip install 'geobench-run[prune]', or align plain chains"
-        ) from error
+        raise Incompatible("torch-pruning is missing: pip install 'geobench-run[prune]'") from error
     graph = torch_pruning.DependencyGraph().build_dependency(network, example_inputs=inputs)
     dims = {getattr(torch_pruning, f"prune_{kind}_out_channels"): 0 for kind in OUTPUTS}
     dims |= {getattr(torch_pruning, f"prune_{kind}_in_channels"): 1 for kind in ("conv", "linear")}

@@ -81,7 +81,7 @@ def tokenise(state: Mapping[str, Tensor], *, size: int = 256, scale: Scale = "no
         if scale != "none":
             own = sides[slot.row : slot.row + slot.rows]
             step = max(1, AT_ONCE // slot.columns)  # rows that stay in the processor's cache
-            for part, side in zip(target.view(slot.rows, -1).split(step), own.split(step), strict=True):
+            for part, side in zip(torch.split(target.view(slot.rows, -1), step), torch.split(own, step), strict=True):
                 _scale(part, side, scale)
     named = {slot.name for slot in layout.slots}
     aside = {name: tensor.detach().clone() for name, tensor in state.items() if name not in named}
