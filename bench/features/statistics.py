@@ -12,6 +12,11 @@ from bench.input.content import band_values
 from bench.store import FeatureCache
 
 
+def statistics_key(split: Split, bands: tuple[Band, ...], facts: Mapping[str, object]) -> dict[str, object]:
+    """Return the key that the statistics of a split are kept under; see `statistics`."""
+    return {**facts, "ids": sha256_of(list(split.ids)), "bands": [band.name for band in bands]}
+
+
 def statistics(
     split: Split, bands: tuple[Band, ...], cache: FeatureCache, facts: Mapping[str, object]
 ) -> dict[str, tuple[float, float]]:
@@ -23,7 +28,7 @@ def statistics(
         cache: keeps the result by content.
         facts: suite, version and split that the result belongs to.
     """
-    key = {**facts, "ids": sha256_of(list(split.ids)), "bands": [band.name for band in bands]}
+    key = statistics_key(split, bands, facts)
     if known := cache.memos.recall("statistics", key):
         return {name: (pair[0], pair[1]) for name, pair in known.items()}
     # Chan's parallel update: exact for any chunking, and safe where the mean dwarfs the spread.

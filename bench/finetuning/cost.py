@@ -8,8 +8,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.features.forward import taps_of, whole_taps
-from bench.finetuning.loop import Trained
 from bench.finetuning.task_model import TaskModel
+from bench.finetuning.trained import Trained
 from bench.finetuning.workbench import Workbench
 
 

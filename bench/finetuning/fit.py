@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from bench.finetuning.arm import Arm
 from bench.finetuning.evaluation import validation_score
-from bench.finetuning.loop import Budget, Trained, train
+from bench.finetuning.loop import Budget, train
 from bench.finetuning.losses import loss_of
 from bench.finetuning.prefetch import Prefetch
 from bench.finetuning.settings import ArmSettings
 from bench.finetuning.task_model import TaskModel
+from bench.finetuning.trained import Trained
 from bench.finetuning.tuning import parameter_groups
 from bench.input.batches import Batch, Examples
 

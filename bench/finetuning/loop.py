@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,13 @@ from torch import Tensor, nn
 from bench.core.errors import BenchError
 from bench.finetuning import distributed
 from bench.finetuning.resumption import keep, resume
+from bench.finetuning.trained import Trained
 from bench.input.batches import Batch
 from bench.networks.randomness import seeded_draws
 from bench.store import discard
 
 KEPT_SECONDS = 20.0  # between checkpoints on disk
 STEP_STRIDE = 1_000_003  # between the seeds of the first steps of two runs, more than any run has steps
-History = list[tuple[int, float, float]]
-"""(step, mean training loss since the last evaluation, validation score) of each evaluation."""
 
 
 class Diverged(BenchError):
@@ -63,29 +62,6 @@ class Budget:
         """Return whether validation is scored after a step, from 0."""
         every = max(1, self.steps // self.evaluations)
         return step + 1 == self.steps or (step + 1) % every == 0
-
-
-@dataclass
-class Trained:
-    """A training that has ended, or the part of one that has been done.
-
-    Attributes:
-        score: best validation score, higher is better.
-        step: the step after which it was reached.
-        history: see `History`.
-        state: trained parameters and buffers at the best step, on the CPU.
-        micro: samples per forward pass at the end.
-        seconds: spent on steps, evaluations left out.
-        notes: remarks for the reader of the record.
-    """
-
-    score: float = -math.inf
-    step: int = 0
-    history: History = field(default_factory=list)
-    state: dict[str, Tensor] = field(default_factory=dict)
-    micro: int = 0
-    seconds: float = 0.0
-    notes: list[str] = field(default_factory=list)
 
 
 def trained_names(module: nn.Module) -> set[str]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from bench.core.errors import Incompatible
 from bench.finetuning.arm import Arm
 from bench.finetuning.fit import fit
-from bench.finetuning.loop import Diverged, History, Trained
+from bench.finetuning.loop import Diverged
+from bench.finetuning.trained import History, Trained
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,17 +6,14 @@ import io
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from bench.core.errors import Damaged, Unwritable
+from bench.finetuning.trained import Trained
 from bench.store import discard
 from bench.store.seals import read_sealed_bytes, write_sealed_bytes
-
-if TYPE_CHECKING:
-    from bench.finetuning.loop import Trained
 
 PARTS = ("score", "step", "history", "state", "micro", "seconds", "notes")
 """Of what training has found so far."""

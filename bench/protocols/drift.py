@@ -19,10 +19,12 @@ from pydantic import Field, field_validator
 
 from bench.core import BLOCK_PARTS, ModelEntry, Outcome, Suite, Task
 from bench.core.errors import Incompatible
+from bench.features.work import Job, Work
 from bench.finetuning.arm import Arm
 from bench.finetuning.evaluation import evaluate, scores
 from bench.finetuning.refusals import refusal
 from bench.finetuning.settings import ArmSettings, arms, probe_moved
+from bench.finetuning.work import training_work
 from bench.input.recipe import InputRecipe
 from bench.protocols.contract.context import Context
 from bench.protocols.contract.protocol import Protocol
@@ -59,6 +61,16 @@ class Settings(ArmSettings):
             if name not in ("shuffled", "step"):
                 raise ValueError(f"no control {name!r}; known: shuffled, step")
         return value
+
+
+def work(job: Job, settings: Settings) -> Work:
+    """Return what a run does: the arm's trainings, those of its controls, and the scores with parts set back."""
+    rates = len(settings.learning_rates)
+    trained = training_work(job, settings, trainings=rates + ("shuffled" in settings.controls))
+    images = min(settings.samples, job.images[settings.split])
+    compared = images * (4 + 2 * len(settings.controls))
+    rewound = job.tested * (len(BLOCK_PARTS) + 1) if settings.rewind else 0
+    return replace(trained, forwards=trained.forwards + compared + rewound)
 
 
 def refuses(entry: ModelEntry, suite: Suite, task: Task, settings: Settings) -> str:
@@ -205,6 +217,7 @@ PROTOCOL = Protocol(
     refuses=refuses,
     run=run,
     arms=arms,
+    work=work,
     runs_network=True,
     on_board=False,
     seeds=(0, 1, 2),

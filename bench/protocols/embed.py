@@ -14,6 +14,7 @@ from pydantic import Field, field_validator
 from bench.config import Settings as Root
 from bench.core import ModelEntry, Outcome, Suite, Task
 from bench.core.errors import UnknownName
+from bench.features.work import Job, Work
 from bench.networks.blocks import SUBMODULES
 from bench.protocols.contract.context import Context
 from bench.protocols.contract.protocol import Protocol
@@ -41,6 +42,11 @@ class Settings(Root):
             if name not in (*SUBMODULES, "*"):
                 raise UnknownName("sub-module", name, (*SUBMODULES, "*"))
         return value
+
+
+def work(job: Job, settings: Settings) -> Work:
+    """Return what a run does: one forward pass of each of its samples."""
+    return Work(forwards=float(min(settings.samples, job.images[settings.split])))
 
 
 def refuses(entry: ModelEntry, suite: Suite, task: Task, settings: Settings) -> str:
@@ -77,6 +83,7 @@ PROTOCOL = Protocol(
     settings=Settings,
     refuses=refuses,
     run=run,
+    work=work,
     once=True,
     runs_network=True,
     reads_labels=False,

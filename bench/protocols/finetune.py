@@ -17,15 +17,16 @@ from bench.finetuning.arm import Arm
 from bench.finetuning.evaluation import evaluate, scores
 from bench.finetuning.refusals import refusal
 from bench.finetuning.settings import ArmSettings, arms, label, probe_moved
+from bench.finetuning.work import training_work
 from bench.input.recipe import InputRecipe
 from bench.metrics import metric
 from bench.protocols.contract.context import Context
 from bench.protocols.contract.protocol import Protocol
 
 if TYPE_CHECKING:
-    from bench.finetuning.loop import History
     from bench.finetuning.rate_search import ChosenRate
     from bench.finetuning.task_model import TaskModel
+    from bench.finetuning.trained import History
 
 
 class Settings(ArmSettings):
@@ -42,7 +43,7 @@ def run(context: Context) -> Outcome:
 
     Arrays, with a leading axis of one layer: those of `bench.protocols.probe`; of boxes ``<split>.detected`` and
     ``<split>.truth``, see `bench.metrics.boxes.matched`; ``history`` (rates, evaluations, 3), see
-    `bench.finetuning.loop.History`; ``panel.*``, see `bench.finetuning.panels`.
+    `bench.finetuning.trained.History`; ``panel.*``, see `bench.finetuning.panels`.
     """
     import torch
 
@@ -147,6 +148,7 @@ PROTOCOL = Protocol(
     run=run,
     arms=arms,
     arm_facts=label,
+    work=training_work,
     runs_network=True,
     seeds=(0, 1, 2),
 )

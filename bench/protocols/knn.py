@@ -12,6 +12,7 @@ from bench.config import Settings as Root
 from bench.core import ModelEntry, Outcome, Suite, Task
 from bench.core.errors import Incompatible
 from bench.features.labelled import POOLS, LabelledFeatures, pools_of
+from bench.features.work import Job, Work
 from bench.metrics import METRICS, classification, multilabel, regression
 from bench.protocols.contract.context import Context
 from bench.protocols.contract.protocol import Protocol
@@ -42,6 +43,13 @@ class Settings(Root):
         if not value or min(value) < 1:
             raise ValueError("needs one or more counts of at least 1")
         return tuple(sorted(value))
+
+
+def work(job: Job, settings: Settings) -> Work:
+    """Return what a run does: every sample of the other splits is compared with every training sample."""
+    compared = job.images["train"] * (job.images["val"] + job.tested)
+    head = float(compared * job.width * job.layers * len(settings.pools))
+    return Work(splits=tuple(job.images), head=head)
 
 
 def refuses(entry: ModelEntry, suite: Suite, task: Task, settings: Settings) -> str:
@@ -107,4 +115,5 @@ PROTOCOL = Protocol(
     settings=Settings,
     refuses=refuses,
     run=run,
+    work=work,
 )

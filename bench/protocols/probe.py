@@ -18,6 +18,7 @@ from bench.config import Settings as Root
 from bench.core import ModelEntry, Outcome, Suite, Task
 from bench.core.errors import Incompatible
 from bench.features.labelled import POOLS, LabelledFeatures, pools_of
+from bench.features.work import Job, Work
 from bench.input.recipe import InputRecipe
 from bench.metrics import (
     METRICS,
@@ -74,6 +75,21 @@ class Settings(Root):
         if not value or any(strength <= 0 for strength in value):
             raise ValueError("needs one or more positive numbers")
         return tuple(sorted(value))
+
+
+def work(job: Job, settings: Settings) -> Work:
+    """Return what a run does: fits of every layer, scored on validation at every setting and on test at one."""
+    train, val = job.images["train"], job.images["val"]
+    if job.task.dense:
+        trained = 3 * settings.steps * min(settings.batch, train) * len(settings.learning_rates)
+        scored = len(settings.learning_rates) * val + job.tested
+        steps, head = settings.steps * job.layers, (trained + scored) * job.layers * job.head()
+    else:
+        grid = settings.c if job.task.classes else settings.alpha
+        fits = len(grid) * job.layers * len(settings.pools)
+        iterations = 30 if job.task.classes else 1
+        steps, head = fits, fits * (iterations * train + val + job.tested) * job.head()
+    return Work(splits=tuple(job.images), steps=steps, head=head)
 
 
 def refuses(entry: ModelEntry, suite: Suite, task: Task, settings: Settings) -> str:
@@ -354,4 +370,5 @@ PROTOCOL = Protocol(
     settings=Settings,
     refuses=refuses,
     run=run,
+    work=work,
 )

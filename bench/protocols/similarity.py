@@ -18,6 +18,7 @@ from bench.config import Settings as Root
 from bench.core import ModelEntry, Outcome, Suite, Task
 from bench.core.errors import Incompatible
 from bench.features.labelled import LabelledFeatures
+from bench.features.work import Job, Work
 from bench.input.subsets import first_by_hash
 from bench.protocols.contract.context import Context
 from bench.protocols.contract.protocol import Protocol
@@ -45,6 +46,13 @@ class Settings(Root):
     samples: int = Field(2048, ge=8, le=4096)
     split: str = "train"
     components: int = Field(17, ge=8)
+
+
+def work(job: Job, settings: Settings) -> Work:
+    """Return what a run does: products of the rows of every layer with one another."""
+    images = min(settings.samples, job.images[settings.split])
+    rows = images * (cells_per_side(images) ** 2 if job.task.dense else 1)
+    return Work(splits=(settings.split,), head=float(rows**2 * job.width * job.layers + rows**2 * job.layers**2))
 
 
 def refuses(entry: ModelEntry, suite: Suite, task: Task, settings: Settings) -> str:
@@ -148,6 +156,7 @@ PROTOCOL = Protocol(
     settings=Settings,
     refuses=refuses,
     run=run,
+    work=work,
     once=True,
     reads_labels=False,
     on_board=False,

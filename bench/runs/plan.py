@@ -1,4 +1,4 @@
-"""RunConfig + entries + suite -> ordered runs, with a reason for each refusal and an estimate of the cost. Pure."""
+"""RunConfig + entries + suite -> ordered runs, with a reason for each refusal. Pure."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from bench.catalogue.suites import select_bands, select_tasks
+from bench.catalogue.suites import select_tasks
 from bench.config import RunConfig, Settings, validate
 from bench.core import Band, ModelEntry, RunKey, Suite, Task
 from bench.core.errors import Incompatible, MissingWeights, UnknownName
 from bench.core.lookup import match as match_names
 from bench.input.recipe import InputRecipe, match
-from bench.input.windows import window_grid
 from bench.protocols.contract.protocol import Protocol
 
 
@@ -84,6 +83,7 @@ def make(
     entries: Sequence[ModelEntry],
     protocols: Mapping[str, Protocol],
     *,
+    bands: tuple[Band, ...],
     explicit: bool,
     split_hash: Callable[[Task], str],
     weights: Callable[[ModelEntry], str],
@@ -95,16 +95,17 @@ def make(
         suite: its facts.
         entries: the models, in order.
         protocols: name -> protocol, in order.
+        bands: those of the suite that are in use.
         explicit: the models were named one by one, so one that cannot be had is an error.
         split_hash: task -> hash over the ids of all its splits.
         weights: entry -> SHA-256 of its weights, ``random`` or ``none``, without fetching them; see
             `bench.catalogue.weights.WeightSources.planned_digest`.
 
     Raises:
-        UnknownName: a task, band or layer that does not exist.
+        UnknownName: a task or layer that does not exist.
         MissingWeights: a model asked for by name whose weights cannot be had.
     """
-    bands, tasks = select_bands(suite, config.bands), select_tasks(suite, config.tasks)
+    tasks = select_tasks(suite, config.tasks)
     settings = {
         name: validate(protocol.settings, config.settings.get(name, {}), where=f" of protocol {name}")
         for name, protocol in protocols.items()
@@ -257,24 +258,3 @@ def _runs(
                     )
                 )
     return runs
-
-
-def passes(suite: Suite, runs: Sequence[Run], images: int) -> dict[tuple[str, int, bool], float]:
-    """Return the backbone passes that runs need, each counted once: (model, seed, dense) -> multiply-adds.
-
-    A pass of a transformer costs about one multiply-add a parameter and token.
-
-    Args:
-        suite: gives the size of an image.
-        runs: those still to do.
-        images: number of images of all splits.
-    """
-    costs: dict[tuple[str, int, bool], float] = {}
-    for run in runs:
-        tokens = max(1, run.recipe.size[0] // run.recipe.patch) * max(1, run.recipe.size[1] // run.recipe.patch)
-        windows = len(window_grid(run.recipe, suite.image_size))
-        dates = max(1, suite.dates) if run.recipe.fold_dates else 1
-        costs[run.entry.name, run.key.init_seed, run.task.dense] = (
-            float(images) * dates * windows * tokens * run.entry.parameters
-        )
-    return costs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import platform
 import subprocess
 import time
@@ -83,6 +84,19 @@ def _git(*words: str) -> str:
     return answer.stdout.strip() if answer.returncode == 0 else ""
 
 
+@functools.lru_cache(maxsize=1)
+def machine() -> str:
+    """Return the processor of this machine and the number of its cores: ``AMD EPYC 7B13, 2 cores``."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    name = next(named, platform.processor() or platform.machine())
+    return f"{name}, {os.cpu_count()} cores"
+
+
 def environment() -> dict[str, object]:
     """Return the software and the machine that a record was made with, and the time."""
-    return {**_versions(), "platform": platform.platform(), "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return {**_versions(), "platform": platform.platform(), "machine": machine(), "time": now}

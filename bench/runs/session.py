@@ -16,9 +16,9 @@ from bench.features.ready_made import embedded
 from bench.features.statistics import statistics
 from bench.input.content import Contents
 from bench.input.splits import Splits, some_samples
-from bench.input.targets import mask_type
 from bench.preflight.checks import Finding, examine_input, examine_samples, identical_models
 from bench.preflight.targets import check_targets
+from bench.runs.feature_passes import feature_pass, statistics_facts
 from bench.runs.fingerprint import network_fingerprint
 from bench.runs.identity import data_facts, user_files
 from bench.runs.plan import Run
@@ -196,29 +196,15 @@ class Session:
 
     def feature_pass(self, run: Run, name: str, layers: tuple[str, ...] = (), grids: bool = False) -> Pass:
         """Return the pass that gives a run's features of one split, which decides their key in the cache."""
-        dense = run.task.dense
-        facts = {
-            "model": run.entry.name,
-            "model_version": run.entry.version,
-            "weights": run.key.weights,
-            "seed": run.key.init_seed,
-            "suite": run.key.suite,
-            "suite_version": run.key.suite_version,
-            "task": run.task.name if dense else "",
-            "images": self.contents.images(run.task, name, run.recipe.reads),
-            **({"labels": self.labels(run)[name]} if dense and run.task.kind != "detection" else {}),
-            **({"user_files": files} if (files := user_files(run, self.data.suite)) else {}),
-        }
-        return Pass(
-            facts=facts,
-            split_name=name,
-            split=self.splits(run).open(name),
-            recipe=run.recipe,
-            dense=dense,
+        return feature_pass(
+            run,
+            name,
+            self.splits(run),
+            self.contents,
+            labels=self.labels(run) if run.task.dense else {},
             storage=self.config.storage,
-            grids=grids and not dense,
             layers=layers,
-            mask=mask_type(run.task),
+            grids=grids,
         )
 
     def features(
@@ -282,9 +268,7 @@ class Session:
         if run.recipe.normalise != "dataset":
             return {}
         bands = run.recipe.reads
-        images = self.contents.images(run.task, "train", bands)
-        facts = {"suite": run.key.suite, "version": run.key.suite_version, "split": "train", "images": images}
-        return statistics(self.splits(run).open("train"), bands, self.cache, facts)
+        return statistics(self.splits(run).open("train"), bands, self.cache, statistics_facts(run, self.contents))
 
     def _examine(self, run: Run, stats: Mapping[str, tuple[float, float]]) -> None:
         """Stop a run whose input is not what the model was trained on, before it costs anything."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
@@ -118,6 +118,13 @@ class FeatureCache:
         with suppress(OSError):
             os.utime(folder / "manifest.json")  # the least recently used are collected first
         return Features(folder, manifest, self.readers)
+
+    def facts(self) -> Iterator[dict[str, Any]]:
+        """Yield the content key of every feature set whose manifest can be read."""
+        for path in sorted((self.root / "features").glob("*/manifest.json")):
+            with suppress(Damaged):
+                if manifest := read_manifest(path.parent):
+                    yield manifest["facts"]
 
     def is_sound(self, folder: Path) -> bool:
         """Return whether the folder holds a whole feature set; every file is read."""

@@ -8,9 +8,8 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.catalogue.download import fetch
-from bench.catalogue.suites import select_bands
 from bench.config import RunConfig
-from bench.core import Suite, Task
+from bench.core import Band, Suite, Task
 from bench.core.errors import BadSetting, MissingData
 from bench.core.soundness import check_sample, count_notes
 from bench.input.splits import LEARNING, Splits
@@ -18,14 +17,13 @@ from bench.runs.plan import Run
 from bench.sweeps.console import print_line
 
 
-def open_data(suite: Suite, config: RunConfig, out: Console, *, may_fetch: bool) -> Splits:
+def open_data(suite: Suite, config: RunConfig, bands: tuple[Band, ...], out: Console, *, may_fetch: bool) -> Splits:
     """Return a suite's data with ids read but no samples; missing data are downloaded where `may_fetch`.
 
     Raises:
         MissingData: the data are missing and cannot be downloaded.
     """
     data = Splits(suite=suite, root=config.data)
-    bands = select_bands(suite, config.bands)
     folder = config.data / suite.folder
     unfinished = folder / ".download"
     try:
@@ -47,14 +45,13 @@ def open_data(suite: Suite, config: RunConfig, out: Console, *, may_fetch: bool)
     return data
 
 
-def check_data(data: Splits, config: RunConfig, tasks: Iterable[Task]) -> list[str]:
+def check_data(data: Splits, bands: tuple[Band, ...], tasks: Iterable[Task]) -> list[str]:
     """Check one sample of each split against the suite's facts; return notes on splits whose size is not as declared.
 
     Raises:
         BadSetting: a split is empty, or its samples are of another shape than the suite declares.
     """
     suite, notes = data.suite, []
-    bands = select_bands(suite, config.bands)
     for task in tasks:
         counts = {}
         for name in (*LEARNING, *data.test_names(task, bands)):

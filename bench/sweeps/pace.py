@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+
+from bench.runs.estimate import Estimate
 
 
 def duration(seconds: float) -> str:
@@ -44,8 +46,13 @@ class Pace:
         self._finished = 0.0
         self._start = clock()
 
-    def done(self, name: str) -> None:
-        """Count a run as done; an unknown run, or one that was counted before, changes nothing."""
+    def done(self, name: str, cost: Mapping[str, float] | None = None) -> None:
+        """Count a run as done; an unknown run, or one that was counted before, changes nothing.
+
+        Args:
+            name: of the run.
+            cost: what its record states; not read here.
+        """
         self._finished += self._open.pop(name, 0.0)
 
     def seconds(self) -> float:
@@ -65,3 +72,29 @@ class Pace:
         """Return the time left in words, ``""`` where it cannot be estimated."""
         seconds = self.left()
         return "" if seconds is None else f"about {duration(seconds)} left"
+
+
+class EstimatedPace(Pace):
+    """The time left of a sweep's runs, by an estimate that learns from every run that is done.
+
+    Args:
+        estimate: of the runs.
+        clock: gives seconds.
+    """
+
+    def __init__(self, estimate: Estimate, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(dict.fromkeys(estimate.runs, 1.0), clock=clock)
+        self._estimate, self._begun = estimate, self._start
+
+    def done(self, name: str, cost: Mapping[str, float] | None = None) -> None:
+        """Count a run as done, and learn from its cost where it was carried out now."""
+        super().done(name)
+        self._begun = self._clock()
+        if cost is not None:
+            self._estimate.learn(name, cost)
+
+    def left(self) -> float:
+        """Return the seconds left: those of the runs to come, less what the one under way has taken."""
+        expected = [self._estimate.seconds(name) for name in self._open]
+        spent = min(self._clock() - self._begun, expected[0]) if expected else 0.0
+        return math.fsum(expected) - spent

@@ -12,7 +12,7 @@ from bench.catalogue import suites as suite_catalogue
 from bench.catalogue.suites import select_bands
 from bench.catalogue.weights import TO_BE_FETCHED, WeightSources
 from bench.config import RunConfig
-from bench.core import ModelEntry, Record, Suite, Task, lookup
+from bench.core import Band, ModelEntry, Record, Suite, Task, lookup
 from bench.core.errors import BadSetting, MissingData, MissingWeights
 from bench.core.wording import shortened
 from bench.executors.local import execute
@@ -20,17 +20,18 @@ from bench.input.content import Contents
 from bench.input.splits import Splits
 from bench.protocols.contract.protocol import Protocol
 from bench.runs.identity import still_true
-from bench.runs.plan import Plan, Run, make, passes
+from bench.runs.plan import Plan, Run, make
 from bench.runs.session import Session, resolve_device
 from bench.store import FeatureCache, Store, default_cache
 from bench.sweeps.console import print_line
+from bench.sweeps.expected import Expected, expected
 from bench.sweeps.opening import check_data, check_embeddings, open_data
-from bench.sweeps.pace import Pace, duration
+from bench.sweeps.pace import EstimatedPace
 from bench.sweeps.plan_text import show_plan
 from bench.sweeps.watchers import run_text, watcher
 
-RATES = {"cpu": 4e10, "mps": 5e11, "cuda": 1e13}  # multiply-adds per second, assumed where no stored run has a rate
 REASONS = 8  # reasons that a message lists
+EARLIER = 400  # stored runs whose seconds an estimate reads
 
 
 @dataclass
@@ -39,6 +40,7 @@ class Resolved:
 
     config: RunConfig
     suite: Suite
+    bands: tuple[Band, ...]
     entries: list[ModelEntry]
     explicit: bool
     protocols: dict[str, Protocol]
@@ -60,6 +62,7 @@ def resolve(config: RunConfig) -> Resolved:
     return Resolved(
         config=config,
         suite=suite,
+        bands=select_bands(suite, config.bands),
         entries=entries,
         explicit=explicit,
         protocols=protocols,
@@ -69,16 +72,15 @@ def resolve(config: RunConfig) -> Resolved:
     )
 
 
-def _plan(request: Resolved, data: Splits | None, *, fetch_weights: bool) -> tuple[Plan, int, list[str]]:
-    """Return the plan, the number of images, and notes on missing data."""
-    bands = select_bands(request.suite, request.config.bands)
+def _plan(request: Resolved, data: Splits | None, *, fetch_weights: bool) -> tuple[Plan, list[str]]:
+    """Return the plan, and notes on missing data."""
     missing: list[str] = []
     hashes: dict[str, str] = {}
 
     def split_hash(task: Task) -> str:
         if task.name not in hashes:
             try:
-                hashes[task.name] = data.split_hash(task, bands) if data else "no data"
+                hashes[task.name] = data.split_hash(task, request.bands) if data else "no data"
             except MissingData as error:
                 if fetch_weights:
                     raise
@@ -99,6 +101,7 @@ def _plan(request: Resolved, data: Splits | None, *, fetch_weights: bool) -> tup
             request.suite,
             request.entries,
             request.protocols,
+            bands=request.bands,
             explicit=request.explicit,
             split_hash=split_hash,
             weights=weights,
@@ -112,12 +115,7 @@ def _plan(request: Resolved, data: Splits | None, *, fetch_weights: bool) -> tup
             except MissingWeights as error:
                 unfetched[entry.name] = error
         plan = planned()
-    images = sum(request.suite.splits.values())
-    if data and not missing and plan.runs:
-        task = plan.runs[0].task
-        names = ("train", "val", *data.test_names(task, bands))
-        images = sum(len(data.split(task, name, bands)) for name in names)
-    return plan, images, list(dict.fromkeys(missing))
+    return plan, list(dict.fromkeys(missing))
 
 
 def _stored(request: Resolved, plan: Plan) -> dict[str, Record]:
@@ -139,23 +137,17 @@ def _todo(request: Resolved, plan: Plan, stored: Mapping[str, Record]) -> list[R
     return [run for run in plan.runs if run.key.digest not in stored or stored[run.key.digest].status in again]
 
 
-def _cost_text(request: Resolved, plan: Plan, stored: Mapping[str, Record], todo: Sequence[Run], images: int) -> str:
-    """Return the estimated cost of the remaining backbone passes in words, at the median speed of the stored runs."""
-    rates = []
-    for run in plan.runs:
-        cost = stored[run.key.digest].cost if run.key.digest in stored else {}
-        if cost.get("passes") and cost.get("extraction_seconds"):
-            work = sum(passes(request.suite, [run], int(cost["passes"])).values())
-            rates += [work / cost["extraction_seconds"]] if work else []  # a control without parameters has no rate
-    kind = request.config.device.partition(":")[0].replace("auto", "cpu")
-    rate = sorted(rates)[len(rates) // 2] if rates else RATES[kind]
-    costs = passes(request.suite, todo, images)
-    seconds = sum(costs.values()) / rate
-    trained = sum(run.protocol.runs_network and run.protocol.reads_labels for run in todo)
-    rest = "probes come on top" if trained < len(todo) else ""
-    training = f"{trained} runs that train the network are not estimated" if trained else ""
-    passed = f"{len(costs)} backbone pass{'' if len(costs) == 1 else 'es'} over {images:,} images"
-    return "; ".join(filter(None, (f"{passed}, about {duration(seconds)} if none is cached", rest, training)))
+def _expected(request: Resolved, todo: Sequence[Run], contents: Contents | None) -> Expected:
+    """Return what the runs still to do compute, and how long that is expected to take."""
+    return expected(
+        todo,
+        request.suite,
+        contents,
+        records=request.store.recent(EARLIER),
+        entries={entry.name: entry for entry in request.entries},
+        storage=request.config.storage,
+        device=request.config.device,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,41 +176,45 @@ def sweep(config: RunConfig, out: Console, *, dry: bool = False) -> Sweep:
         print_line(out, (f"{request.suite.name}: generated data", "bold yellow"), ", not satellite images")
     data, notes = None, []
     try:
-        data = open_data(request.suite, config, out, may_fetch=not dry)
+        data = open_data(request.suite, config, request.bands, out, may_fetch=not dry)
     except MissingData as error:
         if not dry:
             raise
         notes.append(str(error))
-    plan, images, missing = _plan(request, data, fetch_weights=not dry)
+    plan, missing = _plan(request, data, fetch_weights=not dry)
     check_embeddings(plan.runs, None if missing else data)
     stored = _stored(request, plan)
-    if data is not None and not missing:
-        stored, changes = still_true(stored, plan.runs, Contents(data=data, cache=request.cache))
+    contents = Contents(data=data, cache=request.cache) if data is not None and not missing else None
+    if contents:
+        stored, changes = still_true(stored, plan.runs, contents)
         notes += changes
     todo = _todo(request, plan, stored)
-    if data is not None and not missing and todo:
-        notes += check_data(data, config, _tasks(todo))
+    if contents and todo:
+        notes += check_data(contents.data, request.bands, _tasks(todo))
     statuses = {digest: record.status for digest, record in stored.items()}
-    cost = _cost_text(request, plan, stored, todo, images) if todo else ""
-    show_plan(out, plan, statuses, cost=cost, notes=notes or missing, whole=dry)
+    costs = _expected(request, todo, contents) if todo else None
+    show_plan(out, plan, statuses, cost=costs.text() if costs else "", notes=notes or missing, whole=dry)
     if dry or data is None:
         return Sweep(request=request, plan=plan)
     if not plan.runs:
         reasons = list(dict.fromkeys(refusal.reason for refusal in plan.refused)) or ["no model is available"]
         text = shortened(reasons, REASONS, hint="--dry shows them")
         raise BadSetting(f"nothing to run on {request.suite.name}: {text}")
-    return Sweep(request=request, plan=plan, failed=_execute(request, plan, data, todo, out) if todo else {})
+    failed = _execute(request, plan, data, todo, out, EstimatedPace(costs.estimate)) if costs else {}
+    return Sweep(request=request, plan=plan, failed=failed)
 
 
 def _tasks(runs: Sequence[Run]) -> list[Task]:
     return list({run.task.name: run.task for run in runs}.values())
 
 
-def _execute(request: Resolved, plan: Plan, data: Splits, todo: Sequence[Run], out: Console) -> dict[str, str]:
+def _execute(
+    request: Resolved, plan: Plan, data: Splits, todo: Sequence[Run], out: Console, pace: EstimatedPace
+) -> dict[str, str]:
     """Carry out runs and return run in words -> error, for those that failed."""
     for place in (request.config.results, request.cache.root):
         place.mkdir(parents=True, exist_ok=True)  # a folder that cannot be made is reported before any work
-    progress = watcher(out, len(todo), Pace({run.key.digest: 1.0 for run in todo}))
+    progress = watcher(out, len(todo), pace)
     session = Session(
         config=request.config,
         data=data,
@@ -232,6 +228,7 @@ def _execute(request: Resolved, plan: Plan, data: Splits, todo: Sequence[Run], o
     part = Plan(runs=tuple(todo), refused=(), unavailable={}, bands=plan.bands)
     with progress:
         for run, record, _ in execute(part, session):
+            pace.done(run.key.digest)  # another process may have carried it out
             if record.status == "failed":
                 failed[run_text(run)] = record.error
     for finding in session.identical():

@@ -107,7 +107,7 @@ class LiveWatcher:
 
     def finished(self, run: Run, record: Record) -> None:
         """Advance the runs, and print a failure at once."""
-        self._pace.done(run.key.digest)
+        self._pace.done(run.key.digest, record.cost if record.status == "ok" else None)
         self._progress.update(self._pass, visible=False)
         self._progress.advance(self._runs)
         if record.status == "failed":
@@ -147,7 +147,7 @@ class LineWatcher:
 
     def finished(self, run: Run, record: Record) -> None:
         """Print that a run has ended, how, and the time left."""
-        self._pace.done(run.key.digest)
+        self._pace.done(run.key.digest, record.cost if record.status == "ok" else None)
         self._done += 1
         took = duration(self._pace.seconds() - self._start)
         left = self._total - self._done

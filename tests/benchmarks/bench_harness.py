@@ -73,6 +73,7 @@ def again() -> None:
             suite,
             entries,
             {"probe": probe.PROTOCOL, "knn": knn.PROTOCOL},
+            bands=bands,
             explicit=True,
             split_hash=lambda task: data.split_hash(task, bands),
             weights=lambda entry: "none",

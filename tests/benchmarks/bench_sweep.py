@@ -112,6 +112,7 @@ def main() -> None:
                 suite,
                 [entry],
                 {"probe": probe.PROTOCOL},
+                bands=bands,
                 explicit=True,
                 split_hash=lambda task: "x",
                 weights=lambda entry: "random",

@@ -22,7 +22,8 @@ from bench.catalogue.weights import WeightSources
 from bench.core import Band, Normalise, RunKey, Sample, Task
 from bench.finetuning.arm import Arm
 from bench.finetuning.fit import batches_of, loss_function
-from bench.finetuning.loop import Trained, _step
+from bench.finetuning.loop import _step
+from bench.finetuning.trained import Trained
 from bench.finetuning.tuning import parameter_groups
 from bench.input.recipe import match
 from bench.input.splits import Splits

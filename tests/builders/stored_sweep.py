@@ -60,6 +60,7 @@ def sweep(folder: Path) -> dict[str, str]:
         suite,
         [model],
         PROTOCOLS,
+        bands=BANDS,
         explicit=True,
         split_hash=lambda task: data.split_hash(task, BANDS),
         weights=shelf.planned_digest,

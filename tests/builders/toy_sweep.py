@@ -47,6 +47,7 @@ def main(folder: Path) -> None:
         suite,
         [entry],
         {"probe": probe.PROTOCOL, "knn": knn.PROTOCOL},
+        bands=BANDS,
         explicit=True,
         split_hash=lambda task: data.split_hash(task, BANDS),
         weights=lambda entry: "none",

@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from bench.finetuning.loop import Budget, Trained, train
+from bench.finetuning.loop import Budget, train
+from bench.finetuning.trained import Trained
 
 
 class Rows:

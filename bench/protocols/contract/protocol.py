@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.config import Settings
 from bench.core import ModelEntry, Outcome, Suite, Task
+from bench.features.work import Job, Work
 from bench.input.recipe import InputRecipe
 from bench.protocols.contract.context import Context
 
@@ -20,6 +21,12 @@ def single_arm(settings: object, task: Task) -> Sequence[object]:
 def no_facts(settings: object) -> dict[str, str]:
     """Return no facts, for a protocol whose runs differ in no column of the tables."""
     return {}
+
+
+def reads_all_features(job: Job, settings: Any) -> Work:
+    """Return the work of a protocol that reads the stored features of every split, and does little with them."""
+    samples = sum(job.images.values())
+    return Work(splits=tuple(job.images), head=float(samples * job.layers * job.width * job.outputs))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +47,7 @@ class Protocol:
         reads_labels: whether it reads labels; otherwise there is one run for all label fractions and seeds.
         on_board: whether its scores are rows of a leaderboard.
         seeds: seeds of its runs where none are requested.
+        work: ``(job, settings)`` -> what one run does, in counts that the plan's estimate turns into seconds.
     """
 
     version: int
@@ -53,6 +61,7 @@ class Protocol:
     reads_labels: bool = True
     on_board: bool = True
     seeds: tuple[int, ...] = (0,)
+    work: Callable[[Job, Any], Work] = reads_all_features
     version_of: Callable[[Suite, Task, InputRecipe, Any], int] | None = None
 
     def version_for(self, suite: Suite, task: Task, recipe: InputRecipe, settings: object) -> int:

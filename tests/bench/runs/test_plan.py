@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bench.catalogue.suites import select_bands
 from bench.config import RunConfig
 from bench.core import Band
 from bench.core.errors import BadSetting, MissingWeights, UnknownName
@@ -22,6 +23,7 @@ def plan(entries=None, *, explicit=True, weights=lambda entry: "none", suite=SUI
         suite,
         entries or [toy_entry()],
         PROTOCOLS,
+        bands=select_bands(suite, config.bands),
         explicit=explicit,
         split_hash=lambda task: "x",
         weights=weights,
@@ -98,12 +100,5 @@ def test_bad_protocol_settings_name_the_key():
 def test_bands_by_sensor_name_or_glob():
     bands = [Band(name=name, unit="dn") for name in ("s2.b04", "s2.b08")] + [Band(name="s1.vv", unit="db")]
     suite = toy_suite(bands=tuple(bands), default_bands=("s1.*",))
-    names = lambda *words: [band.name for band in planning.select_bands(suite, words)]  # noqa: E731
+    names = lambda *words: [band.name for band in select_bands(suite, words)]  # noqa: E731
     assert names() == ["s1.vv"] and names("s2") == ["s2.b04", "s2.b08"] and names("s1", "s2.b08") == ["s2.b08", "s1.vv"]
-
-
-def test_passes_are_counted_once_for_all_protocols_and_fractions():
-    planned = plan(fractions=(0.1, 1.0), subsets=3)
-    costs = planning.passes(SUITE, planned.runs, images=270)
-    assert set(costs) == {("toy_small", 0, False), ("toy_small", 0, True)}
-    assert costs["toy_small", 0, False] == 270 * 16 * 10

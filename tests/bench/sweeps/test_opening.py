@@ -12,7 +12,7 @@ from bench.config import RunConfig
 from bench.core import BadSetting, MissingData, Sample
 from bench.input.splits import Splits
 from bench.sweeps.opening import check_data, open_data
-from tests.builders.suite_and_model import COUNTS, ToySplit, toy_suite
+from tests.builders.suite_and_model import BANDS, COUNTS, ToySplit, toy_suite
 
 OUT = Console(file=io.StringIO(), markup=False)
 
@@ -23,7 +23,7 @@ def config(folder, **more) -> RunConfig:
 
 def test_other_numbers_of_samples_than_declared_are_a_note(tmp_path):
     suite = toy_suite(splits={**COUNTS, "train": 130})
-    notes = check_data(Splits(suite=suite, root=tmp_path), config(tmp_path), suite.tasks)
+    notes = check_data(Splits(suite=suite, root=tmp_path), suite.bands, suite.tasks)
     assert notes == ["split train: 120 samples are there, 130 are declared"]
 
 
@@ -34,7 +34,7 @@ def test_an_empty_split_is_refused(split, use, tmp_path):
 
     suite = toy_suite(open=open_split)
     with pytest.raises(BadSetting, match=f"split {split} holds no sample: there is nothing to {use}"):
-        check_data(Splits(suite=suite, root=tmp_path), config(tmp_path), suite.tasks)
+        check_data(Splits(suite=suite, root=tmp_path), suite.bands, suite.tasks)
 
 
 def test_images_without_a_time_axis_are_refused(tmp_path):
@@ -44,7 +44,7 @@ def test_images_without_a_time_axis_are_refused(tmp_path):
 
     suite = toy_suite(open=lambda root, task, name, bands: Flat(task, name, 5, bands))
     with pytest.raises(BadSetting, match=r"split train, sample train_0: s2 has shape \(2, 16, 16\).*time axis"):
-        check_data(Splits(suite=suite, root=tmp_path), config(tmp_path), suite.tasks)
+        check_data(Splits(suite=suite, root=tmp_path), suite.bands, suite.tasks)
 
 
 def test_a_sample_that_cannot_be_read_is_left_to_its_run(tmp_path):
@@ -53,7 +53,7 @@ def test_a_sample_that_cannot_be_read_is_left_to_its_run(tmp_path):
             raise OSError("cut short")
 
     suite = toy_suite(open=lambda root, task, name, bands: Broken(task, name, COUNTS[name], bands))
-    assert check_data(Splits(suite=suite, root=tmp_path), config(tmp_path), suite.tasks) == []
+    assert check_data(Splits(suite=suite, root=tmp_path), suite.bands, suite.tasks) == []
 
 
 def fetching(calls: list, *, fails: bool = False):
@@ -73,9 +73,9 @@ def fetching(calls: list, *, fails: bool = False):
 
 def test_missing_data_are_fetched_where_there_is_no_folder(tmp_path):
     calls: list = []
-    open_data(fetching(calls), config(tmp_path), OUT, may_fetch=True)
+    open_data(fetching(calls), config(tmp_path), BANDS, OUT, may_fetch=True)
     assert calls == [tmp_path]
-    open_data(fetching(calls), config(tmp_path), OUT, may_fetch=True)
+    open_data(fetching(calls), config(tmp_path), BANDS, OUT, may_fetch=True)
     assert calls == [tmp_path]
 
 
@@ -84,15 +84,15 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path):
     calls: list = []
     for more in ({"may_fetch": True}, {"may_fetch": False}):
         with pytest.raises(MissingData, match="toy not found"):
-            open_data(fetching(calls), config(tmp_path), OUT, **more)
+            open_data(fetching(calls), config(tmp_path), BANDS, OUT, **more)
     assert calls == []
 
 
 def test_a_download_that_broke_off_is_taken_up(tmp_path):
     calls: list = []
     with pytest.raises(MissingData, match=r"toy not found under .*\nand it cannot be fetched: no connection"):
-        open_data(fetching(calls, fails=True), config(tmp_path), OUT, may_fetch=True)
-    open_data(fetching(calls), config(tmp_path), OUT, may_fetch=True)
+        open_data(fetching(calls, fails=True), config(tmp_path), BANDS, OUT, may_fetch=True)
+    open_data(fetching(calls), config(tmp_path), BANDS, OUT, may_fetch=True)
     assert len(calls) == 2
 
 
@@ -101,5 +101,5 @@ def test_nothing_is_fetched_where_that_is_not_allowed(more, tmp_path):
     calls: list = []
     may = more.pop("may_fetch")
     with pytest.raises(MissingData):
-        open_data(fetching(calls), config(tmp_path, **more), OUT, may_fetch=may)
+        open_data(fetching(calls), config(tmp_path, **more), BANDS, OUT, may_fetch=may)
     assert calls == []
