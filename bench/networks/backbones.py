@@ -20,7 +20,6 @@ from bench.core import Band, Images, Layer, Tap
 from bench.core.errors import Incompatible, MissingWeights
 
 M = TypeVar("M", bound=nn.Module)
-SHOWN_TENSORS = 4  # names of damaged tensors that a message lists
 
 
 def seeded(build: Callable[[], M], seed: int) -> M:
@@ -60,7 +59,7 @@ def built(
         plain_norm: see `bench.networks.checkpoints.load_state`.
 
     Raises:
-        MissingWeights: see `bench.networks.checkpoints.load_state`, `refuse_weights` and `check_values`.
+        MissingWeights: see `bench.networks.checkpoints.load_state` and `refuse_weights`.
     """
     from bench.networks.checkpoints import load_state
 
@@ -70,7 +69,6 @@ def built(
     if not network.state_dict():
         refuse_weights(weights, entry)
     load_state(network, weights, entry=entry, rename=rename, prefix=prefix, plain_norm=plain_norm)
-    check_values(network, weights, entry)
     return frozen(network)
 
 
@@ -97,38 +95,6 @@ def refuse_weights(weights: Path | None, entry: str) -> None:
         raise MissingWeights(
             f"{entry}: its network has no parameters, so the weights in {weights} cannot be used. Name the "
             "architecture that the weights belong to, or run the model without a file."
-        )
-
-
-def check_values(network: nn.Module, weights: Path, entry: str) -> None:
-    """Raise `MissingWeights` if the values loaded into a network cannot be those of a trained model.
-
-    Refused are NaN and infinite values, with their count and the tensors that hold them, and a state in which every
-    tensor is constant (all zeros, for instance).
-
-    Args:
-        network: the network, filled from the file.
-        weights: the file, for the message.
-        entry: name of the model, for the message.
-    """
-    values = {name: value for name, value in network.state_dict().items() if value.is_floating_point()}
-    # A sum is one pass without a temporary tensor, and finite for all values a network can compute with.
-    suspects = {name: value for name, value in values.items() if not bool(value.sum().isfinite())}
-    damaged = {name: int((~value.isfinite()).sum()) for name, value in suspects.items()}
-    damaged = {name: count for name, count in damaged.items() if count}
-    if damaged:
-        shown = [f"{count} of {values[name].numel()} in {name}" for name, count in [*damaged.items()][:SHOWN_TENSORS]]
-        more = f", and {len(damaged) - SHOWN_TENSORS} more" if len(damaged) > SHOWN_TENSORS else ""
-        raise MissingWeights(
-            f"{weights} does not hold usable weights of {entry}: {sum(damaged.values())} values are NaN or infinite "
-            f"({', '.join(shown)}{more}). Fetch the file again, or save it from a run that did not diverge."
-        )
-    matrices = {name: value for name, value in values.items() if value.ndim > 1 and value.numel() > 1}
-    if matrices and all(bool(value.min() == value.max()) for value in matrices.values()):
-        name, value = next(iter(matrices.items()))
-        raise MissingWeights(
-            f"{weights} does not hold trained weights of {entry}: every matrix in it is constant, e.g. {name} is "
-            f"{float(value.flatten()[0]):g} throughout."
         )
 
 

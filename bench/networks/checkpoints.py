@@ -26,6 +26,7 @@ PREFIXES = (
     "state_dict.",
 )
 SHOWN = 8
+SHOWN_TENSORS = 4  # names of damaged tensors that a message lists
 
 
 class CheckpointNote(UserWarning):
@@ -70,7 +71,8 @@ def load_state(
             newly for each task): if neither of its tensors is there, weight is 1 and bias 0, as before training.
 
     Raises:
-        MissingWeights: as `read_checkpoint`; or if any key is missing, extra, given twice, or of another shape.
+        MissingWeights: as `read_checkpoint`; if any key is missing, extra, given twice, or of another shape; or if the
+            values cannot be those of a trained network, see `check_values`.
     """
     checkpoint = read_checkpoint(path)
     wanted = module.state_dict()
@@ -86,7 +88,41 @@ def load_state(
     notes = [f"the prefix {cut!r} of every name cut off"] if cut else []
     for note in (*checkpoint.notes, *notes):
         warnings.warn(f"weights of {entry}: {note}", CheckpointNote, stacklevel=2)
-    module.load_state_dict({key: state[key].to(value.dtype) for key, value in wanted.items()}, assign=True)
+    values = {key: state[key].to(value.dtype) for key, value in wanted.items()}
+    check_values(values, path, entry)
+    module.load_state_dict(values, assign=True)
+
+
+def check_values(state: Mapping[str, Tensor], weights: Path, entry: str) -> None:
+    """Raise `MissingWeights` if the values of a file cannot be those of a trained model.
+
+    Refused are NaN and infinite values, with their count and the tensors that hold them, and a state in which every
+    tensor is constant (all zeros, for instance).
+
+    Args:
+        state: name -> values, as the network takes them.
+        weights: the file, for the message.
+        entry: name of the model, for the message.
+    """
+    values = {name: value for name, value in state.items() if value.is_floating_point()}
+    # A sum is one pass without a temporary tensor, and finite for all values a network can compute with.
+    suspects = {name: value for name, value in values.items() if not bool(value.sum().isfinite())}
+    damaged = {name: int((~value.isfinite()).sum()) for name, value in suspects.items()}
+    damaged = {name: count for name, count in damaged.items() if count}
+    if damaged:
+        shown = [f"{count} of {values[name].numel()} in {name}" for name, count in [*damaged.items()][:SHOWN_TENSORS]]
+        more = f", and {len(damaged) - SHOWN_TENSORS} more" if len(damaged) > SHOWN_TENSORS else ""
+        raise MissingWeights(
+            f"{weights} does not hold usable weights of {entry}: {sum(damaged.values())} values are NaN or infinite "
+            f"({', '.join(shown)}{more}). Fetch the file again, or save it from a run that did not diverge."
+        )
+    matrices = {name: value for name, value in values.items() if value.ndim > 1 and value.numel() > 1}
+    if matrices and all(bool(value.min() == value.max()) for value in matrices.values()):
+        name, value = next(iter(matrices.items()))
+        raise MissingWeights(
+            f"{weights} does not hold trained weights of {entry}: every matrix in it is constant, e.g. {name} is "
+            f"{float(value.flatten()[0]):g} throughout."
+        )
 
 
 def _common_prefixes(state: Mapping[str, Tensor]) -> list[str]:

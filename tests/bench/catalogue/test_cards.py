@@ -10,7 +10,7 @@ from safetensors.torch import save
 
 from bench.catalogue import models as model_catalogue
 from bench.catalogue.cards import Card, inherited, made_entries, read_card, write_entry
-from bench.core import BadSetting, MissingData, Structure, UnknownName
+from bench.core import BadSetting, MissingData, MissingWeights, Structure, UnknownName
 
 
 def a_card(**changes):
@@ -45,6 +45,17 @@ def test_an_entry_is_found_and_loads_its_weights(tmp_path):
     (control,), _ = model_catalogue.select(["tiny_mae.short.random"], [tmp_path])
     other = control.load(control, None, 1, control.bands)
     assert not torch.equal(next(iter(other.parameters())), next(iter(network.parameters())))
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_weights_that_are_not_finite_are_refused_for_entries_of_recipes_too(tmp_path, value):
+    state = {name: values.clone() for name, values in short_state().items()}
+    name = next(name for name, values in state.items() if values.ndim > 1)
+    state[name].flatten()[:3] = value
+    path = write_entry(tmp_path, a_card(), save(state))
+    (entry,), _ = model_catalogue.select(["tiny_mae.short"], [tmp_path])
+    with pytest.raises(MissingWeights, match=rf"3 values are NaN or infinite \(3 of \d+ in {name}\)"):
+        entry.load(entry, path, 0, entry.bands)
 
 
 def test_damaged_cards_and_taken_names_are_refused(tmp_path):

@@ -329,7 +329,7 @@ def suite(monkeypatch):
 def test_the_recipe_leaves_weights_that_load_and_a_card_that_says_how(suite, tmp_path):
     messages = []
     wanted = settings("tiny_croma", suite="noise", epochs=2, seed=5, images=16)
-    path = pretrain.run(wanted, data=tmp_path, out=tmp_path / "weights", progress=messages.append)
+    path = pretrain.RECIPE.run(wanted, data=tmp_path, out=tmp_path / "weights", progress=messages.append)
     assert path == tmp_path / "weights" / "tiny" / "tiny_croma.safetensors"
     assert len(messages) == 2 and messages[1].startswith("epoch 2 of 2: loss ")
     card = json.loads(path.with_suffix(".json").read_text())
@@ -361,7 +361,7 @@ def test_the_recipe_leaves_weights_that_load_and_a_card_that_says_how(suite, tmp
     kept = {f"network.{name}": value.float() for name, value in state.items() if "GAP_FFN" not in name}
     assert kept.keys() == backbone.state_dict().keys()
     assert all(torch.equal(value, kept[name]) for name, value in backbone.state_dict().items())
-    again = pretrain.run(wanted, data=tmp_path, out=tmp_path / "again")
+    again = pretrain.RECIPE.run(wanted, data=tmp_path, out=tmp_path / "again")
     assert again.read_bytes() == path.read_bytes()
 
 
@@ -383,9 +383,9 @@ def test_images_are_normalised_as_the_entry_says(suite, tmp_path):
 
 def test_requests_that_make_no_sense_are_named(suite, tmp_path):
     with pytest.raises(UnknownName, match=r"tiny_mea.*did you mean tiny_mae"):
-        pretrain.run(settings("tiny_mea"), data=tmp_path, out=tmp_path)
+        pretrain.RECIPE.run(settings("tiny_mea"), data=tmp_path, out=tmp_path)
     with pytest.raises(BadSetting, match="batch=64 is more than the 20 images of noise"):
-        pretrain.run(settings("tiny_mae", batch=64), data=tmp_path, out=tmp_path)
+        pretrain.RECIPE.run(settings("tiny_mae", batch=64), data=tmp_path, out=tmp_path)
     with pytest.raises(BadSetting, match="not finite"):
-        pretrain.run(settings("tiny_mae", epochs=2, learning_rate=1e30, clip=1e30), data=tmp_path, out=tmp_path)
+        pretrain.RECIPE.run(settings("tiny_mae", epochs=2, learning_rate=1e30, clip=1e30), data=tmp_path, out=tmp_path)
     assert not list(tmp_path.glob("**/*.safetensors"))
