@@ -145,13 +145,13 @@ def test_every_recipe_follows_its_settings(tmp_path, name, words):
     recipe = lookup.noun("bench.foundry", name, Recipe)
     settings = validate(recipe.settings, words)
 
-    def made(folder: str, **changes) -> bytes:
+    def weights_of(folder: str, **changes) -> bytes:
         return recipe.run(settings.model_copy(update=changes), data=tmp_path, out=tmp_path / folder).read_bytes()
 
-    first = made("alone")
-    assert made("seed_1", seed=1) != first
+    first = weights_of("alone")
+    assert weights_of("seed_1", seed=1) != first
     other_work()
-    assert made("again") == first
+    assert weights_of("again") == first
 
     def kill(text: str) -> None:
         raise Killed
@@ -159,7 +159,7 @@ def test_every_recipe_follows_its_settings(tmp_path, name, words):
     with pytest.raises(Killed):
         recipe.run(settings, data=tmp_path, out=tmp_path / "killed", progress=kill)
     other_work()
-    assert made("killed") == first
+    assert weights_of("killed") == first
 
 
 class NoisySettings(Settings):
