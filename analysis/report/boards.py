@@ -102,6 +102,23 @@ def boards(frame: pd.DataFrame) -> list[Board]:
     return written
 
 
+def unequal_samples(frame: pd.DataFrame) -> str:
+    """Return which models of a task were scored on fewer test samples than others, ``""`` where none was.
+
+    Args:
+        frame: leaderboard rows of one task.
+    """
+    most = int(frame["n_test"].max())
+    fewer: dict[str, int] = {}
+    for row in as_rows(frame[frame["n_test"].between(1, most - 1)]):
+        label = model_label(row)
+        fewer[label] = min(int(row["n_test"]), fewer.get(label, most))
+    if not fewer:
+        return ""
+    models = ", ".join(f"{name} ({samples:,} of {most:,})" for name, samples in sorted(fewer.items()))
+    return f"Not all models were scored on the same test samples; on fewer: {models}."
+
+
 def largest_boards(frame: pd.DataFrame) -> list[Board]:
     """Return the board of each task at its largest label fraction."""
     largest: dict[str, Board] = {}
@@ -164,6 +181,8 @@ def _latex_board(board: Board, tables: Tables) -> list[str]:
     )
     caption += " †: trained on this data." if any(row.seen for row in board.rows) else ""
     caption += " Generated data." if tables.generated else ""
+    unequal = unequal_samples(tables.leaderboard[tables.leaderboard["task"] == board.task])
+    caption += f" {unequal}" if unequal else ""
     head = ["model", "parameters", *(f"{protocol}, {rule}" for protocol, rule in board.settings)]
     lines = [
         "",
@@ -229,6 +248,7 @@ def terminal_table(frame: pd.DataFrame, *, models: Collection[str] | None = None
             table.add_row(side, name, *scores, end_section=place == len(rows) - 1)
     listed = [pair for _, rows in shown.values() for pair in rows]
     notes = [TERMINAL_KEY]
+    notes += filter(None, (unequal_samples(frame[frame["task"] == task]) for task in shown))
     if any(row.seen for row, _ in listed):
         notes.append("† trained on this data")
     if not all(wanted for _, wanted in listed):

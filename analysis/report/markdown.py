@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.findings.final_layer import final_layer
 from analysis.gallery.picture import FigureSpec
-from analysis.report.boards import Board, Setting, boards
+from analysis.report.boards import Board, Setting, boards, unequal_samples
 from analysis.report.contents import SuiteContents
 from analysis.report.escaping import code_block, markdown_table, markdown_text
 from analysis.report.statistics_text import final_layer_sentence
@@ -46,6 +46,8 @@ def markdown(contents: SuiteContents) -> str:
         facts = f"{first.facts['kind']}, {first.facts['n_test']} test samples in {first.facts['blocks']} blocks"
         lines += [f"## {markdown_text(f'{task}: {first.metric}')}", ""]
         lines += [markdown_text(facts + (", generated data" if tables.generated else "")), ""]
+        if unequal := unequal_samples(frame[frame["task"] == task]):
+            lines += [markdown_text(unequal), ""]
         lines += _board(first) + _fractions(of_task)
         lines += _depth(tables.layers, task, first.digits)
         lines += _pictures(contents.of(task))

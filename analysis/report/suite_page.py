@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from analysis.figures.style import visible_range
 from analysis.findings.final_layer import final_layer
 from analysis.gallery.picture import FigureSpec, file_name
+from analysis.report.boards import unequal_samples
 from analysis.report.contents import SuiteContents
 from analysis.report.statistics_text import final_layer_sentence
 from analysis.tables.build import Tables
@@ -133,7 +134,7 @@ def _tasks(contents: SuiteContents, files: Mapping[str, bytes]) -> list[MutableR
                 "name": task,
                 "anchor": f"task-{file_name(task)}",
                 "metric": f"{metric_label(first)} {ARROWS[first['direction']]}",
-                "facts": f"{first['kind']} · {samples}",
+                "facts": " · ".join(filter(None, (first["kind"], samples, unequal_samples(rows)))),
                 "notes": notes,
                 "rows": _rows(rows, notes, decimals[task]),
                 "pictures": embedded(contents.of(task), files),

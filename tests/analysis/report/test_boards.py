@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from analysis.report.boards import boards, terminal_table
+from analysis.report.boards import boards, latex, terminal_table, unequal_samples
 from analysis.report.write import build
 from analysis.tables.build import tables
 from tests.builders.records import MODELS, TASKS, MemorySource, make, make_arm, orchard
@@ -136,3 +136,18 @@ def test_a_suite_page_opens_with_the_winner_first(report):
     top = frame[(frame["task"] == "landcover") & (frame["fraction"] == 1)]
     top = top.loc[top["score"].idxmax()]
     assert (first.group(2), first.group(3)) == (top["model"], f"{top['score']:.3f}")
+
+
+def test_models_scored_on_fewer_samples_are_named_in_every_board():
+    built = tables(orchard(), "orchard")
+    frame = built.leaderboard
+    task, most = frame["task"].iloc[0], int(frame["n_test"].max())
+    rows = frame[frame["task"] == task]
+    assert unequal_samples(rows) == ""
+    model = rows["model"].iloc[0]
+    frame.loc[(frame["task"] == task) & (frame["model"] == model), "n_test"] = most - 3
+    sentence = unequal_samples(frame[frame["task"] == task])
+    assert sentence.startswith("Not all models were scored on the same test samples; on fewer: ")
+    assert f"{model} ({most - 3:,} of {most:,})" in sentence and sentence.count(" of ") == 1
+    assert f"({most - 3:,} of {most:,})" in printed(terminal_table(frame))
+    assert latex(built).count("Not all models were scored") == 1
