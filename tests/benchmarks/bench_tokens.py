@@ -50,7 +50,7 @@ def main() -> None:
                 spent[name].append(time.perf_counter() - start)
     print(f"{options.network}: {size / 1e6:.0f} MB of weights, one core; GB/s, and seconds over those of the memcpy")
     for name, seconds in spent.items():
-        ratio = statistics.median(one / two for one, two in zip(seconds, spent["memcpy"], strict=True))
+        ratio = statistics.median(ours / copy for ours, copy in zip(seconds, spent["memcpy"], strict=True))
         print(f"  {name}: {size / 1e9 / statistics.median(seconds):.2f} GB/s, {ratio:.2f}")
 
 

@@ -98,7 +98,7 @@ def _units(state: Mapping[str, Tensor], part: Slice) -> Tensor:
 def _cosine(state: Mapping[str, Tensor], reference: Mapping[str, Tensor], groups: Sequence[Group]) -> float:
     names = dict.fromkeys(part.name for group in groups for part in group.slices)
     pairs = [(state[name].detach().double(), reference[name].detach().double()) for name in names]
-    product = sum(float((one * other).sum()) for one, other in pairs)
+    product = sum(float((left * right).sum()) for left, right in pairs)
     norms = [sum(float(pair[place].square().sum()) for pair in pairs) ** 0.5 for place in (0, 1)]
     return float(product / max(norms[0] * norms[1], 1e-30))
 
