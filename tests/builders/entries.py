@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bench.catalogue.weights import lacks
 from bench.core import Band, ModelEntry, lookup
 
 RGB = tuple(Band(name=f"rgb.{colour}", unit="uint8") for colour in ("red", "green", "blue"))
@@ -35,6 +36,7 @@ def cases(names: Sequence[str]) -> list[Any]:
         network = (getattr(loader, "func", loader), str(getattr(loader, "keywords", "")), entry.depth, entry.width)
         # One worker runs all tests of an entry, so that its network is built once.
         marks = [pytest.mark.xdist_group(name)]
+        marks += skipped_without_package(entry)
         if network in seen:
             marks.append(pytest.mark.again)
         elif entry.parameters > HEAVY:
@@ -42,6 +44,13 @@ def cases(names: Sequence[str]) -> list[Any]:
         seen.add(network)
         parameters.append(pytest.param(name, marks=marks))
     return parameters
+
+
+def skipped_without_package(entry: ModelEntry) -> list[Any]:
+    """Return a mark that skips tests of an entry whose network needs a package that is not installed."""
+    if not lacks(entry):
+        return []
+    return [pytest.mark.skip(reason=f"its network is part of {entry.requires}, which is not installed")]
 
 
 def bands_of(entry: ModelEntry) -> tuple[Band, ...]:

@@ -76,6 +76,7 @@ def test_half_of_the_units_go_and_the_rest_runs_at_two_sizes(name):
 
 @pytest.mark.parametrize("name", CONVOLUTIONS)
 def test_channels_go_along_the_dependency_graph(name):
+    pytest.importorskip("torch_pruning")
     backbone, images = network(name)
     before = multiply_adds(backbone, images)
     structured.prune_convolutions(backbone, 0.5, images)

@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 from bench.core import Band, ModelEntry, Suite, Task
 from bench.input.prepare import prepare
 from bench.input.recipe import match
-from tests.builders.entries import ENTRIES, bands_of
+from tests.builders.entries import ENTRIES, bands_of, skipped_without_package
 
 # Operations in which pixels first meet weights.
 PRODUCTS = {"convolution", "_convolution", "conv1d", "conv2d", "conv3d", "linear", "mm", "addmm", "bmm", "baddbmm"}
@@ -105,7 +105,11 @@ def near(values: Tensor, allowed: Tensor) -> Tensor:
 def cases() -> list[Any]:
     """Return the entries; large ones that are built for real are marked heavy."""
     return [
-        pytest.param(name, marks=[pytest.mark.heavy] * (name.startswith(WITH_TABLES) and entry.parameters > 2e8))
+        pytest.param(
+            name,
+            marks=[pytest.mark.heavy] * (name.startswith(WITH_TABLES) and entry.parameters > 2e8)
+            + skipped_without_package(entry),
+        )
         for name, entry in ENTRIES.items()
         if name not in WITHOUT_WEIGHTS
     ]

@@ -46,6 +46,7 @@ def test_the_nineteen():
 
 @pytest.mark.parametrize("name", PLANTED)
 def test_links_and_hashes_are_the_packages(name):
+    pytest.importorskip("geobench_v2")
     held = suite_of(name)
     place = Path(find_spec("geobench_v2").origin).parent / "datasets" / f"{name.removesuffix('_r')}.py"
     source = place.read_text(encoding="utf-8")
@@ -240,7 +241,7 @@ def test_a_strange_category_is_named(tmp_path):
 
 @pytest.mark.parametrize("name", ["benv2", "pastis", "everwatch"])
 def test_indices_are_those_of_the_formats_own_reader(name, root):
-    import tacoreader
+    tacoreader = pytest.importorskip("tacoreader")
 
     for file in suite_of(name).FILES:
         path = root / suite_of(name).SUITE.folder / file
@@ -270,7 +271,7 @@ def test_lengths_beyond_the_file_are_named_before_anything_is_read(tmp_path):
 
 def test_the_container_is_the_formats_own(tmp_path):
     """The copies are read by the format's own reader, of which the index shows its own columns alone."""
-    import tacoreader
+    tacoreader = pytest.importorskip("tacoreader")
 
     (tmp_path / "x.tortilla").write_bytes(container([({"tortilla:id": "a", "tortilla:file_format": "BYTES"}, b"abc")]))
     frame = tacoreader.load(str(tmp_path / "x.tortilla"))
