@@ -149,6 +149,8 @@ def _matched(
     affine = [key for key in (f"{plain_norm}.weight", f"{plain_norm}.bias") if plain_norm and key in wanted]
     if not any(key in state for key in affine):
         state |= {key: torch.full(wanted[key].shape, float(key.endswith("weight"))) for key in affine}
+    # A counter of training batches, which files written before torch 0.4.1 lack; evaluation never reads it.
+    state |= {key: torch.zeros_like(value, device="cpu") for key, value in wanted.items() if _uncounted(key, state)}
     clash = [
         f"{key}: {_shape(state[key])} in the file, {_shape(value)} in the network"
         for key, value in wanted.items()
@@ -178,6 +180,12 @@ def _renamed(
             return result, name
         result[name] = value
     return result, ""
+
+
+def _uncounted(key: str, state: Mapping[str, Tensor]) -> bool:
+    """Return whether a key is a batch norm's counter that a file lacks which holds the statistics."""
+    path, _, leaf = key.rpartition("num_batches_tracked")
+    return not leaf and key != leaf and key not in state and f"{path}running_mean" in state
 
 
 def _fits(given: Tensor, wanted: Tensor) -> bool:

@@ -34,7 +34,8 @@ class TaskData:
         suite, task: facts.
         splits: opened once each.
         bands: those of the suite in use.
-        labels: share of the training and validation labels that are used, in (0, 1].
+        labels: share of the training and validation labels that are used, in (0, 1]; -k for k samples per class.
+        subset: number of the subset of labels.
     """
 
     suite: Suite
@@ -42,6 +43,7 @@ class TaskData:
     splits: Splits
     bands: tuple[Band, ...]
     labels: float = 1.0
+    subset: int = 0
 
 
 def open_task(suite: str, task: str, bands: tuple[str, ...], data: Path, labels: float = 1.0) -> TaskData:
@@ -163,7 +165,7 @@ class RecipeWorkbench:
         rows = np.arange(len(split))
         notes: tuple[str, ...] = ()
         if name in LEARNING and self.data.labels < 1:
-            subset = self.data.splits.subset(self.data.task, name, reads, self.data.labels, 0)
+            subset = self.data.splits.subset(self.data.task, name, reads, self.data.labels, self.data.subset)
             rows, notes = subset.rows, tuple(f"{name}: {note}" for note in subset.notes)
         kept = [int(row) for row in rows if usable(self._sample(name, int(row)), reads)]
         if len(kept) < len(rows):

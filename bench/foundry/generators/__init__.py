@@ -1,0 +1,1 @@
+"""Generators of weights, one file each, named by ``generator=``: each learns the distribution of a lineage's codes."""

@@ -1,0 +1,1 @@
+"""Zoos: a shared trunk, and branches per condition and seed."""
