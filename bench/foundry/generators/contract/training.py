@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-HELD_OUT, EVERY = 0.2, 20
+HELD_OUT, EVERY = 0.2, 5
 """Share of the members that decide when to stop, and steps between looks at them."""
 
 
