@@ -24,7 +24,7 @@ WORDS = {
 
 def make_zoo(folder: Path, **words: object) -> list[str]:
     """Make the zoo below a folder and return what the recipe reported."""
-    told: list[str] = []
+    lines: list[str] = []
     settings = validate(RECIPE.settings, WORDS | words)
-    RECIPE.run(settings, data=folder, out=folder / "zoo", progress=told.append)
-    return told
+    RECIPE.run(settings, data=folder, out=folder / "zoo", progress=lines.append)
+    return lines

@@ -30,7 +30,7 @@ def reestimate(network: nn.Module, run: Callable[[Any], object], batches: Iterab
         run: passes one batch through the network.
         batches: of images, of equal size but for the last.
     """
-    norms = [one for one in network.modules() if isinstance(one, _BatchNorm) and one.track_running_stats]
+    norms = [module for module in network.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
     momenta = [norm.momentum for norm in norms]
     network.eval()
     for norm in norms:

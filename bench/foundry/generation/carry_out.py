@@ -84,7 +84,7 @@ def generate_entries(settings: GenerateSettings, *, data: Path, out: Path, devic
             [_refined(code, settings, lineage, book, prompt, bench, condition, noise) for code in codes]
         )
     ranked = sorted(
-        (candidate(code, prompt, lineage, book, bench, settings) for code in codes), key=lambda one: -one.score
+        (candidate(code, prompt, lineage, book, bench, settings) for code in codes), key=lambda scored: -scored.score
     )
     report(f"validation: best {ranked[0].score:.4f}, worst {ranked[-1].score:.4f} of {len(ranked)}")
     paths = []
@@ -139,7 +139,7 @@ def sampled(
     codes = sampler(lineage.embedded(condition), count, noise)
     apart = torch.Generator().manual_seed(seed)  # the ratio draws noise of its own, so that it changes no candidate
     each = max(2, SPREAD_SAMPLES // len(conditions))
-    spread = torch.cat([sampler(one, each, apart) for one in conditions])
+    spread = torch.cat([sampler(own, each, apart) for own in conditions])
     return codes, dispersion(spread, book.codes)
 
 
@@ -250,7 +250,7 @@ def _write(
     between.fill_diagonal_(float("inf"))
     scores |= {"distance_to_nearest": novelty, "distance_between_members": float(between.min(1).values.median())}
     fields = inherited_fields([lineage.trunk])
-    seen = dict.fromkeys((*fields["trained_on"], *(name for one in lineage.members for name in one.trained_on)))
+    seen = dict.fromkeys((*fields["trained_on"], *(name for member in lineage.members for name in member.trained_on)))
     parents = (entry.name, *(member.name for member in lineage.members))
     fields |= {"parents": parents, "trained_on": tuple(seen)}
     card = Card(

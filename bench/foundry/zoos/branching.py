@@ -93,10 +93,10 @@ class _Builder:
         settings, seen = self.settings, self.seen()
         if settings.conditions:
             given = [read_condition(text) for text in settings.conditions]
-            if leaked := [str(one) for one in given if set(one.classes) & set(settings.held_out)]:
+            if leaked := [str(part) for part in given if set(part.classes) & set(settings.held_out)]:
                 raise BadSetting(f"condition {leaked[0]} has a class of held_out={list(settings.held_out)}")
             if settings.held_out:  # a condition that names no classes has those that are seen
-                given = [one if one.classes else dataclasses.replace(one, classes=seen.classes) for one in given]
+                given = [part if part.classes else dataclasses.replace(part, classes=seen.classes) for part in given]
             return given
         rng = np.random.default_rng((settings.seed, MIX_STREAM))
         pool = np.array(seen.classes or range(len(self.base.task.classes)))

@@ -28,10 +28,10 @@ def folder(tmp_path_factory):
     return folder
 
 
-def generate(zoo, out, told=None, **words):
+def generate(zoo, out, lines=None, **words):
     given = {"zoo": zoo, "suite": "demo", "task": "landcover", "labels": -4, "n": 2, "keep": 1}
     settings = validate(RECIPE.settings, given | words)
-    return RECIPE.run(settings, data=out, out=out, progress=(told if told is not None else []).append)
+    return RECIPE.run(settings, data=out, out=out, progress=(lines if lines is not None else []).append)
 
 
 def test_an_entry_is_left_with_the_source_of_every_parameter(folder, tmp_path, monkeypatch):
@@ -42,8 +42,8 @@ def test_an_entry_is_left_with_the_source_of_every_parameter(folder, tmp_path, m
         return real(self, task, name, bands)
 
     monkeypatch.setattr(Splits, "split", no_test)
-    told = []
-    path = generate(folder / "zoo", tmp_path, told, generator="conditional", condition="classes:0.1.2", keep=2)
+    lines = []
+    path = generate(folder / "zoo", tmp_path, lines, generator="conditional", condition="classes:0.1.2", keep=2)
     card, state = read_card(path.with_name(CARD)), load_file(path)
     assert set(card.data["sources"]) == set(state) and card.data["generated_share"] >= 0.99
     statistics = [name for name in state if is_statistic(name)]
@@ -55,7 +55,7 @@ def test_an_entry_is_left_with_the_source_of_every_parameter(folder, tmp_path, m
     assert {"validation", "dispersion", "first_over_median", "distance_to_nearest"} <= set(card.scores)
     other = read_card(tmp_path / "toy_trunk.conditional_1" / CARD)
     assert card.scores["validation"] >= other.scores["validation"]
-    assert any("spectrum" in line for line in told) and any("dispersion" in line for line in told)
+    assert any("spectrum" in line for line in lines) and any("dispersion" in line for line in lines)
     (entry,), _ = model_catalogue.select(["toy_trunk.conditional_0"], [folder / "zoo", tmp_path])
     assert entry.load(entry, path, 0, entry.bands).layers[-1].channels == 64
 
@@ -73,10 +73,10 @@ def test_generation_is_seeded_and_refinement_changes_the_codes(folder, tmp_path,
 def test_damaged_members_are_named_and_left_out(folder, tmp_path):
     zoo = tmp_path / "zoo"
     shutil.copytree(folder / "zoo", zoo)
-    told = []
+    lines = []
     (zoo / "toy_c00_s0" / WEIGHTS).write_bytes(b"nothing")
-    generate(zoo, tmp_path / "a", told, n=1)
-    assert any("toy_c00_s0 left out" in line for line in told)
+    generate(zoo, tmp_path / "a", lines, n=1)
+    assert any("toy_c00_s0 left out" in line for line in lines)
     state = load_file(zoo / "toy_c01_s0" / WEIGHTS)
     state["network.conv1.weight"][0, 0, 0, 0] = float("nan")
     save_file(state, zoo / "toy_c01_s0" / WEIGHTS)
@@ -85,7 +85,7 @@ def test_damaged_members_are_named_and_left_out(folder, tmp_path):
 
 
 def test_a_stranger_as_prompt_is_warned_of_with_its_distance(folder, tmp_path):
-    told = []
+    lines = []
     make_zoo(tmp_path, name="other", trunk="cifar_resnet20.random", seed=5, mixes=1)
     state = load_file(tmp_path / "zoo" / "other_trunk" / WEIGHTS)
     draws = torch.Generator().manual_seed(0)
@@ -98,8 +98,8 @@ def test_a_stranger_as_prompt_is_warned_of_with_its_distance(folder, tmp_path):
     from bench.catalogue.cards import write_entry
 
     write_entry(tmp_path / "zoo", read_card(path / CARD), save(state))
-    generate(folder / "zoo", tmp_path, told, prompt="other_trunk", entries=[tmp_path / "zoo"], n=1)
-    assert any("unlike anything" in line and "cosine" in line for line in told)
+    generate(folder / "zoo", tmp_path, lines, prompt="other_trunk", entries=[tmp_path / "zoo"], n=1)
+    assert any("unlike anything" in line and "cosine" in line for line in lines)
 
 
 @pytest.mark.parametrize(

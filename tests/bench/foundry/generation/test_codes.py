@@ -31,10 +31,10 @@ def test_a_member_held_out_of_independent_ones_is_not_rebuilt():
 def test_the_spectrum_tells_structure_from_noise():
     noise = torch.randn(12, 4000, generator=torch.Generator().manual_seed(2))
     flat = spectrum(noise, codebook(noise))
-    one = noise + 30 * torch.randn(12, 1, generator=torch.Generator().manual_seed(3)) * torch.nn.functional.normalize(
+    along = noise + 30 * torch.randn(12, 1, generator=torch.Generator().manual_seed(3)) * torch.nn.functional.normalize(
         torch.randn(1, 4000, generator=torch.Generator().manual_seed(4))
     )
-    steep = spectrum(one, codebook(one))
+    steep = spectrum(along, codebook(along))
     assert flat["first_over_median"] < 1.3 and flat["effective_rank"] > 0.98 and flat["mean_share"] < 0.2
     assert steep["first_over_median"] > 2 * flat["first_over_median"]
 

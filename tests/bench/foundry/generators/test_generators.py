@@ -42,7 +42,7 @@ def test_samples_do_not_collapse(name):
     codes, conditions = data()
     sampler = learned(name)
     noise = torch.Generator().manual_seed(3)
-    samples = torch.cat([sampler(one, 5, noise) for one in conditions])
+    samples = torch.cat([sampler(own, 5, noise) for own in conditions])
     assert 0.6 < dispersion(samples, codes) < 1.5
 
 

@@ -39,14 +39,14 @@ def test_every_child_states_its_lineage_condition_and_exposure(folder):
 
 
 def test_children_differ_from_trunk_and_each_other_in_weights_and_statistics(folder):
-    found = states(folder)
-    trunk = found.pop("toy_trunk")
-    for state in found.values():
+    weights = states(folder)
+    trunk = weights.pop("toy_trunk")
+    for state in weights.values():
         moved = [name for name, value in state.items() if not torch.equal(value, trunk[name])]
         assert {name for name in state if not name.endswith("num_batches_tracked")} <= set(moved)
         means = [name for name in state if is_statistic(name) and name.endswith("running_mean")]
         assert means and all(bool(state[name].isfinite().all()) for name in means)
-    first, second, _ = found.values()
+    first, second, _ = weights.values()
     assert not torch.equal(first["network.conv1.weight"], second["network.conv1.weight"])
 
 
