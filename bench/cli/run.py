@@ -25,10 +25,14 @@ def run() -> None:
 
 
 def _run(words: list[str], flags: set[str]) -> int:
-    configs = run_configs(words, lookup.names("bench.protocols"), suite_catalogue.expand, _study)
+    study = _named_study(words)
+    given = study.read(words) if study else words
+    configs = run_configs(given, lookup.names("bench.protocols"), suite_catalogue.expand, _study)
     out, dry = console(), "--dry" in flags
     code = 0
     for config in configs:
+        for note in study.notes(config) if study else ():
+            print_line(out, note)
         if len(configs) > 1:
             print_line(out, (f"{config.suite} ".ljust(out.width, "-"), "bold"))
         try:
@@ -41,6 +45,12 @@ def _run(words: list[str], flags: set[str]) -> int:
             print_line(out, (f"{config.suite}: {text}", "red"))
             code = 0 if dry and isinstance(error, BenchError) else 1
     return code
+
+
+def _named_study(words: list[str]) -> Study | None:
+    """Return the study that words name, or None."""
+    name = next((word.partition("=")[2] for word in words if word.startswith("study=")), "")
+    return lookup.noun("bench.studies", name, Study) if name else None
 
 
 def _study(name: str, suite: str) -> Mapping[str, object]:

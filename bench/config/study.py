@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from bench.config.run_config import RunConfig
+
+
+def as_given(words: Sequence[str]) -> list[str]:
+    """Return words as they are, for a study without words of its own."""
+    return list(words)
+
+
+def no_notes(config: RunConfig) -> list[str]:
+    """Return nothing, for a study without anything to state before it runs."""
+    return []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,7 +26,12 @@ class Study:
     Attributes:
         words: words of `bench.config.RunConfig` that the study brings; those the user gives take precedence.
         demo: the same for suites of generated data, small enough to run in minutes.
+        read: words as they were given -> words of `RunConfig`, for a study with words of its own such as ``teacher=``.
+        notes: a configuration -> what is printed before its plan: arms, budgets, warnings. It refuses what makes no
+            sense by a `bench.core.errors.BadSetting`.
     """
 
     words: Mapping[str, Any]
     demo: Mapping[str, Any]
+    read: Callable[[Sequence[str]], list[str]] = as_given
+    notes: Callable[[RunConfig], list[str]] = no_notes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -84,6 +84,10 @@ class Workbench(Protocol):
 
     def checkpoint(self, number: int) -> Path:
         """Return the file of the checkpoint of a training, by its number within the run."""
+        ...
+
+    def shared_file(self, facts: Mapping[str, Any]) -> Path:
+        """Return a file of the cache for what runs of one model, label set and seed share, told apart by `facts`."""
         ...
 
     def keep_weights(self, state: Mapping[str, Tensor]) -> None:

@@ -158,6 +158,8 @@ def _crossed(
                 continue
             against = reason or ("" if protocol.runs_network else lacking_layers(config.layers, entry))
             for arm in () if against or recipe is None else protocol.arms(settings[name], task):
+                if not protocol.serves(entry, settings[name], arm):
+                    continue
                 if refusal := protocol.refuses(entry, suite, task, arm):
                     refused.append(Refusal(model=entry.name, task=task.name, protocol=name, reason=refusal))
                 else:

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bench.catalogue.suites import load as load_suite
 from bench.catalogue.suites import select_bands, select_tasks
-from bench.core import Backbone, Band, Layer, ModelEntry, Sample, Split, Suite, Task
+from bench.core import Backbone, Band, Layer, ModelEntry, Sample, Split, Suite, Task, sha256_of
 from bench.core.errors import BadSetting, Incompatible
 from bench.features.statistics import statistics
 from bench.input.batches import Batch, ImageExamples, StoredExamples
@@ -199,6 +199,10 @@ class RecipeWorkbench:
     def checkpoint(self, number: int) -> Path:
         """Return the file of the checkpoint of a training."""
         return self.folder / f"{number}.pt"
+
+    def shared_file(self, facts: Mapping[str, Any]) -> Path:
+        """Return a file for what trainings of this recipe share."""
+        return self.folder / f"shared_{sha256_of(facts)[:20]}.safetensors"
 
     def keep_weights(self, state: Mapping[str, Tensor]) -> None:
         """Do nothing: the recipe writes its entry itself."""

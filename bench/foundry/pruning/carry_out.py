@@ -26,10 +26,9 @@ from bench.foundry.contract.workbench import RecipeWorkbench, TaskData, open_tas
 from bench.foundry.pruning import masks as unstructured
 from bench.foundry.pruning import structured
 from bench.foundry.pruning.budgets import Budget, example_images, multiply_adds, parameters, ratio_for, read_budget
+from bench.foundry.pruning.removal import remove
 from bench.foundry.pruning.settings import DATA_METHODS, PruneSettings
-from bench.foundry.pruning.width import slice_width
 from bench.metrics import METRICS
-from bench.networks.reshaped import ShortenedBackbone
 from bench.networks.tapped import TappedNetwork, tapped
 from bench.store import FeatureCache, default_cache
 
@@ -200,24 +199,11 @@ class Pruner:
     ) -> tuple[TappedNetwork, dict[str, Tensor]]:
         """Return a network with a share removed, and the masks of single weights."""
         settings = self.settings
-        if settings.method in ("magnitude", "dropout"):
-            noise_ratios = self._noise_ratios(network) if settings.method == "dropout" else None
-            masks = unstructured.masks_for(network, ratio, scope=settings.scope, values=noise_ratios)
-            unstructured.apply_masks(network, masks)
-            return network, masks
-        if settings.method == "depth":
-            depth = sum(layer.name.startswith("block_") for layer in network.layers)
-            kept = tuple(range(1, max(1, round((1 - ratio) * depth)) + 1))
-            return ShortenedBackbone(network, kept), {}
-        if settings.method == "width":
-            return slice_width(network, 1 - ratio, self.images), {}
-        if structured.is_transformer(network):
-            notes = structured.prune_transformer(network, ratio, self.images, scope=settings.scope, values=values)
-            for note in notes:
-                self.report(note)
-        else:
-            structured.prune_convolutions(network, ratio, self.images, scope=settings.scope, values=values)
-        return network, {}
+        importance = self._noise_ratios(network) if settings.method == "dropout" else values
+        left = remove(network, settings.method, ratio, self.images, scope=settings.scope, values=importance)
+        for note in left.notes:
+            self.report(note)
+        return left.network, left.masks
 
     def _arm(self, network: TappedNetwork, folder: Path) -> Arm:
         assert self.data is not None

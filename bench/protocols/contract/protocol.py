@@ -29,6 +29,11 @@ def reads_all_features(job: Job, settings: Any) -> Work:
     return Work(splits=tuple(job.images), head=float(samples * job.layers * job.width * job.outputs))
 
 
+def every_entry(entry: ModelEntry, settings: Any, arm: Any) -> bool:
+    """Return True, for a protocol whose arms are meant for every entry."""
+    return True
+
+
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
     """A way to adapt a model to a task and to score it.
@@ -42,6 +47,7 @@ class Protocol:
         run: carries out one run. It chooses on validation before it opens a test split.
         arms: ``(settings, task)`` -> the settings of each run that they expand to.
         arm_facts: ``(settings)`` -> the values that distinguish arms, by column of the tables.
+        serves: ``(entry, settings, arm)`` -> whether an arm is meant for an entry; others are not part of the plan.
         once: whether it makes one run per model and suite, on the first requested task that it accepts.
         runs_network: whether it runs the network, through `Context.workbench`; otherwise it reads stored features.
         reads_labels: whether it reads labels; otherwise there is one run for all label fractions and seeds.
@@ -56,6 +62,7 @@ class Protocol:
     run: Callable[[Context], Outcome]
     arms: Callable[[Any, Task], Sequence[Any]] = single_arm
     arm_facts: Callable[[Any], dict[str, str]] = no_facts
+    serves: Callable[[ModelEntry, Any, Any], bool] = every_entry
     once: bool = False
     runs_network: bool = False
     reads_labels: bool = True

@@ -1,0 +1,1 @@
+"""One run of the compression study: a smaller network made from a teacher, trained, measured and scored."""
