@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from bench.finetuning.trained import Trained
 from bench.finetuning.tuning import parameter_groups
 from bench.input.batches import Batch, Examples
 
-ORDER_STREAM, AUGMENTATION_STREAM = 1, 2
+STREAMS = (1, 2)
 """Second words of the seeds of the order of an epoch and of a step's augmentations; the first is the arm's seed."""
 
 
@@ -35,7 +35,28 @@ class Fitted(NamedTuple):
     task_model: TaskModel
 
 
-def fit(arm: Arm, number: int, rate: float, examples: Examples | None = None) -> Fitted:
+class Addition(Protocol):
+    """What a recipe adds to the training of an arm: another loss, further modules, further samples."""
+
+    def modules(self, arm: Arm, task_model: TaskModel) -> nn.Module:
+        """Return modules that are trained with a new task model, whose attribute ``addition`` they become.
+
+        What the task model is to start from may be put in place here.
+        """
+        ...
+
+    def batches(self, step: int) -> list[Batch]:
+        """Return the samples of a step that are read in addition to the arm's."""
+        ...
+
+    def loss(self, task_model: nn.Module, batch: Batch) -> Tensor:
+        """Return the loss that stands in place of the arm's, a mean over a batch's samples."""
+        ...
+
+
+def fit(
+    arm: Arm, number: int, rate: float, examples: Examples | None = None, addition: Addition | None = None
+) -> Fitted:
     """Train an arm at one learning rate and return its best state on validation.
 
     Args:
@@ -43,17 +64,20 @@ def fit(arm: Arm, number: int, rate: float, examples: Examples | None = None) ->
         number: of the training within the run, which names its checkpoint.
         rate: learning rate.
         examples: samples to learn from, if not the arm's own.
+        addition: changes the loss, and adds modules and samples.
 
     Raises:
         Diverged: the loss is not finite, or no validation score is a number.
     """
     settings, task_model = arm.settings, arm.build()
+    if addition:
+        task_model.addition = addition.modules(arm, task_model).to(arm.device)
     task_model.train()
     # A network that starts from random weights learns at one rate throughout.
     scratch = arm.tuning == "scratch"
     groups = parameter_groups(
         task_model.backbone,
-        [task_model.decoder, task_model.folds],
+        [task_model.decoder, task_model.folds, *([task_model.addition] if task_model.addition else [])],
         rate=rate,
         backbone_rate=1.0 if scratch else settings.backbone_rate,
         decay=1.0 if scratch else settings.layer_decay,
@@ -66,12 +90,13 @@ def fit(arm: Arm, number: int, rate: float, examples: Examples | None = None) ->
         task_model.backbone.requires_grad_(not alone)
         task_model.train()
 
+    own = batches_of(arm, examples or arm.train)
     trained = train(
         task_model,
         groups,
         budget_of(settings, head_first=head_first),
-        batches=batches_of(arm, examples or arm.train),
-        loss=loss_function(arm),
+        batches=own if addition is None else lambda step: own(step) + addition.batches(step),
+        loss=addition.loss if addition else loss_function(arm),
         evaluate=lambda: validation_score(arm, task_model),
         micro=arm.pass_size,
         seed=arm.seed,
@@ -92,38 +117,51 @@ def budget_of(settings: ArmSettings, *, head_first: bool) -> Budget:
     )
 
 
-def batches_of(arm: Arm, examples: Examples) -> Callable[[int], list[Batch]]:
-    """Return step -> batches, read one step ahead; each epoch has an order of its own, each step its augmentations."""
-    count, batch = len(examples), min(arm.settings.batch, len(examples))
+def batches_of(arm: Arm, examples: Examples, streams: tuple[int, int] = STREAMS) -> Callable[[int], list[Batch]]:
+    """Return step -> batches, read one step ahead; each epoch has an order of its own, each step its augmentations.
 
-    def rows(step: int) -> list[int]:
-        places = range(step * batch, (step + 1) * batch)
-        orders = {
-            epoch: np.random.default_rng((arm.seed, ORDER_STREAM, epoch)).permutation(count)
-            for epoch in {place // count for place in places}
-        }
-        return [int(orders[place // count][place % count]) for place in places]
+    Args:
+        arm: gives seed and batch size.
+        examples: samples to read.
+        streams: second words of the seeds of the order and of the augmentations.
+    """
+    count, batch = len(examples), min(arm.settings.batch, len(examples))
+    order_stream, augmentation_stream = streams
 
     def read(step: int) -> list[Batch]:
-        return examples.read(rows(step), np.random.default_rng((arm.seed, AUGMENTATION_STREAM, step)))
+        places = range(step * batch, (step + 1) * batch)
+        epochs = [place // count for place in places]
+        orders = {
+            epoch: np.random.default_rng((arm.seed, order_stream, epoch)).permutation(count) for epoch in set(epochs)
+        }
+        rows = [int(orders[place // count][place % count]) for place in places]
+        return examples.read(rows, np.random.default_rng((arm.seed, augmentation_stream, step)), epochs)
 
     return Prefetch(read)
 
 
 def loss_function(arm: Arm) -> Callable[[nn.Module, Batch], Tensor]:
     """Return (task model, batch) -> mean loss over the batch's samples."""
+    loss = output_loss(arm)
+    return lambda module, batch: loss(module(batch), batch)
+
+
+def output_loss(arm: Arm) -> Callable[[Any, Batch], Tensor]:
+    """Return (output of the task model, batch) -> mean loss over the batch's samples.
+
+    For boxes the output is the detector's losses by name, as it gives them in training mode.
+    """
     task = arm.task
     if task.kind == "detection":
-        return lambda module, batch: sum(module(batch).values())  # type: ignore[return-value]
+        return lambda output, batch: sum(output.values())  # type: ignore[return-value]
     loss = loss_of(task, arm.settings.loss)
     scaled = task.kind in ("regression", "dense_regression")
     # Dense values (B, H, W) have one output; a vector (B, q) has a scale per output.
     centre, spread = (arm.centre[0], arm.spread[0]) if task.kind == "dense_regression" else (arm.centre, arm.spread)
     centre, spread = centre.to(arm.device), spread.to(arm.device)
 
-    def mean_loss(module: nn.Module, batch: Batch) -> Tensor:
+    def mean_loss(output: Tensor, batch: Batch) -> Tensor:
         target = (batch.target - centre) / spread if scaled else batch.target
-        output = module(batch)
         if output.ndim > 2:  # a window may reach beyond the image
             output = output[..., : target.shape[-2], : target.shape[-1]]
         return loss(output, target)

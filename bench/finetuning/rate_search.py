@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bench.core.errors import Incompatible
 from bench.finetuning.arm import Arm
-from bench.finetuning.fit import fit
+from bench.finetuning.fit import Addition, fit
 from bench.finetuning.loop import Diverged
 from bench.finetuning.trained import History, Trained
 
@@ -28,8 +28,12 @@ class ChosenRate:
     histories: list[History]
 
 
-def search_rates(arm: Arm) -> ChosenRate:
+def search_rates(arm: Arm, addition: Addition | None = None) -> ChosenRate:
     """Train an arm at each of its learning rates and return the one with the best validation score.
+
+    Args:
+        arm: what is trained.
+        addition: see `bench.finetuning.fit.Addition`.
 
     Raises:
         Incompatible: training diverges at every rate.
@@ -38,7 +42,7 @@ def search_rates(arm: Arm) -> ChosenRate:
     notes, histories = [*arm.train.notes, *arm.val.notes], list[History]()
     for number, rate in enumerate(arm.settings.learning_rates):
         try:
-            trained, _ = fit(arm, number, rate)
+            trained, _ = fit(arm, number, rate, addition=addition)
         except Diverged as problem:
             notes.append(f"learning rate {rate:g} left out: {problem}")
             histories.append([])

@@ -51,7 +51,8 @@ class ArmSettings(Root):
         head_share: share of the steps in which ``head-then-full`` trains the head alone.
         rank: of LoRA's matrices.
         loss: name of the loss; the default of the task's kind if not given.
-        augment: ``none``, ``flips``, ``crop``; ``auto`` is none for frozen backbones, else the default of the kind.
+        augment: ``none``, ``flips``, ``crop``; ``views``, one symmetry of the square per epoch, the same for all
+            images; ``auto`` is none for frozen backbones, else the default of the kind.
         checkpointing: recompute the backbone's blocks in the backward pass, which saves memory.
         keep: keep the tuned weights in the cache.
         write: write predicted masks and values of the test splits as GeoTIFFs, where samples are georeferenced.

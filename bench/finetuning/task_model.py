@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,9 @@ from bench.core import Backbone, Tap
 from bench.features.forward import taps_of, whole_taps
 from bench.input.batches import Batch
 from bench.input.recipe import InputRecipe
+
+if TYPE_CHECKING:
+    from bench.decoders.parts.boxes import Detector
 
 
 class TaskModel(nn.Module):
@@ -27,6 +31,9 @@ class TaskModel(nn.Module):
         tuned: gradients reach the backbone.
         boxes: the decoder predicts boxes: it reads whole images, and computes its loss from their targets.
         centre, spread: of a regression's targets, (q,); outputs are in units of `spread` around `centre`.
+
+    Attributes:
+        addition: modules that are trained with it and take no part in predictions, or None.
     """
 
     centre: Tensor
@@ -50,6 +57,7 @@ class TaskModel(nn.Module):
         self.decoder = decoder
         self.folds = nn.ModuleList(folds)
         self.levels, self.recipe, self.tuned, self.boxes = tuple(levels), recipe, tuned, boxes
+        self.addition: nn.Module | None = None
         self.register_buffer("centre", centre, persistent=False)
         self.register_buffer("spread", spread, persistent=False)
 
@@ -60,27 +68,58 @@ class TaskModel(nn.Module):
             self.backbone.eval()
         return self
 
-    def taps(self, batch: Batch) -> list[Tap]:
-        """Return one `Tap` per layer that the decoder reads."""
+    def taps(self, batch: Batch, further: Sequence[int] = ()) -> list[Tap]:
+        """Return one `Tap` per layer that the decoder reads, then one per further layer, from one pass."""
         if batch.taps is not None:
             return batch.taps
         assert batch.given is not None and self.backbone is not None
-        single = list(dict.fromkeys(self.levels))
-        fold = (lambda i, grids, when: self.folds[i](grids, when)) if len(self.folds) else None
-        backbone: object = self.backbone
+        single = list(dict.fromkeys((*self.levels, *further)))
+        folded = list(dict.fromkeys(self.levels))
+
+        def fold(place: int, grids: Tensor, when: Tensor | None) -> Tensor:
+            grid: Tensor = self.folds[place](grids, when) if place < len(folded) else grids.mean(1)
+            return grid
+
+        backbone: Any = self.backbone
         run = whole_taps if self.boxes else taps_of
-        with nullcontext() if self.tuned or fold else torch.no_grad():
-            taps = dict(zip(single, run(self.recipe, backbone, batch.given, single, fold), strict=True))
-        return [taps[level] for level in self.levels]
+        with nullcontext() if self.tuned or len(self.folds) else torch.no_grad(), self._precision():
+            read = run(self.recipe, backbone, batch.given, single, fold if len(self.folds) else None)
+        taps = dict(zip(single, read, strict=True))
+        return [taps[level] for level in (*self.levels, *further)]
+
+    def decode(self, batch: Batch, taps: Sequence[Tap], maps: OrderedDict[str, Tensor] | None = None) -> Any:
+        """Return the decoder's output from the taps of the layers that it reads; see `forward`.
+
+        Args:
+            batch: the samples.
+            taps: one per level.
+            maps: of a detector's feature pyramid, where they have been computed already.
+        """
+        size = self.recipe.extent(batch.size) if self.boxes else batch.size
+        with self._precision():
+            if not self.boxes:
+                return self.decoder(taps, size)
+            targets = batch.target if self.training else None
+            return self.decoder(taps, size, targets) if maps is None else self._detector().on_maps(maps, size, targets)
+
+    def maps(self, taps: Sequence[Tap]) -> OrderedDict[str, Tensor]:
+        """Return the maps of a detector's feature pyramid by name, fine to coarse; see `bench.decoders.parts.boxes`."""
+        with self._precision():
+            maps: OrderedDict[str, Tensor] = self._detector().neck(taps)
+        return maps
+
+    def _detector(self) -> Detector:
+        from bench.decoders.parts.boxes import Detector
+
+        assert isinstance(self.decoder, Detector)
+        return self.decoder
 
     def forward(self, batch: Batch) -> Any:
         """Return the decoder's output: logits, or values in units of `spread`; for boxes, losses in training mode."""
-        size = self.recipe.extent(batch.size) if self.boxes else batch.size
-        with torch.autocast(device_of(self).type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
-            taps = self.taps(batch)
-            if self.boxes:
-                return self.decoder(taps, size, batch.target if self.training else None)
-            return self.decoder(taps, size)
+        return self.decode(batch, self.taps(batch))
+
+    def _precision(self) -> Any:
+        return torch.autocast(device_of(self).type, torch.bfloat16, enabled=self.recipe.precision == "bf16")
 
 
 def device_of(module: nn.Module) -> torch.device:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.core.errors import BadSetting
 from bench.foundry.contract.recipe import Recipe
 from bench.foundry.distillation.settings import DistillSettings
 
@@ -36,11 +37,18 @@ def run(
         MissingWeights: weights are not at hand.
         UnknownName: no such entry, suite or task.
     """
+    report = progress or (lambda text: None)
+    if settings.method == "task":
+        from bench.foundry.distillation.carry_out import distil_on_task
+
+        return distil_on_task(settings, data=data, out=out, device=device, report=report)
     from bench.foundry.distillation.students import initial_student
 
+    if len(settings.teacher) != 1:
+        raise BadSetting("method=init takes one teacher")
     return initial_student(
         settings.student,
-        settings.teacher,
+        settings.teacher[0],
         out=out,
         name=settings.name,
         weights=settings.weights,

@@ -21,7 +21,9 @@ AUGMENTATIONS: dict[Kind, tuple[str, ...]] = {
 }
 """The default augmentations. A crop may remove what a label or a value is about, so classes alone have it; where
 windows are cut from large images, the windows of training lie anywhere."""
-KNOWN = ("none", "flips", "crop")
+KNOWN = ("none", "flips", "crop", "views")
+VIEWS = (0, 4, 1, 5, 2, 6, 3, 7)
+"""The symmetries of the square in the order in which epochs take them: quarter turns, plus 4 where mirrored first."""
 LEAST = 0.7  # side of a crop, as a share of the image's
 
 
@@ -29,7 +31,7 @@ def names_of(kind: Kind, given: tuple[str, ...]) -> tuple[str, ...]:
     """Return the augmentations in force: those given, or the kind's own for ``auto``; none for ``none``.
 
     Raises:
-        BadSetting: one that is not known, or not for this kind.
+        BadSetting: one that is not known, not for this kind, or ``views`` with another one.
     """
     if given == ("auto",):
         return AUGMENTATIONS[kind]
@@ -38,7 +40,33 @@ def names_of(kind: Kind, given: tuple[str, ...]) -> tuple[str, ...]:
             raise BadSetting(f"augment={name}: known are auto, {', '.join(KNOWN)}")
         if name == "crop" and kind != "classification":
             raise BadSetting(f"augment=crop is for classes of whole images, not for {kind}")
+    if "views" in given and len(given) > 1:
+        raise BadSetting(f"augment={','.join(given)}: views stand alone; give views, or flips and crop")
     return tuple(name for name in given if name != "none")
+
+
+def view_of(epoch: int, size: tuple[int, int]) -> int:
+    """Return the symmetry that all images of an epoch are seen in, one of `VIEWS`; epoch 0 sees them as they are.
+
+    Args:
+        epoch: from 0.
+        size: (H, W) of the images; those that are no square have four symmetries, single pixels one.
+    """
+    if size == (1, 1):
+        return VIEWS[0]
+    known = VIEWS if size[0] == size[1] else [view for view in VIEWS if view % 2 == 0]
+    return known[epoch % len(known)]
+
+
+def viewed(sample: Sample, kind: Kind, view: int) -> Sample:
+    """Return a sample in one of `VIEWS`, its target, if it has one, transformed alike."""
+    if view == VIEWS[0]:
+        return sample
+    turns, mirrored = view % 4, view >= 4
+    size = next(iter(sample.images.values())).shape[-2:]
+    images = {sensor: _moved(values, turns, mirrored) for sensor, values in sample.images.items()}
+    target = None if sample.target is None else _target(sample.target, kind, size, turns, mirrored)
+    return sample._replace(images=images, target=target)
 
 
 def augmented(samples: Sequence[Sample], kind: Kind, names: tuple[str, ...], rng: np.random.Generator) -> list[Sample]:
@@ -46,6 +74,7 @@ def augmented(samples: Sequence[Sample], kind: Kind, names: tuple[str, ...], rng
 
     ``flips`` takes one of the eight symmetries of the square (four of images that are none); seen from above, up is no
     direction. ``crop`` takes a random part with `LEAST` to all of each side, as large for all samples given together.
+    ``views`` are not drawn, see `viewed`.
 
     Args:
         samples: of one batch, see `bench.core.Sample`; single pixels are left as they are.
@@ -54,7 +83,7 @@ def augmented(samples: Sequence[Sample], kind: Kind, names: tuple[str, ...], rng
         rng: of every choice.
     """
     tall, wide = next(iter(samples[0].images.values())).shape[-2:]
-    if (tall, wide) == (1, 1) or not names:
+    if (tall, wide) == (1, 1) or not names or names == ("views",):
         return list(samples)
     share = rng.uniform(LEAST, 1) if "crop" in names else 1.0
     high, broad = max(1, round(share * tall)), max(1, round(share * wide))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from bench.core import Sample, Tap, Task
-from bench.input.augment import augmented
+from bench.input.augment import VIEWS, augmented, view_of, viewed
 from bench.input.prepare import Statistics
 from bench.input.prepared import PreparedInput, by_length, prepare_input
 from bench.input.recipe import InputRecipe
@@ -27,9 +27,13 @@ class Batch:
     Attributes:
         given: prepared input, or None where features stand in for it.
         taps: features of the whole images, one `Tap` per level, or None.
-        target: (B,) classes, (B, K), (B, q), (B, H, W), or for detection a list of boxes and labels.
+        target: (B,) classes, (B, K), (B, q), (B, H, W), or for detection a list of boxes and labels; None where the
+            samples are read without labels.
         size: (H, W) of the labels' pixels.
         rows: positions among the samples read.
+        views: of each sample, one of `bench.input.augment.VIEWS`; None where augmentations were drawn.
+        corner: (top, left) in the whole image, where this is a window of it.
+        source: name of the samples they were read from, ``""`` for those of the arm.
     """
 
     given: PreparedInput | None
@@ -37,6 +41,9 @@ class Batch:
     target: Any
     size: tuple[int, int]
     rows: list[int]
+    views: list[int] | None = None
+    corner: tuple[int, int] = (0, 0)
+    source: str = ""
 
     def part(self, rows: slice) -> Batch:
         """Return the batch of some of its samples."""
@@ -48,7 +55,9 @@ class Batch:
         taps = self.taps and [
             Tap(tap.grid[rows], tap.vector[rows], None if tap.cls is None else tap.cls[rows]) for tap in self.taps
         ]
-        return Batch(given=given, taps=taps, target=self.target[rows], size=self.size, rows=self.rows[rows])
+        target = None if self.target is None else self.target[rows]
+        views = self.views and self.views[rows]
+        return replace(self, given=given, taps=taps, target=target, rows=self.rows[rows], views=views)
 
     def window(self, recipe: InputRecipe, top: int, left: int) -> Batch:
         """Return one window: `recipe.size` pixels from a corner on the grid of tokens, labels as far as they go."""
@@ -60,7 +69,7 @@ class Batch:
         taps = None
         if self.taps:
             taps = [_cut(tap, recipe, self.size, top, left) for tap in self.taps]
-        return Batch(given=given, taps=taps, target=target, size=size, rows=self.rows)
+        return replace(self, given=given, taps=taps, target=target, size=size, corner=(top, left))
 
 
 def _cut(tap: Tap, recipe: InputRecipe, image: tuple[int, int], top: int, left: int) -> Tap:
@@ -81,8 +90,16 @@ class Examples(Protocol):
 
     def __len__(self) -> int: ...
 
-    def read(self, rows: Sequence[int], rng: np.random.Generator | None = None) -> list[Batch]:
-        """Return samples, grouped by their number of dates; augmented, and cut to a window, where `rng` is given."""
+    def read(
+        self, rows: Sequence[int], rng: np.random.Generator | None = None, epochs: Sequence[int] | None = None
+    ) -> list[Batch]:
+        """Return samples, grouped by their number of dates; augmented, and cut to a window, where `rng` is given.
+
+        Args:
+            rows: positions among the samples.
+            rng: of augmentations and windows.
+            epochs: of each row, which ``augment=views`` follows; all 0 if not given.
+        """
         ...
 
     def targets(self, rows: Sequence[int]) -> list[Any]:
@@ -104,6 +121,8 @@ class ImageExamples:
         augmentations: see `bench.input.augment`.
         workers: threads that read.
         notes: samples left out, by name and reason.
+        labelled: whether targets are read.
+        source: see `Batch`.
     """
 
     sample: Callable[[int], Sample]
@@ -117,6 +136,8 @@ class ImageExamples:
     augmentations: tuple[str, ...] = ()
     workers: int = 2
     notes: tuple[str, ...] = ()
+    labelled: bool = True
+    source: str = ""
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -125,18 +146,52 @@ class ImageExamples:
         """Return the targets alone, as the suite gives them."""
         return [self.sample(int(self.positions[row])).target for row in rows]
 
-    def read(self, rows: Sequence[int], rng: np.random.Generator | None = None) -> list[Batch]:
+    def read(
+        self, rows: Sequence[int], rng: np.random.Generator | None = None, epochs: Sequence[int] | None = None
+    ) -> list[Batch]:
         """Return samples in the form of `Examples.read`."""
         with ThreadPoolExecutor(self.workers) as pool:
             samples = list(pool.map(self.sample, [int(self.positions[row]) for row in rows]))
+        views = [VIEWS[0]] * len(rows)
+        if rng is not None and self.augmentations == ("views",):
+            views = [
+                view_of(epoch, next(iter(sample.images.values())).shape[-2:])
+                for sample, epoch in zip(samples, epochs or views, strict=True)
+            ]
+        return self.in_views(samples, rows, views, rng)
+
+    def in_views(
+        self,
+        samples: Sequence[Sample],
+        rows: Sequence[int],
+        views: Sequence[int],
+        rng: np.random.Generator | None = None,
+    ) -> list[Batch]:
+        """Return raw samples as batches, each sample in a view of its own.
+
+        Args:
+            samples: as the suite gives them.
+            rows: their positions among the samples.
+            views: of each, one of `bench.input.augment.VIEWS`.
+            rng: of further augmentations and windows; neither without.
+        """
+        samples = [viewed(sample, self.task.kind, view) for sample, view in zip(samples, views, strict=True)]
         if rng is not None:
             samples = augmented(samples, self.task.kind, self.augmentations, rng)
+        known = rng is None or self.augmentations in ((), ("views",))
         batches = []
         for group in by_length(samples):
             given = prepare_input([samples[i] for i in group], self.recipe, self.statistics, self.device)
-            target = stack_targets(self.task, [samples[i].target for i in group], self.device)
-            size = next(iter(samples[group[0]].images.values())).shape[-2:]
-            batch = Batch(given=given, taps=None, target=target, size=size, rows=[rows[i] for i in group])
+            targets = [samples[i].target for i in group]
+            batch = Batch(
+                given=given,
+                taps=None,
+                target=stack_targets(self.task, targets, self.device) if self.labelled else None,
+                size=next(iter(samples[group[0]].images.values())).shape[-2:],
+                rows=[rows[i] for i in group],
+                views=[views[i] for i in group] if known else None,
+                source=self.source,
+            )
             batches.append(batch if rng is None else somewhere(batch, self.recipe, self.task, rng))
         return batches
 
@@ -174,7 +229,9 @@ class StoredExamples:
     def __len__(self) -> int:
         return len(self.positions)
 
-    def read(self, rows: Sequence[int], rng: np.random.Generator | None = None) -> list[Batch]:
+    def read(
+        self, rows: Sequence[int], rng: np.random.Generator | None = None, epochs: Sequence[int] | None = None
+    ) -> list[Batch]:
         """Return samples in the form of `Examples.read`; they are never augmented."""
         places = self.positions[np.asarray(rows, int)]
         order = np.argsort(places)  # a memory map is read in its order

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -55,10 +55,17 @@ class Splits:
 
     def sample(self, task: Task, name: str, bands: tuple[Band, ...], row: int) -> Sample:
         """Return a sample with a sound target; the first `MEMORY` bytes are kept, so later epochs read nothing."""
-        key = ((task.name, name, bands), row)
+        return self._read(((task.name, name, bands), row), lambda: self.sound(task, name, bands)[row])
+
+    def image(self, task: Task, name: str, bands: tuple[Band, ...], row: int) -> Sample:
+        """Return a sample without its target, which is not looked at; kept like those of `sample`."""
+        key = ((task.name, name, bands, "image"), row)
+        return self._read(key, lambda: self.split(task, name, bands)[row]._replace(target=None))
+
+    def _read(self, key: tuple[Any, int], read: Callable[[], Sample]) -> Sample:
         if key in self._kept:
             return self._kept[key]
-        sample = self.sound(task, name, bands)[row]
+        sample = read()
         size = sum(values.nbytes for values in sample.images.values())
         with self._lock:  # several threads read
             if key not in self._kept and self._bytes + size <= MEMORY:

@@ -13,6 +13,7 @@ from bench.store.features import FeatureCache, read_manifest
 from bench.store.files import discard, owner_of, set_aside
 from bench.store.leases import claim, file_clock, is_abandoned
 from bench.store.records import Store
+from bench.store.row_arrays import row_array_faults
 from bench.store.seals import read_sealed_bytes
 from bench.store.tensors import tensors_fault
 
@@ -78,6 +79,8 @@ def _others(cache: FeatureCache) -> Iterator[tuple[str, Path, str]]:
             yield "checkpoint", path, f"{path} is a link to nothing" if content is None else ""
     for path in sorted((cache.root / "tuned").glob("*.safetensors")):
         yield "tuned weights", path, tensors_fault(path)
+    for path, fault in row_array_faults(cache.root / "teachers"):
+        yield "teacher outputs", path, fault
 
 
 def verify(cache: FeatureCache) -> list[dict[str, object]]:

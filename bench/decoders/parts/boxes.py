@@ -138,7 +138,15 @@ class Detector(nn.Module):
         Raises:
             Incompatible: training without targets, with a box that has no area, or with a label beyond the classes.
         """
-        maps = self.neck(taps)
+        return self.on_maps(self.neck(taps), size, targets)
+
+    def on_maps(
+        self,
+        maps: OrderedDict[str, Tensor],
+        size: tuple[int, int],
+        targets: Sequence[Mapping[str, Tensor]] | None = None,
+    ) -> dict[str, Tensor] | list[Boxes]:
+        """Return what `forward` does, from the maps of the neck."""
         grid = maps["0"]
         scale = grid.new_tensor([self.frame[1] / size[1], self.frame[0] / size[0]] * 2)
         framed = _framed(targets, scale, self.classes) if self.training else None

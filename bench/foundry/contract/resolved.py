@@ -63,11 +63,13 @@ def parent_of(name: str, *, weights: Path | None, entries: Sequence[Path]) -> Pa
     if not entry.parameters:
         raise Incompatible(f"{name} has no parameters; a recipe needs a network")
     path = WeightSources(folder=weights, cache=default_cache()).find(entry)
+    # A file of the user's own (path:FILE:ENTRY) belongs to the network of an entry.
+    base = (name.rpartition(":")[2] if name.startswith("path:") else entry.name).removesuffix(".random")
     card = read_card(path.with_name(CARD)) if path is not None and path.with_name(CARD).is_file() else None
     return Parent(
         entry=entry,
         path=path,
-        base=card.base if card else entry.name.removesuffix(".random"),
+        base=card.base if card else base,
         shape=card.shape if card else Structure(),
     )
 
