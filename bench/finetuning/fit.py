@@ -118,24 +118,30 @@ def budget_of(settings: ArmSettings, *, head_first: bool) -> Budget:
 
 
 def batches_of(arm: Arm, examples: Examples, streams: tuple[int, int] = STREAMS) -> Callable[[int], list[Batch]]:
+    """Return step -> batches of an arm, see `epoch_batches`."""
+    return epoch_batches(examples, batch=arm.settings.batch, seed=arm.seed, streams=streams)
+
+
+def epoch_batches(
+    examples: Examples, *, batch: int, seed: int, streams: tuple[int, int] = STREAMS
+) -> Callable[[int], list[Batch]]:
     """Return step -> batches, read one step ahead; each epoch has an order of its own, each step its augmentations.
 
     Args:
-        arm: gives seed and batch size.
         examples: samples to read.
+        batch: samples per step, at most as many as there are.
+        seed: first word of the seeds.
         streams: second words of the seeds of the order and of the augmentations.
     """
-    count, batch = len(examples), min(arm.settings.batch, len(examples))
+    count, batch = len(examples), min(batch, len(examples))
     order_stream, augmentation_stream = streams
 
     def read(step: int) -> list[Batch]:
         places = range(step * batch, (step + 1) * batch)
         epochs = [place // count for place in places]
-        orders = {
-            epoch: np.random.default_rng((arm.seed, order_stream, epoch)).permutation(count) for epoch in set(epochs)
-        }
+        orders = {epoch: np.random.default_rng((seed, order_stream, epoch)).permutation(count) for epoch in set(epochs)}
         rows = [int(orders[place // count][place % count]) for place in places]
-        return examples.read(rows, np.random.default_rng((arm.seed, augmentation_stream, step)), epochs)
+        return examples.read(rows, np.random.default_rng((seed, augmentation_stream, step)), epochs)
 
     return Prefetch(read)
 

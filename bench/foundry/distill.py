@@ -42,6 +42,10 @@ def run(
         from bench.foundry.distillation.carry_out import distil_on_task
 
         return distil_on_task(settings, data=data, out=out, device=device, report=report)
+    if settings.method == "features":
+        from bench.foundry.distillation.agnostic import distil_features
+
+        return distil_features(settings, data=data, out=out, device=device, report=report)
     from bench.foundry.distillation.students import initial_student
 
     if len(settings.teacher) != 1:

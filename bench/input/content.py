@@ -107,12 +107,12 @@ class Contents:
         Raises:
             MissingData: a sample cannot be read.
         """
-        known = self._read(task, name, bands)
-        return sha256_of([self.images(task, name, bands), known["targets"]])[:DIGITS]
+        images = self.images(task, name, bands)
+        return sha256_of([images, self._targets(task, name, bands)])[:DIGITS]
 
     def images(self, task: Task, name: str, bands: Sequence[Band]) -> str:
-        """Return the fingerprint of the images of one split, of some bands whatever their order."""
-        known = self._read(task, name, bands)
+        """Return the fingerprint of the images of one split, of some bands in any order; targets are not read."""
+        known = self._images(task, name, bands)
         chosen = {band.name: known["bands"][band.name] for band in bands}
         return sha256_of([chosen, known["places"]])[:DIGITS]
 
@@ -149,22 +149,32 @@ class Contents:
         if self.stamped:
             self.cache.memos.remember("contents", self._key(task, name), self._of(task, name))
 
-    def _read(self, task: Task, name: str, bands: Sequence[Band]) -> Known:
+    def _images(self, task: Task, name: str, bands: Sequence[Band]) -> Known:
+        """Return what is known of a split, once the images of all bands asked for have been hashed."""
         known = self._of(task, name)
         missing = tuple(band for band in bands if band.name not in known["bands"])
-        if not missing and "targets" in known:
+        if not missing and "places" in known:
             return known
         missing = missing or tuple(bands)[:1]
-        split = self.data.sound(task, name, missing)
+        split = self.data.split(task, name, missing)
         rows = first_by_hash(split.ids, np.arange(len(split)), SAMPLED)
         samples = [split[int(row)] for row in rows]
         hashes: dict[str, list[str]] = {band.name: [] for band in missing}
         for sample in samples:
             for band, values in band_values(sample, missing).items():
                 hashes[band].append(hash_of(values))
-        targets = [hash_of(sample.target) for sample in samples]
         known["bands"] |= {band: sha256_of(parts)[:DIGITS] for band, parts in hashes.items()}
         known["places"] = sha256_of([[hash_of(sample.when), hash_of(sample.where)] for sample in samples])[:DIGITS]
-        known["targets"] = sha256_of(targets)[:DIGITS] if task.dense else hash_of(split.targets())
         self._save(task, name)
         return known
+
+    def _targets(self, task: Task, name: str, bands: Sequence[Band]) -> str:
+        """Return the hash of a split's targets; of dense tasks, of those of the samples whose images are hashed."""
+        known = self._of(task, name)
+        if "targets" not in known:
+            split = self.data.sound(task, name, tuple(bands)[:1])
+            rows = first_by_hash(split.ids, np.arange(len(split)), SAMPLED) if task.dense else ()
+            sampled = [hash_of(split[int(row)].target) for row in rows]
+            known["targets"] = sha256_of(sampled)[:DIGITS] if task.dense else hash_of(split.targets())
+            self._save(task, name)
+        return str(known["targets"])

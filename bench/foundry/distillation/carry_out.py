@@ -47,6 +47,7 @@ from bench.store.tensors import with_checksum
 Report = Callable[[str], None]
 HEAD = "head.safetensors"
 REST = "rest"
+NONE_LEFT = "unlabelled=rest: all training images are labelled; give labels= below 1, or a suite"
 REMEDY = "lower training.learning_rates, or strength=, feature_weight= and relations="
 
 
@@ -126,6 +127,8 @@ def _checked(settings: DistillSettings) -> Any:
             f"training.augment={','.join(settings.training.augment)}: the teacher's outputs belong to deterministic "
             "views of an image; use views or none"
         )
+    if settings.unlabelled == REST and settings.labels == 1:
+        raise BadSetting(NONE_LEFT)
     if settings.start == "teacher" and settings.tuned.tuning[0] not in ("full", "head-then-full"):
         raise BadSetting(f"start=teacher with tuned.tuning={settings.tuned.tuning[0]}: only full leaves plain weights")
     if settings.start == "teacher" and ":" not in settings.student:
@@ -228,8 +231,8 @@ def unlabelled_pool(
     if settings.unlabelled == REST:
         taken = set(arm.train.positions)
         rows = [row for row in range(len(workbench.split("train"))) if row not in taken]
-        if not rows or settings.labels == 1:
-            raise BadSetting("unlabelled=rest: all training images are labelled; give labels= below 1, or a suite")
+        if not rows:
+            raise BadSetting(NONE_LEFT)
     else:
         workbench, other = (_on_suite(each, settings.unlabelled, data) for each in (workbench, other))
         rows = list(range(len(workbench.split("train"))))
@@ -240,8 +243,9 @@ def unlabelled_pool(
 
 def _on_suite(workbench: RecipeWorkbench, name: str, data: Path) -> RecipeWorkbench:
     """Return a workbench that reads the images of another suite for the same network."""
+    name, _, task_name = name.partition(":")
     suite = load_suite(name)
-    task = replace(workbench.data.task, name=unlabelled_task(suite))
+    task = replace(workbench.data.task, name=task_name or suite.tasks[0].name)
     facts = TaskData(suite=suite, task=task, splits=Splits(suite=suite, root=data), bands=select_bands(suite, ()))
     moved = replace(workbench, data=facts, _rows={})
     if [band.name for band in moved.recipe.bands] != [band.name for band in workbench.recipe.bands]:
@@ -250,11 +254,6 @@ def _on_suite(workbench: RecipeWorkbench, name: str, data: Path) -> RecipeWorkbe
             "choose bands that both have with bands="
         )
     return moved
-
-
-def unlabelled_task(suite: Any) -> str:
-    """Return the name by which a suite's images are opened: ``unlabelled`` where it has such a pool."""
-    return "unlabelled" if suite.name == "demo" else str(suite.tasks[0].name)
 
 
 def _scores(arm: Arm, model: TaskModel, teacher: Teacher, chosen: ChosenRate) -> dict[str, float]:

@@ -151,6 +151,8 @@ class Distillation:
         return target >= 0 if self.arm.task.ignore is None else target != self.arm.task.ignore
 
     def _features(self, module: TaskModel, grids: Sequence[Tensor], given: Mapping[str, Tensor]) -> list[Tensor]:
+        if not grids:
+            return []
         projectors = module.addition
         assert isinstance(projectors, nn.ModuleList)
         weight, how = self.settings.feature_weight, self.settings.features

@@ -48,7 +48,7 @@ class DistillSettings(Settings):
         suite, task, bands: images and labels; ``method=features`` reads the training images of the task.
         labels: share of the training and validation labels used.
         unlabelled: further images that the teacher alone judges: ``rest``, those of the training split that ``labels``
-            leaves out, or a suite.
+            leaves out, or the training split of a suite, ``SUITE`` or ``SUITE:TASK``.
         tuned: training of the teacher.
         training: training of the student.
         cache: keep the teacher's outputs on disk; false computes them at every step.

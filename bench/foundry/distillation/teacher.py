@@ -26,7 +26,7 @@ from bench.finetuning.task_model import TaskModel
 from bench.foundry.contract.resolved import Parent, parent_of
 from bench.foundry.contract.workbench import RecipeWorkbench, TaskData
 from bench.foundry.distillation.settings import DistillSettings
-from bench.input.content import Contents
+from bench.input.content import Contents, hash_of
 from bench.input.recipe import match
 from bench.metrics import METRICS
 from bench.store import FeatureCache, default_cache, discard, read_record, write_atomic
@@ -224,7 +224,11 @@ def _key(parent: Parent, data: TaskData, arm: Arm, device: str) -> str:
         "recipe": arm.workbench.recipe.facts(),
         "suite": [data.suite.name, data.suite.version, data.task.name, data.labels, data.subset],
         "ids": [sha256_of(examples.ids) for examples in (arm.train, arm.val)],
-        "content": [contents.fingerprint(data.task, split, reads) for split in ("train", "val")],
+        "images": [contents.images(data.task, split, reads) for split in ("train", "val")],
+        "targets": [
+            sha256_of([hash_of(target) for target in examples.targets(range(len(examples)))])
+            for examples in (arm.train, arm.val)
+        ],
         "settings": arm.settings.model_dump(mode="json"),
         "seed": arm.seed,
         "device": device.partition(":")[0],
