@@ -66,6 +66,7 @@ bench: $(VENV)/.dev  ## the measured ratios of the README
 	$(BIN)/python tests/benchmarks/bench_models.py
 	$(BIN)/python tests/benchmarks/bench_data.py
 	$(BIN)/python tests/benchmarks/bench_train.py
+	$(BIN)/python tests/benchmarks/bench_distill.py
 	$(BIN)/python tests/benchmarks/bench_similarity.py
 	$(BIN)/python tests/benchmarks/bench_hooks.py
 	$(BIN)/python tests/benchmarks/bench_tokens.py

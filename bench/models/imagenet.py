@@ -66,6 +66,7 @@ SWIN = "Liu et al. 2021, Swin Transformer, arXiv:2103.14030"
 CONVNEXT = "Liu et al. 2022, A ConvNet for the 2020s, arXiv:2201.03545"
 RESNET = "Wightman et al. 2021, ResNet strikes back, arXiv:2110.00476"
 MOBILENET = "Howard et al. 2019, Searching for MobileNetV3, arXiv:1905.02244"
+EFFICIENTNET = "Tan and Le 2019, EfficientNet, arXiv:1905.11946; Lite is TensorFlow's variant for mobile devices"
 BOTH = ("imagenet-21k", "imagenet-1k")
 ENTRIES = (
     _entry(
@@ -109,5 +110,13 @@ ENTRIES = (
     _entry("resnet18", "resnet18.a1_in1k", load_resnet, (32, 4, 512, 11176512), RESNET),
     _entry("resnet50", "resnet50.a1_in1k", load_resnet, (32, 4, 2048, 23508032), RESNET),
     _entry("mobilenet_small", "mobilenetv3_small_100.lamb_in1k", load_mobilenet, (32, 6, 576, 927008), MOBILENET),
+    _entry(
+        "efficientnet_lite0",
+        "tf_efficientnet_lite0.in1k",
+        load_mobilenet,
+        (32, 7, 320, 2958848),
+        EFFICIENTNET,
+        moments=HALF,
+    ),
     _entry("mobilenet_large", "mobilenetv3_large_100.ra_in1k", load_mobilenet, (32, 7, 960, 2971952), MOBILENET),
 )

@@ -157,7 +157,7 @@ def load_convnext(
 def load_mobilenet(
     entry: ModelEntry, weights: Path | None, seed: int, bands: tuple[Band, ...], *, name: str
 ) -> PyramidBackbone:
-    """Return one of timm's MobileNetV3s: the stem (``embedding``) and the stages.
+    """Return one of timm's MobileNets or EfficientNets: the stem (``embedding``) and the stages.
 
     Args:
         entry: the entry that the weights belong to.
@@ -174,7 +174,7 @@ def load_mobilenet(
 
     from bench.networks.pyramid import PyramidBackbone
 
-    network = _built_without(name, ("conv_head", "norm_head", "classifier"), entry, weights, seed)
+    network = _built_without(name, ("conv_head", "norm_head", "bn2", "classifier"), entry, weights, seed)
     channels, strides = [network.conv_stem.out_channels], [2]
     for stage in network.blocks:
         convolutions = [module for module in stage.modules() if isinstance(module, nn.Conv2d)]

@@ -79,6 +79,7 @@ def imports_of(file: str) -> list[tuple[str, str]]:
 # Tests of what has no public name yet; each line names what is tested.
 PRIVATE_IN_TESTS = {
     "tests/benchmarks/bench_train.py",  # times one step of the training loop
+    "tests/benchmarks/bench_distill.py",  # likewise
     "tests/fixtures", "tests/suites",  # readers of one publisher, private to their collection
 }  # fmt: skip
 

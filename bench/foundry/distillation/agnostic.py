@@ -18,7 +18,8 @@ from bench.core import Task
 from bench.core.errors import BadSetting, Incompatible
 from bench.features.forward import whole_taps
 from bench.finetuning.fit import budget_of, epoch_batches
-from bench.finetuning.loop import Diverged, Trained, train
+from bench.finetuning.loop import Diverged, train
+from bench.finetuning.trained import Trained
 from bench.finetuning.tuning import parameter_groups, tune
 from bench.foundry.contract.resolved import Parent, parent_of
 from bench.foundry.contract.workbench import RecipeWorkbench, TaskData
