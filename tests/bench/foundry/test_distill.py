@@ -56,8 +56,8 @@ def states(fitted):
     return {name: value for name, value in fitted.trained.state.items() if not name.startswith("addition")}
 
 
-def equal(one, other):
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+def equal(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
 @pytest.mark.parametrize("task", KINDS)
@@ -226,6 +226,7 @@ def test_requests_that_make_no_sense_are_named(tmp_path, words, text):
         make(tmp_path, **words)
 
 
+@pytest.mark.slow
 def test_a_loss_that_diverges_is_named_with_a_remedy(tmp_path, monkeypatch):
     monkeypatch.setattr(
         "bench.foundry.distillation.objective.output_term", lambda output, *_, **__: output.sum() * float("nan")
