@@ -47,7 +47,9 @@ class PreparedExamples:
         """Return the targets of some samples."""
         return [self.whole.target[row] for row in rows]
 
-    def read(self, rows: Sequence[int], rng: np.random.Generator | None = None) -> list[Batch]:
+    def read(
+        self, rows: Sequence[int], rng: np.random.Generator | None = None, epochs: Sequence[int] | None = None
+    ) -> list[Batch]:
         """Return samples as one batch; nothing is augmented."""
         chosen, given = torch.as_tensor(list(rows)), self.whole.given
         assert given is not None
