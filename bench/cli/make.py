@@ -6,7 +6,7 @@ from bench.cli.command import run_command
 from bench.cli.options import MAKE, MakeOptions
 from bench.config import Settings, fields_by_word, read_words, validate
 from bench.core import lookup
-from bench.core.errors import UnknownName
+from bench.core.errors import BadSetting, UnknownName
 from bench.foundry.contract.recipe import Recipe
 from bench.runs.session import resolve_device
 from bench.sweeps.console import console, print_line
@@ -29,9 +29,15 @@ def _make(words: list[str], flags: set[str]) -> int:
     own = {key: value for key, value in values.items() if key in fields}
     shared = {key: value for key, value in values.items() if key in MakeOptions.model_fields}
     options, out = validate(MakeOptions, shared), console()
+    settings = validate(recipe.settings, own, where=f" of recipe {name}")
+    if "--dry" in flags:
+        if recipe.describe is None:
+            raise BadSetting(f"recipe={name} has no plan to show; --dry is for recipe=learn")
+        print_line(out, recipe.describe(settings))
+        return 0
     options.out.mkdir(parents=True, exist_ok=True)  # a folder that cannot be written is reported before the training
     path = recipe.run(
-        validate(recipe.settings, own, where=f" of recipe {name}"),
+        settings,
         data=options.data,
         out=options.out,
         device=resolve_device(options.device),

@@ -200,6 +200,7 @@ MAKE = Command(
     examples={"recipe=pretrain model=tiny_mae": "train an entry of the tiny zoo again"},
     options=MakeOptions,
     settings="bench.foundry",
+    flags={"--dry": "print the sizes of what would be trained, and train nothing (recipe=learn)"},
     works=True,
     notes=("A recipe has words of its own (model=, seed=, ...): geobench-list recipe_settings describes them.",),
 )

@@ -44,7 +44,7 @@ def random_state(seed: int, shapes: dict[str, tuple[int, ...]] = SHAPES) -> dict
 
 def moved(state: dict[str, Tensor], seed: int, size: float) -> dict[str, Tensor]:
     """Return a child: every tensor plus Gaussian noise of `size` times its spread."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(1_000_003 + seed)  # other numbers than those of `random_state`
     return {
         name: value + size * float(value.std()) * torch.randn(value.shape, generator=generator)
         if value.is_floating_point() and value.ndim > 1

@@ -22,11 +22,13 @@ class Recipe:
             While it runs, the global generators of torch, NumPy and Python follow ``settings.seed`` (0 for settings
             without one), and are restored afterwards: what a recipe, or a library that it calls, draws without a
             generator depends on the settings alone.
+        describe: ``(settings) -> text`` that ``--dry`` prints in place of a run; None where there is nothing to show.
     """
 
     version: int
     settings: type[Settings]
     run: Callable[..., Path]
+    describe: Callable[..., str] | None = None
 
     def __post_init__(self) -> None:
         # Here, and not where recipes are called, so that neither a new recipe nor a new caller can leave it out.

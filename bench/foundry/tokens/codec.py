@@ -109,6 +109,40 @@ def _scale(rows: Tensor, sides: Tensor, scale: Scale) -> None:
     rows.mul_(torch.exp2(-power)[:, None])
 
 
+def scaled_range(state: Mapping[str, Tensor], layout: Layout, first: int, last: int) -> tuple[Tensor, Tensor]:
+    """Return tokens ``first`` to ``last`` of a network with ``scale=moments``, and two side values of each.
+
+    Only the rows that the tokens touch are read, so a window of a mapped file costs a window. The side values are the
+    logarithm of the spread of the row that a token begins in, and that row's mean over its spread.
+
+    Args:
+        state: of the network.
+        layout: of it.
+        first: token of the range.
+        last: end of the range.
+    """
+    values = torch.zeros((last - first, layout.size))
+    sides = torch.zeros((last - first, 2))
+    for slot in layout.slots:
+        count = -(-slot.values // layout.size)
+        start, end = max(first, slot.start), min(last, slot.start + count)
+        if start >= end:
+            continue
+        low = (start - slot.start) * layout.size
+        high = min(slot.values, (end - slot.start) * layout.size)
+        top, bottom = low // slot.columns, -(-high // slot.columns)
+        own = torch.zeros(bottom - top, 2)
+        tensor = state[slot.name].detach()
+        part = tensor.reshape(slot.rows, slot.columns)[top:bottom].float().clone()
+        _scale(part, own, "moments")
+        flat = part.view(-1)[low - top * slot.columns : high - top * slot.columns]
+        values[start - first : end - first].view(-1)[: len(flat)] = flat
+        begins = torch.arange(low, high, layout.size) // slot.columns - top
+        sides[start - first : end - first, 0] = own[begins, 1]
+        sides[start - first : end - first, 1] = own[begins, 0] * own[begins, 1].neg().exp()
+    return values, sides.clamp(-50, 50)
+
+
 def detokenise(tokens: Tokens, values: Tensor | None = None) -> dict[str, Tensor]:
     """Return the tensors of tokens by name, in the order of the network, in their own types and shapes.
 
