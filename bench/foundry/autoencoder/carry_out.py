@@ -42,8 +42,8 @@ def learn(settings: LearnSettings, *, out: Path, device: str, report: Callable[[
         for member in members
     }
     splits = {
-        "training": [one for one in sources.values() if one.lineage not in held],
-        "held out": [one for one in sources.values() if one.lineage in held],
+        "training": [source for source in sources.values() if source.lineage not in held],
+        "held out": [source for source in sources.values() if source.lineage in held],
     }
     if not splits["training"]:
         raise BadSetting(f"{settings.collection}: every lineage is held out, nothing is left to train on")

@@ -57,7 +57,9 @@ def train(
         optimiser, settings.learning_rate, total_steps=settings.steps + 1, pct_start=0.3, div_factor=25
     )
     path = out / CHECKPOINT
-    identity = sha256_of([settings.model_dump(mode="json", exclude={"save_every"}), [one.name for one in sources]])
+    identity = sha256_of(
+        [settings.model_dump(mode="json", exclude={"save_every"}), [source.name for source in sources]]
+    )
     losses = _resume(path, identity, network, optimiser, schedule) if path.is_file() else []
     if losses:
         report(f"going on after step {len(losses):,}")

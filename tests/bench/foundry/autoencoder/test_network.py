@@ -34,30 +34,30 @@ def source(seed, size, **changes):
 @pytest.mark.parametrize("preset", ["tiny", "tiny-paper"])
 def test_padding_of_tokens_and_windows_never_leaks(preset):
     size = SIZES[preset]
-    one = source(0, size)
+    model = source(0, size)
     network = WeightAutoencoder(size).eval()
-    short = batch_of([(one, 0, 20)], 20)
-    long = batch_of([(one, 0, 20)], 50)
+    short = batch_of([(model, 0, 20)], 20)
+    long = batch_of([(model, 0, 20)], 50)
     spoilt = torch.where(long.mask, long.values, torch.full((), 1e6))
     with torch.no_grad():
         expected, codes = network(short.values, short.mask, short.positions)
-        found, padded = network(spoilt, long.mask, long.positions)
-        assert torch.allclose(found[:, :20], expected, atol=1e-5) and torch.allclose(padded[:, :20], codes, atol=1e-5)
+        output, padded = network(spoilt, long.mask, long.positions)
+        assert torch.allclose(output[:, :20], expected, atol=1e-5) and torch.allclose(padded[:, :20], codes, atol=1e-5)
         projected = network.project(padded, long.mask)
         assert torch.allclose(projected, network.project(codes, short.mask), atol=1e-4)
-    noise = torch.where(long.mask, found, torch.full((), 7.0))
+    noise = torch.where(long.mask, output, torch.full((), 7.0))
     for loss in (masked_error, normalised_error):
-        assert torch.allclose(loss(found, long.values, long.mask), loss(noise, spoilt, long.mask))
+        assert torch.allclose(loss(output, long.values, long.mask), loss(noise, spoilt, long.mask))
 
 
 @pytest.mark.parametrize("preset", ["tiny", "tiny-paper"])
 def test_ranges_read_alone_are_those_of_the_whole(preset):
-    one = source(0, SIZES[preset])
-    whole = one.read(0, one.layout.tokens)
-    for first, last in ((0, 1), (3, 40), (one.layout.tokens - 5, one.layout.tokens)):
-        for part, all_ in zip(one.read(first, last), whole, strict=True):
+    model = source(0, SIZES[preset])
+    whole = model.read(0, model.layout.tokens)
+    for first, last in ((0, 1), (3, 40), (model.layout.tokens - 5, model.layout.tokens)):
+        for part, all_ in zip(model.read(first, last), whole, strict=True):
             assert torch.equal(part, all_[first:last])
-    assert int(whole[1].sum()) - (0 if SIZES[preset].published else 2 * one.layout.tokens) == one.layout.values
+    assert int(whole[1].sum()) - (0 if SIZES[preset].published else 2 * model.layout.tokens) == model.layout.values
 
 
 def test_models_are_drawn_with_equal_chance_whatever_their_size():

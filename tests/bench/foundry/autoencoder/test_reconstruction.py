@@ -48,8 +48,8 @@ def test_principal_components_of_structured_weights_keep_all():
 
 
 def test_windows_cover_every_token_once():
-    (one,) = sources([white(0)])
-    assert reconstruct(WeightAutoencoder(TINY), one).shape == (one.layout.tokens, TINY.token)
+    (model,) = sources([white(0)])
+    assert reconstruct(WeightAutoencoder(TINY), model).shape == (model.layout.tokens, TINY.token)
 
 
 @pytest.mark.slow
