@@ -7,7 +7,6 @@ coefficient of determination is therefore reported with that bound and with prin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -75,7 +74,7 @@ def reconstruction_rows(
     fitted_on: Sequence[TokenSource],
     *,
     device: str = "cpu",
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     """Return one row per split, role and part of the depth, and one per split for all: R2, that of PCA, and the bound.
 
     Values count as the network sees them (scaled, unless published). R2 is 1 minus the squared error over the squared

@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from bench.core import sha256_of
 from bench.core.errors import BadSetting, Damaged
@@ -18,6 +19,7 @@ from bench.foundry.autoencoder.settings import SIZES, LearnSettings
 from bench.foundry.autoencoder.sources import TokenSource, Windows, draw
 from bench.store import write_atomic
 
+Run = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 CHECKPOINT = "training.pt"
 TOLD = 20  # lines of progress per training
 
@@ -63,7 +65,7 @@ def train(
     losses = _resume(path, identity, network, optimiser, schedule) if path.is_file() else []
     if losses:
         report(f"going on after step {len(losses):,}")
-    run: Any = torch.compile(network) if settings.compile and device.startswith("cuda") else network
+    run: Run = torch.compile(network) if settings.compile and device.startswith("cuda") else network
     network.train()
     last = min(settings.steps, until or settings.steps)
     for step in range(len(losses), last):
@@ -84,7 +86,9 @@ def train(
     return network, losses
 
 
-def _resume(path: Path, identity: str, network: WeightAutoencoder, optimiser: Any, schedule: Any) -> list[float]:
+def _resume(
+    path: Path, identity: str, network: WeightAutoencoder, optimiser: Optimizer, schedule: LRScheduler
+) -> list[float]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle leads the unpickler into errors of any kind
@@ -98,7 +102,7 @@ def _resume(path: Path, identity: str, network: WeightAutoencoder, optimiser: An
 
 
 def _loss(
-    run: Any,
+    run: Run,
     network: WeightAutoencoder,
     settings: LearnSettings,
     sources: Sequence[TokenSource],

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench.core import canonical
 from bench.core.errors import BadSetting, BenchError, MissingWeights
@@ -56,7 +56,7 @@ def collect(settings: CollectSettings, *, out: Path, report: Report) -> Path:
         pairs = compare(sketches, lambda name: read_weights(read[name].paths), report)
     members = _placed({name: model.member for name, model in read.items()}, pairs)
     spectra = _spectra(members, {name: model.paths for name, model in read.items()}, settings, report)
-    tables: dict[str, tuple[Sequence[str], Sequence[Mapping[str, Any]]]] = {
+    tables: dict[str, tuple[Sequence[str], Sequence[Mapping[str, object]]]] = {
         LINEAGE: (PAIR_COLUMNS, [vars(pair) for pair in pairs]),
         REJECTS: (("path", "reason"), [vars(reject) for reject in rejects]),
         SPECTRA: (_spectrum_columns(spectra), spectra),
@@ -124,10 +124,15 @@ def _read(candidate: Candidate, place: Path) -> Read:
     require_sound(state, candidate.paths[0])
     floats = [tensor for tensor in state.values() if tensor.is_floating_point()]
     structure = structure_of(state)
-    facts = {"modality": "", "task": "", "licence": "", "trained_on": (), "parents": (), **candidate.facts}
+    stated = candidate.facts
     member = Member(
-        **({"architecture": f"structure:{structure[:8]}"} | facts),
         name=candidate.name,
+        architecture=stated.get("architecture") or f"structure:{structure[:8]}",
+        modality=stated.get("modality", ""),
+        task=stated.get("task", ""),
+        licence=stated.get("licence", ""),
+        trained_on=candidate.trained_on,
+        parents=candidate.parents,
         lineage="",
         kinship="",
         duplicate_of="",
@@ -157,7 +162,7 @@ def _placed(members: Mapping[str, Member], pairs: Sequence[Pair]) -> list[Member
 
 def _spectra(
     members: Sequence[Member], paths: Mapping[str, tuple[Path, ...]], settings: CollectSettings, report: Report
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     """Return one row per architecture and lineage with at least two originals; copies are left out."""
     groups: dict[tuple[str, str], list[Member]] = {}
     for member in members:
@@ -179,7 +184,7 @@ def _spectra(
     return rows
 
 
-def _spectrum_columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def _spectrum_columns(rows: Sequence[Mapping[str, object]]) -> list[str]:
     return list(rows[0]) if rows else ["lineage", "architecture"]
 
 

@@ -7,7 +7,6 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 from bench.catalogue.download import file_hash
 from bench.core.errors import Damaged, MissingData
@@ -65,8 +64,8 @@ class Member:
 def write_collection(
     folder: Path,
     members: Sequence[Member],
-    tables: Mapping[str, tuple[Sequence[str], Sequence[Mapping[str, Any]]]],
-    facts: Mapping[str, Any],
+    tables: Mapping[str, tuple[Sequence[str], Sequence[Mapping[str, object]]]],
+    facts: Mapping[str, object],
 ) -> Path:
     """Write a collection and return the path of its catalogue; the seal over all files is written last.
 
@@ -96,7 +95,7 @@ def write_collection(
     return folder / CATALOGUE
 
 
-def _csv(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
+def _csv(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> str:
     stream = io.StringIO()
     writer = csv.DictWriter(stream, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench.catalogue.download import file_hash
 from bench.core.errors import MissingWeights
@@ -82,12 +82,12 @@ def hash_of(paths: tuple[Path, ...]) -> str:
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-def facts_of(path: Path) -> dict[str, Any]:
+def facts_of(path: Path) -> dict[str, object]:
     """Return what a file's header, a JSON file of its name and a ``config.json`` next to it state about a model.
 
     Later sources add to earlier ones and replace nothing. Unreadable ones state nothing.
     """
-    facts: dict[str, Any] = {}
+    facts: dict[str, object] = {}
     sources = [_header(path), _json(path.with_suffix(".json")), _json(path.with_name("config.json"))]
     for source in sources:
         if (named := source.get("architectures")) and isinstance(named, list):
@@ -96,7 +96,7 @@ def facts_of(path: Path) -> dict[str, Any]:
     return facts
 
 
-def _header(path: Path) -> dict[str, Any]:
+def _header(path: Path) -> dict[str, object]:
     """Return the metadata in the header of a safetensors file, empty where there is none."""
     with suppress(OSError, ValueError, RecursionError), path.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
@@ -106,7 +106,7 @@ def _header(path: Path) -> dict[str, Any]:
     return {}
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _json(path: Path) -> dict[str, object]:
     with suppress(OSError, ValueError, RecursionError):
         content = json.loads(path.read_text(encoding="utf-8"))
         return content if isinstance(content, dict) else {}

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from bench.catalogue import models as model_catalogue
 from bench.catalogue.cards import CARD, WEIGHTS, read_card
@@ -21,7 +20,7 @@ REGISTRY = "registry"
 REFERENCE = re.compile(r"(?P<repo>[\w.\-]+/[\w.\-]+)(?:@(?P<revision>[\w.\-/]+))?(?::(?P<file>[\w.\-/]+))?")
 PLAIN_STEMS = ("model", "pytorch_model", "weights", "checkpoint", "state", "encoder", "diffusion_pytorch_model")
 """Stems that many files share; such a file is called by its folder."""
-FACTS = ("architecture", "modality", "task", "licence", "trained_on")
+FACTS = ("architecture", "modality", "task", "licence")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,14 +31,18 @@ class Candidate:
         name: of the model.
         paths: its file, or the shards of it.
         source: where it comes from, in words.
-        facts: `FACTS` as far as they are stated, and `parents`.
+        facts: `FACTS` as far as they are stated.
+        trained_on: datasets it has seen, as stated.
+        parents: entries it derives from, as stated.
         sha256: that its card states, or ``""``.
     """
 
     name: str
     paths: tuple[Path, ...]
     source: str
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
+    trained_on: tuple[str, ...] = ()
+    parents: tuple[str, ...] = ()
     sha256: str = ""
 
 
@@ -101,9 +104,9 @@ def _registry(settings: CollectSettings) -> Iterator[Candidate | Reject]:
                 "modality": "+".join(sensors_of([band.name for band in entry.bands]) or entry.sensors),
                 "task": _purpose(entry),
                 "licence": entry.weights.licence,
-                "trained_on": entry.trained_on,
-                "parents": (entry.parent,) if entry.parent else (),
             },
+            trained_on=tuple(entry.trained_on),
+            parents=(entry.parent,) if entry.parent else (),
         )
 
 
@@ -136,23 +139,23 @@ def _folder(folder: Path) -> Iterator[Candidate | Reject]:
                 "modality": "+".join(sensors_of(facts.bands)),
                 "task": facts.objective if facts.objective != "none" else "",
                 "licence": facts.licence,
-                "trained_on": facts.trained_on,
-                "parents": facts.parents,
             },
+            trained_on=facts.trained_on,
+            parents=facts.parents,
             sha256=facts.sha256,
         )
 
 
 def _loose(paths: tuple[Path, ...], name: str = "", source: str = "file") -> Candidate:
     stated = facts_of(paths[0])
-    facts: dict[str, Any] = {key: str(stated[key]) for key in FACTS if isinstance(stated.get(key), str)}
+    facts = {key: str(stated[key]) for key in FACTS if isinstance(stated.get(key), str)}
     if isinstance(stated.get("license"), str) and "licence" not in facts:
-        facts["licence"] = stated["license"]
+        facts["licence"] = str(stated["license"])
     datasets = stated.get("trained_on", ())
-    facts["trained_on"] = tuple(map(str, datasets)) if isinstance(datasets, list) else _split(str(datasets or ""))
+    seen = tuple(map(str, datasets)) if isinstance(datasets, list) else _split(str(datasets or ""))
     stem = re.sub(r"-\d{5}-of-\d{5}$", "", paths[0].stem)
     own = paths[0].resolve().parent.name if stem in PLAIN_STEMS else stem
-    return Candidate(name=name or own, paths=paths, source=source, facts=facts)
+    return Candidate(name=name or own, paths=paths, source=source, facts=facts, trained_on=seen)
 
 
 def _split(text: str) -> tuple[str, ...]:

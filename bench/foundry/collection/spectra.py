@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -55,9 +55,9 @@ class Spectrum:
     verdict: str = "too few"
     sentence: str = ""
 
-    def row(self) -> dict[str, Any]:
+    def row(self) -> dict[str, object]:
         """Return the fields as one row of a table; intervals become ``_low`` and ``_high``."""
-        row: dict[str, Any] = {}
+        row: dict[str, object] = {}
         for name, value in asdict(self).items():
             row |= {f"{name}_low": value[0], f"{name}_high": value[1]} if isinstance(value, tuple) else {name: value}
         return row
@@ -223,7 +223,7 @@ def spectrum(
     )
 
 
-def _sentence(verdict: str, facts: Mapping[str, Any]) -> str:
+def _sentence(verdict: str, facts: Mapping[str, object]) -> str:
     numbers = (
         f"first eigenvalue over median {facts['first_over_median']:.2f}, effective-rank ratio "
         f"{facts['rank_ratio']:.3f}, share of the mean {facts['mean_share']:.0%}"

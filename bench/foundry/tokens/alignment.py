@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -130,7 +129,7 @@ def chain_groups(state: Mapping[str, Tensor]) -> list[Group]:
     return groups
 
 
-def graph_groups(network: nn.Module, inputs: Any) -> list[Group]:
+def graph_groups(network: nn.Module, inputs: object) -> list[Group]:
     """Return the groups of a network with skip connections, along the dependency graph of torch-pruning.
 
     Args:
@@ -159,7 +158,7 @@ def graph_groups(network: nn.Module, inputs: Any) -> list[Group]:
         seen |= {item.dep.target.module for item in items if dims.get(item.dep.handler) == 0}
         known = all(item.dep.handler in dims or item.dep.target.module not in names for item in items)
         slices = [
-            Slice(name, dims[item.dep.handler], _places(item, units))
+            Slice(name, dims[item.dep.handler], _places(item.root_idxs, item.idxs, units))
             for item in items
             if item.dep.handler in dims
             for name in _tensors(item.dep.target.module, names, dims[item.dep.handler])
@@ -175,7 +174,7 @@ def _tensors(module: nn.Module, names: Mapping[nn.Module, str], dim: int) -> lis
     return [f"{names[module]}.{leaf}" for leaf, value in own.items() if value.ndim > dim]
 
 
-def _places(item: Any, units: int) -> Tensor:
-    """Return the indices of each unit in the tensor of an item of a dependency group, (units, k)."""
-    order = sorted(zip(item.root_idxs, item.idxs, strict=True))
+def _places(roots: Sequence[int], indices: Sequence[int], units: int) -> Tensor:
+    """Return the indices of each unit in a tensor of a dependency group, (units, k)."""
+    order = sorted(zip(roots, indices, strict=True))
     return torch.tensor([place for _, place in order]).reshape(units, -1)
