@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -200,7 +200,7 @@ class RecipeWorkbench:
         """Return the file of the checkpoint of a training."""
         return self.folder / f"{number}.pt"
 
-    def shared_file(self, facts: Mapping[str, Any]) -> Path:
+    def shared_file(self, facts: Mapping[str, object]) -> Path:
         """Return a file for what trainings of this recipe share."""
         return self.folder / f"shared_{sha256_of(facts)[:20]}.safetensors"
 

@@ -6,7 +6,6 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -272,7 +271,7 @@ def _trained(
     return trained, backbone
 
 
-def _facts(data: TaskData, learned: int, held: int) -> dict[str, Any]:
+def _facts(data: TaskData, learned: int, held: int) -> dict[str, object]:
     return {
         "suite": data.suite.name,
         "version": data.suite.version,

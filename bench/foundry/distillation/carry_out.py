@@ -279,7 +279,7 @@ def write_head(folder: Path, arm: Arm, model: TaskModel) -> None:
     write_atomic(folder / HEAD, with_checksum(save(state)))
 
 
-def _facts(arm: Arm, data: TaskData, addition: Distillation, teacher: Teacher) -> dict[str, Any]:
+def _facts(arm: Arm, data: TaskData, addition: Distillation, teacher: Teacher) -> dict[str, object]:
     counts = {source or "labelled": len(outputs.examples) for source, outputs in addition.outputs.items()}
     return {
         "suite": data.suite.name,

@@ -139,7 +139,7 @@ class _Builder:
         settings, name = self.settings, self.name(part)
         data = self.data(condition)
         folder = self.out / name
-        facts: dict[str, Any] = {
+        facts: dict[str, object] = {
             "condition": str(condition),
             "role": "member" if start is not None else "trunk",
             "branch": settings.branch,
@@ -192,7 +192,7 @@ class _Builder:
         fields["trained_on"] = tuple(dict.fromkeys((*fields["trained_on"], dataset)))
         return fields
 
-    def _stored(self, folder: Path, facts: dict[str, Any], seed: int) -> bool:
+    def _stored(self, folder: Path, facts: dict[str, object], seed: int) -> bool:
         """Return whether an entry of the same settings is there."""
         if not (folder / CARD).is_file():
             return False
