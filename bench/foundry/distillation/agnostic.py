@@ -140,6 +140,7 @@ def distil_features(settings: DistillSettings, *, data: Path, out: Path, device:
         parents=[student.parent, *(parent for parent in parents if parent is not student.parent)],
         settings=settings.model_dump(mode="json"),
         seed=settings.seed,
+        seen=[facts.suite.dataset],
         facts=_facts(facts, len(learned), len(held)),
         cost={
             "seconds": round(time.perf_counter() - started, 1),

@@ -102,6 +102,7 @@ def distil_on_task(settings: DistillSettings, *, data: Path, out: Path, device: 
         parents=[student.parent] if student.parent is parent else [student.parent, parent],
         settings=settings.model_dump(mode="json"),
         seed=settings.seed,
+        seen=[task_data.suite.dataset, *(outputs.dataset for outputs in addition.outputs.values())],
         facts=_facts(arm, task_data, addition, teacher),
         cost={
             "seconds": round(time.perf_counter() - started, 1),

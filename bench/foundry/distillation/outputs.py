@@ -40,10 +40,13 @@ class TeacherOutputs:
         examples: the samples, prepared for the teacher, in the order of the student's.
         digest: of everything that the outputs follow from; None keeps nothing.
         device: where outputs go.
+        dataset: that the samples are of, for exposure flags.
     """
 
-    def __init__(self, compute: Compute, examples: ImageExamples, *, digest: str | None, device: torch.device) -> None:
-        self.compute, self.examples, self.device = compute, examples, device
+    def __init__(
+        self, compute: Compute, examples: ImageExamples, *, digest: str | None, device: torch.device, dataset: str = ""
+    ) -> None:
+        self.compute, self.examples, self.device, self.dataset = compute, examples, device, dataset
         self.store: RowArrays | None = None
         self.images = 0
         if digest is not None:
@@ -200,7 +203,8 @@ def outputs_of(
     facts = {"teacher": teacher.digest, "task": workbench.data.task.kind, "layers": list(layers), "vector": vector}
     digest = digest_of(workbench, examples, split, facts) if cache else None
     compute = task_compute(teacher.model, teacher, layers, vector=vector)
-    return TeacherOutputs(compute, examples, digest=digest, device=teacher.arm.device)
+    dataset = workbench.data.suite.dataset
+    return TeacherOutputs(compute, examples, digest=digest, device=teacher.arm.device, dataset=dataset)
 
 
 def digest_of(workbench: RecipeWorkbench, examples: ImageExamples, split: str, facts: dict[str, object]) -> str:

@@ -111,6 +111,7 @@ def write_student(
     parents: Sequence[Parent],
     settings: dict[str, Any],
     seed: int,
+    seen: Sequence[str] = (),
     facts: dict[str, Any] | None = None,
     cost: dict[str, float] | None = None,
     scores: dict[str, float] | None = None,
@@ -127,6 +128,7 @@ def write_student(
         parents: entries its weights derive from, that of its network first; exposure and licence are inherited.
         settings: of the recipe, complete.
         seed: of everything random.
+        seen: datasets that it was trained on, in addition to those of its parents.
         facts: the data it learned from.
         cost: what making it took.
         scores: what was measured.
@@ -135,6 +137,7 @@ def write_student(
     state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
     parameters = sum(value.numel() for value in network.parameters())
     inherits = lineage(parents) | {"base": student.parent.base}
+    inherits["trained_on"] = tuple(dict.fromkeys((*inherits["trained_on"], *filter(None, seen))))
     card = Card(
         name=name,
         origin="distilled",

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from bench.catalogue import models as model_catalogue
 from bench.catalogue.cards import CARD, read_card
+from bench.catalogue.suites import load as load_suite
 from bench.config import validate
 from bench.core import BadSetting, Incompatible, Structure
 from bench.finetuning.fit import batches_of, fit
@@ -185,6 +186,7 @@ def test_an_entry_is_left_that_loads_without_its_teacher(tmp_path):
     path = make(tmp_path)
     card = read_card(path.with_name(CARD))
     assert (card.name, card.origin, card.parents) == ("tiny_mae.first_2.distilled", "distilled", ("tiny_mae",))
+    assert card.trained_on == ("geobench-demo-unlabelled", load_suite("demo").dataset)
     assert set(card.scores) == {"val", "teacher_val", "test", "teacher_test"}
     assert card.data["labels"] == 0.05 and card.cost["teacher_steps"] == 2 and card.settings["strength"] == 1
     head = load_file(path.with_name("head.safetensors"))
