@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -80,7 +80,7 @@ class TaskModel(nn.Module):
             grid: Tensor = self.folds[place](grids, when) if place < len(folded) else grids.mean(1)
             return grid
 
-        backbone: Any = self.backbone
+        backbone: Backbone = cast("Backbone", self.backbone)
         run = whole_taps if self.boxes else taps_of
         with nullcontext() if self.tuned or len(self.folds) else torch.no_grad(), self._precision():
             read = run(self.recipe, backbone, batch.given, single, fold if len(self.folds) else None)
@@ -118,7 +118,7 @@ class TaskModel(nn.Module):
         """Return the decoder's output: logits, or values in units of `spread`; for boxes, losses in training mode."""
         return self.decode(batch, self.taps(batch))
 
-    def _precision(self) -> Any:
+    def _precision(self) -> torch.autocast:
         return torch.autocast(device_of(self).type, torch.bfloat16, enabled=self.recipe.precision == "bf16")
 
 

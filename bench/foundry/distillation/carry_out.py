@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from safetensors.torch import save
 
 from bench.catalogue.cards import NAME
 from bench.catalogue.suites import load as load_suite
 from bench.catalogue.suites import select_bands
+from bench.core import Record
 from bench.core.errors import BadSetting, Incompatible
 from bench.finetuning.arm import Arm
 from bench.finetuning.evaluation import evaluate, scores
@@ -117,7 +117,7 @@ def distil_on_task(settings: DistillSettings, *, data: Path, out: Path, device: 
     )
 
 
-def _checked(settings: DistillSettings) -> Any:
+def _checked(settings: DistillSettings) -> Record | None:
     """Return the record that is the teacher, if one is, once the settings agree with each other."""
     if len(settings.teacher) != 1:
         raise BadSetting("method=task learns from one teacher; name one, or use method=features")

@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from safetensors.torch import save
 
@@ -109,10 +108,10 @@ def write_student(
     out: Path,
     name: str,
     parents: Sequence[Parent],
-    settings: dict[str, Any],
+    settings: dict[str, object],
     seed: int,
     seen: Sequence[str] = (),
-    facts: dict[str, Any] | None = None,
+    facts: dict[str, object] | None = None,
     cost: dict[str, float] | None = None,
     scores: dict[str, float] | None = None,
     notes: Sequence[str] = (),

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from safetensors import safe_open
 from safetensors.torch import load_file, save
@@ -34,6 +34,15 @@ from bench.store.tensors import tensors_fault, with_checksum
 
 Report = Callable[[str], None]
 RECORD = ".json"
+
+
+class Facts(TypedDict):
+    """What is kept with the weights of a tuned teacher."""
+
+    validation: float
+    teacher_seconds: float
+    teacher_steps: int
+    notes: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +144,7 @@ def tuned_teacher(parent: Parent, data: TaskData, settings: DistillSettings, dev
         kept = _kept(path)
         if kept is None:
             chosen = search_rates(arm)
-            facts: dict[str, Any] = {
+            facts: Facts = {
                 "validation": METRICS[arm.task.metric].sign * chosen.trained.score,
                 "teacher_seconds": round(chosen.trained.seconds, 1),
                 "teacher_steps": chosen.trained.history[-1][0],
@@ -151,8 +160,8 @@ def tuned_teacher(parent: Parent, data: TaskData, settings: DistillSettings, dev
         parent=parent,
         arm=arm,
         model=_frozen(arm, state),
-        validation=float(facts["validation"]),
-        cost={name: float(facts[name]) for name in ("teacher_seconds", "teacher_steps")},
+        validation=facts["validation"],
+        cost={"teacher_seconds": facts["teacher_seconds"], "teacher_steps": float(facts["teacher_steps"])},
         notes=tuple(f"teacher: {note}" for note in facts["notes"]),
     )
     report(f"teacher {parent.entry.name}: validation {arm.task.metric} {teacher.validation:.4f}")
@@ -202,7 +211,7 @@ def _frozen(arm: Arm, state: Mapping[str, Tensor]) -> TaskModel:
     return model
 
 
-def _kept(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+def _kept(path: Path) -> tuple[dict[str, Tensor], Facts] | None:
     """Return the state and the facts of a teacher that was tuned before; a damaged file is removed."""
     if not path.is_file():
         return None
