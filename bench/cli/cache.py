@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from bench.catalogue.models import entries
 from bench.catalogue.weights import verify_weights
@@ -53,7 +52,7 @@ def _cache(words: list[str], flags: set[str]) -> int:
     return 1 if any(row["state"] not in PASSING for row in rows) else 0
 
 
-def _summary(rows: Sequence[Mapping[str, Any]], results: Path) -> str:
+def _summary(rows: Sequence[Mapping[str, object]], results: Path) -> str:
     """Return the result of the verification in one sentence."""
     records = sum(row["kind"] == "record" for row in rows)
     damaged = sum(row["state"] not in PASSING for row in rows)

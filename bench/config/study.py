@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from bench.config.run_config import RunConfig
 
@@ -31,7 +30,7 @@ class Study:
             sense by a `bench.core.errors.BadSetting`.
     """
 
-    words: Mapping[str, Any]
-    demo: Mapping[str, Any]
+    words: Mapping[str, object]
+    demo: Mapping[str, object]
     read: Callable[[Sequence[str]], list[str]] = as_given
     notes: Callable[[RunConfig], list[str]] = no_notes

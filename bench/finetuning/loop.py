@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -82,7 +81,7 @@ def restore(module: nn.Module, state: Mapping[str, Tensor]) -> None:
 
 def train(
     module: nn.Module,
-    groups: Sequence[dict[str, Any]],
+    groups: Sequence[dict[str, object]],
     budget: Budget,
     *,
     batches: Callable[[int], list[Batch]],

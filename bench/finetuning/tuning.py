@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from functools import partial
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench.core import BLOCK_PARTS, Backbone
 from bench.core.errors import BadSetting, Incompatible
@@ -142,7 +142,7 @@ def parameter_groups(
     backbone_rate: float,
     decay: float,
     weight_decay: float,
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     """Return AdamW's groups of trainable parameters; biases and norms have no weight decay.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -86,7 +86,7 @@ class Workbench(Protocol):
         """Return the file of the checkpoint of a training, by its number within the run."""
         ...
 
-    def shared_file(self, facts: Mapping[str, Any]) -> Path:
+    def shared_file(self, facts: Mapping[str, object]) -> Path:
         """Return a file of the cache for what runs of one model, label set and seed share, told apart by `facts`."""
         ...
 

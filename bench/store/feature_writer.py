@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -45,7 +44,7 @@ class FeatureWriter:
         final: Path,
         ids: Sequence[str],
         shapes: Mapping[str, tuple[tuple[int, ...], str]],
-        key: Mapping[str, Any],
+        key: Mapping[str, object],
         layers: Sequence[Layer],
         is_sound: Callable[[Path], bool],
     ) -> None:

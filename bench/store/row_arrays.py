@@ -11,7 +11,6 @@ import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -32,7 +31,7 @@ class RowArrays:
         block: samples filled at a time, in order; the last block may have fewer.
     """
 
-    def __init__(self, folder: Path, about: Mapping[str, Any], *, rows: int, block: int) -> None:
+    def __init__(self, folder: Path, about: Mapping[str, object], *, rows: int, block: int) -> None:
         self.folder, self.about, self.rows, self.block = folder, dict(about), rows, block
         self._hashes: dict[int, dict[str, str]] = {}
         self._maps: dict[int, dict[str, np.ndarray]] = {}

@@ -11,7 +11,6 @@ import socket
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from bench.core import sha256_of
 from bench.core.errors import Damaged, Unwritable
@@ -55,7 +54,7 @@ class Stamps:
         self._folders = [folder / "verified" / machine for folder in folders]
         self._seen: dict[str, str] = {}  # folder -> signature that this process has checked
 
-    def fault(self, folder: Path, files: Mapping[str, Mapping[str, Any]], *, full: bool = False) -> str:
+    def fault(self, folder: Path, files: Mapping[str, Mapping[str, object]], *, full: bool = False) -> str:
         """Return the fault of a feature set's arrays, ``""`` where each is as it was written.
 
         Args:

@@ -27,7 +27,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench.core import Band, Fetch, Sample, Suite, Task
 from bench.core.errors import MissingData
@@ -111,7 +111,7 @@ def _check_grid(path: Path, file: DatasetReader) -> None:
         raise MissingData(f"{path} has no reference system, without which footprints cannot be drawn; replace it")
 
 
-def _shapes(path: Path) -> list[dict[str, Any]]:
+def _shapes(path: Path) -> list[dict[str, object]]:
     """Return the footprints, each a GeoJSON geometry in degrees.
 
     Raises:

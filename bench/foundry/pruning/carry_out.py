@@ -7,7 +7,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import save
@@ -127,7 +126,7 @@ def _bands(parent: Parent, data: TaskData | None, settings: PruneSettings) -> tu
     return recipe.bands
 
 
-def _facts(data: TaskData | None) -> dict[str, Any]:
+def _facts(data: TaskData | None) -> dict[str, object]:
     if data is None:
         return {}
     suite = data.suite
