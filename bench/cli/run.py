@@ -9,10 +9,13 @@ from rich.console import Console
 from bench.catalogue import suites as suite_catalogue
 from bench.cli.command import run_command
 from bench.cli.options import RUN
-from bench.config import RunConfig, Study, run_configs
+from bench.config import RunConfig, Study, read_words, run_configs, validate
 from bench.core import lookup
 from bench.core.errors import BenchError
 from bench.core.wording import os_error_sentence
+from bench.foundry.contract.recipe import Recipe
+from bench.runs.provenance import environment
+from bench.runs.session import resolve_device
 from bench.sweeps.console import console, print_line
 from bench.sweeps.fault_text import show_faults
 from bench.sweeps.listings import print_board
@@ -26,6 +29,8 @@ def run() -> None:
 
 def _run(words: list[str], flags: set[str]) -> int:
     study = _named_study(words)
+    if study and study.recipe:
+        return _judged(study, words, dry="--dry" in flags)
     given = study.read(words) if study else words
     configs = run_configs(given, lookup.names("bench.protocols"), suite_catalogue.expand, _study)
     out, dry = console(), "--dry" in flags
@@ -57,6 +62,37 @@ def _study(name: str, suite: str) -> Mapping[str, object]:
     """Return the words that a study sets for a suite."""
     study = lookup.noun("bench.studies", name, Study)
     return study.demo if suite and suite_catalogue.load(suite).generated else study.words
+
+
+def _judged(study: Study, words: list[str], *, dry: bool) -> int:
+    """Carry out a study that a recipe of the foundry carries out, and write its report; return the exit code."""
+    recipe = lookup.noun("bench.foundry", study.recipe, Recipe)
+    shared = ("data", "results", "device")
+    values = read_words(words, [*recipe.settings.model_fields, *shared, "study"])
+    suite = str(values.get("suite", ""))
+    given = study.demo if suite and suite_catalogue.load(suite).generated else study.words
+    own = {key: value for key, value in values.items() if key in recipe.settings.model_fields}
+    settings = validate(recipe.settings, {**given, **own}, where=f" of study {values['study']}")
+    options = validate(RunConfig, {key: values[key] for key in (*shared, "suite") if key in values})
+    out = console()
+    if dry:
+        for key, value in settings.model_dump(mode="json").items():
+            print_line(out, f"{key}={value}")
+        return 0
+    folder = recipe.run(
+        settings,
+        data=options.data,
+        out=options.results,
+        device=resolve_device(options.device),
+        progress=lambda text: print_line(out, text),
+        environment=environment(),
+    )
+    from analysis.report.generation import write_report
+
+    path = write_report(folder)
+    print_line(out, path.read_text())
+    print_line(out, f"wrote {path}")
+    return 0
 
 
 def _one(config: RunConfig, out: Console, *, dry: bool) -> int:

@@ -28,9 +28,11 @@ class Study:
         read: words as they were given -> words of `RunConfig`, for a study with words of its own such as ``teacher=``.
         notes: a configuration -> what is printed before its plan: arms, budgets, warnings. It refuses what makes no
             sense by a `bench.core.errors.BadSetting`.
+        recipe: of the foundry that carries the study out instead of a sweep; its settings are the study's words then.
     """
 
     words: Mapping[str, object]
     demo: Mapping[str, object]
     read: Callable[[Sequence[str]], list[str]] = as_given
     notes: Callable[[RunConfig], list[str]] = no_notes
+    recipe: str = ""

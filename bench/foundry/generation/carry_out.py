@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import save
@@ -74,7 +73,9 @@ def generate_entries(settings: GenerateSettings, *, data: Path, out: Path, devic
     figures = spectrum(lineage.deltas, book)
     report(spectrum_text(figures, len(lineage.members)))
     condition = read_condition(settings.condition)
-    bench = workbench(settings, lineage, condition, data, out, device)
+    bench = workbench(settings.suite, settings.task, settings.bands, lineage, condition, data, out, device)
+    labelled = dataclasses.replace(bench.data, labels=settings.labels, subset=settings.subset)
+    bench = dataclasses.replace(bench, data=labelled)
     noise = torch.Generator().manual_seed(settings.seed)
     codes, ratio = sampled(settings.generator, lineage, book, condition, settings.n, settings.seed, noise)
     figures["dispersion"] = ratio
@@ -96,14 +97,19 @@ def generate_entries(settings: GenerateSettings, *, data: Path, out: Path, devic
 
 
 def workbench(
-    settings: Any, lineage: Lineage, condition: Condition, data: Path, folder: Path, device: str
+    suite_name: str,
+    task_name: str,
+    bands: tuple[str, ...],
+    lineage: Lineage,
+    condition: Condition,
+    data: Path,
+    folder: Path,
+    device: str,
 ) -> PreparedWorkbench:
     """Return the workbench of a task under a condition; its network is the trunk's."""
-    task_data = open_task(settings.suite, settings.task, settings.bands, data, settings.labels)
+    task_data = open_task(suite_name, task_name, bands, data)
     suite, task = conditioned(task_data.suite, task_data.task, condition)
-    task_data = dataclasses.replace(
-        task_data, suite=suite, task=task, splits=Splits(suite=suite, root=data), subset=settings.subset
-    )
+    task_data = dataclasses.replace(task_data, suite=suite, task=task, splits=Splits(suite=suite, root=data))
     return PreparedWorkbench(
         entry=lineage.trunk.entry,
         data=task_data,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,6 +20,7 @@ from bench.foundry.contract.workbench import RecipeWorkbench
 from bench.foundry.generation.batch_norm import LEAST_IMAGES, reestimate
 from bench.input.batches import Batch, Examples, ImageExamples
 from bench.input.prepared import PreparedInput
+from bench.input.recipe import InputRecipe, match
 from bench.networks.tapped import TappedNetwork
 from bench.probes.pooled import fit_logistic, predict, standardise
 
@@ -85,9 +88,17 @@ class PreparedWorkbench(RecipeWorkbench):
 
     Attributes:
         pool: split -> its samples; shared by the workbenches of several networks.
+        precision: arithmetic of the network.
     """
 
     pool: dict[str, Examples] = field(default_factory=dict)
+    precision: Literal["fp32", "bf16"] = "fp32"
+
+    @cached_property
+    def recipe(self) -> InputRecipe:
+        """How images become the model's input."""
+        data = self.data
+        return dataclasses.replace(match(self.entry, data.suite, data.task, data.bands), precision=self.precision)
 
     def images(self, split: str, augmentations: tuple[str, ...] = (), most: int = 0) -> ImageExamples:
         """Return the usable samples of a split; augmented ones are read anew."""
@@ -145,11 +156,21 @@ class Probe:
 
     Attributes:
         score: accuracy on validation.
-        predict: vectors (n, D) -> classes (n,).
+        mean: (D,) of the training vectors.
+        scale: (D,) of them; infinite where constant.
+        weight: (K, D) of the standardised vectors.
+        bias: (K,) of them.
     """
 
     score: float
-    predict: Callable[[Tensor], Tensor]
+    mean: Tensor
+    scale: Tensor
+    weight: Tensor
+    bias: Tensor
+
+    def logits(self, vectors: Tensor) -> Tensor:
+        """Return the logits (n, K) of vectors (n, D)."""
+        return ((vectors - self.mean) / self.scale) @ self.weight.T + self.bias
 
 
 def fit_probe(train: tuple[Tensor, Tensor], val: tuple[Tensor, Tensor], task: Task) -> Probe:
@@ -159,12 +180,16 @@ def fit_probe(train: tuple[Tensor, Tensor], val: tuple[Tensor, Tensor], task: Ta
         (train[0][None].double() - mean) / scale, train[1], classes=len(task.classes), c=STRENGTHS, tol=1e-4
     )
 
-    def logits(vectors: Tensor) -> Tensor:
-        return predict(path, (vectors[None].double() - mean) / scale)[0]
-
-    hits = [float((values.argmax(1) == val[1]).float().mean()) for values in logits(val[0])]
+    logits = predict(path, (val[0][None].double() - mean) / scale)[0]
+    hits = [float((values.argmax(1) == val[1]).float().mean()) for values in logits]
     best = int(np.argmax(hits))
-    return Probe(score=hits[best], predict=lambda vectors: logits(vectors)[best].argmax(1))
+    return Probe(
+        score=hits[best],
+        mean=mean[0, 0].float(),
+        scale=scale[0, 0].float(),
+        weight=path.weight[0, best].float(),
+        bias=path.bias[0, best].float(),
+    )
 
 
 def validation_score(network: TappedNetwork, bench: RecipeWorkbench, training: ArmSettings, seed: int) -> float:

@@ -103,3 +103,60 @@ class GenerateSettings(Settings):
         folder = self.zoo or self.collection
         assert folder is not None
         return folder
+
+
+class JudgeSettings(Settings):
+    """A zoo, a request that its members were not trained for, and the budget that every arm gets.
+
+    Attributes:
+        zoo: folder of entries with a trunk and its members (``recipe=zoo``).
+        suite, task, bands: images and labels of a classification.
+        request: condition of the request, ``classes:0.3+blur:2``.
+        reserve: training images per class; the others join the test split, so that few classes give enough of them.
+            0 keeps the splits.
+        shots: labelled samples per class for training, and as many for validation; another subset for each seed.
+        seeds: of subsets, candidates and batches.
+        n: candidates of every arm that draws; validation chooses.
+        test_images: most test images, chosen by the hash of their ids.
+        images: training images that batch-norm statistics are measured on, without their labels.
+        steps: of fine-tuning, from the frozen probe as head.
+        batch: samples per step.
+        learning_rates: of fine-tuning; validation chooses.
+        refine_steps: of task vectors and of refined codes.
+        refine_rate: of those.
+        precision: arithmetic of the network.
+        weights: folder looked in first for weights.
+        entries: folders with further entries.
+    """
+
+    zoo: Path
+    suite: str
+    task: str = ""
+    bands: tuple[str, ...] = ()
+    request: str = "plain"
+    reserve: int = Field(0, ge=0)
+    shots: int = Field(10, ge=2)
+    seeds: tuple[int, ...] = tuple(range(10))
+    n: int = Field(3, ge=1)
+    test_images: int = Field(1000, ge=1)
+    images: int = Field(200, ge=200)
+    steps: int = Field(8, ge=1)
+    batch: int = Field(16, ge=1)
+    learning_rates: tuple[float, ...] = (1e-4, 1e-3)
+    refine_steps: int = Field(10, ge=1)
+    refine_rate: float = Field(0.1, gt=0)
+    precision: Literal["fp32", "bf16"] = "fp32"
+    weights: Path | None = None
+    entries: tuple[Path, ...] = ()
+
+    @field_validator("request")
+    @classmethod
+    def _request(cls, value: str) -> str:
+        return str(read_condition(value))
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if not value or min(value) < 0 or len(set(value)) < len(value):
+            raise ValueError("one or more different seeds of at least 0 are needed")
+        return value
