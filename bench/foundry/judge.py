@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from bench.foundry.contract.recipe import Recipe
 from bench.foundry.generation.settings import JudgeSettings
@@ -17,7 +16,7 @@ def run(
     out: Path,
     device: str = "cpu",
     progress: Callable[[str], None] | None = None,
-    environment: Mapping[str, Any] | None = None,
+    environment: Mapping[str, object] | None = None,
 ) -> Path:
     """Make and score the arms and return the folder of the records, ``<out>/generation/<request>``.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -106,7 +105,7 @@ def refine(
     for _ in range(steps):
         rows = torch.randperm(len(examples), generator=noise)[:batch].tolist()
         (part,) = examples.read(rows)
-        weights: Any = {f"network.{name}": value for name, value in layout.split(decode(code)).items()}
+        weights = {f"network.{name}": value for name, value in layout.split(decode(code)).items()}
         loss = behaviour(functional_call(module, weights, (part,)), part)
         total = loss + prior * (code - start).square().mean()
         if not bool(total.isfinite()):

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -46,7 +46,7 @@ class PreparedExamples:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def targets(self, rows: Sequence[int]) -> list[Any]:
+    def targets(self, rows: Sequence[int]) -> list[Tensor]:
         """Return the targets of some samples."""
         return [self.whole.target[row] for row in rows]
 

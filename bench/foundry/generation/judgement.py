@@ -7,7 +7,6 @@ import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -31,6 +30,7 @@ from bench.foundry.generation.images import (
 )
 from bench.foundry.generation.lineages import Lineage, load_lineage
 from bench.foundry.generation.settings import JudgeSettings
+from bench.input.batches import Batch
 from bench.input.splits import Splits
 from bench.input.subsets import draw, first_by_hash
 from bench.networks.tapped import TappedNetwork, tapped
@@ -48,7 +48,7 @@ def judge(
     out: Path,
     device: str,
     report: Report,
-    environment: Mapping[str, Any],
+    environment: Mapping[str, object],
 ) -> Path:
     """Score every arm for every seed and return the folder of the records; see `bench.foundry.judge.run`."""
     lineage = load_lineage(settings.zoo, weights=settings.weights, entries=settings.entries)
@@ -98,7 +98,7 @@ class Judgement:
         condition: Condition,
         bench: PreparedWorkbench,
         store: Store,
-        environment: Mapping[str, Any],
+        environment: Mapping[str, object],
     ) -> None:
         self.settings, self.lineage, self.condition, self.bench = settings, lineage, condition, bench
         self.store, self.environment = store, environment
@@ -234,12 +234,12 @@ class Judgement:
 
     def _tuned(
         self, network: TappedNetwork, probe: Probe, seed: int, train: PreparedExamples, val: PreparedExamples
-    ) -> tuple[Callable[[Any], Tensor], float]:
+    ) -> tuple[Callable[[Batch], Tensor], float]:
         """Return the fine-tuned network as batch -> logits, at the rate that validation chooses, and its score there.
 
         The head starts as the probe (Kumar et al. 2022, arXiv 2202.10054); batch-norm statistics stay as measured.
         """
-        best: tuple[float, Callable[[Any], Tensor]] | None = None
+        best: tuple[float, Callable[[Batch], Tensor]] | None = None
         target = torch.as_tensor(val.whole.target)
         for rate in self.settings.learning_rates:
             model = copy.deepcopy(network).requires_grad_(True).eval()
@@ -248,7 +248,7 @@ class Judgement:
                 head.weight.copy_(probe.weight)
                 head.bias.copy_(probe.bias)
 
-            def logits(batch: Any, model: TappedNetwork = model, head: nn.Linear = head) -> Tensor:
+            def logits(batch: Batch, model: TappedNetwork = model, head: nn.Linear = head) -> Tensor:
                 out: Tensor = head((pass_images(model, batch, self.bench) - probe.mean) / probe.scale)
                 return out
 
@@ -317,6 +317,6 @@ class Judgement:
         return float(card.data.get("branch", float("nan"))) if card else float("nan")
 
 
-def _parts(examples: PreparedExamples) -> list[Any]:
+def _parts(examples: PreparedExamples) -> list[Batch]:
     """Return samples as batches of 64."""
     return [examples.read(list(range(at, min(at + 64, len(examples)))))[0] for at in range(0, len(examples), 64)]

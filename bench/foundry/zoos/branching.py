@@ -7,7 +7,7 @@ import dataclasses
 import itertools
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -192,7 +192,11 @@ class _Builder:
         fields["trained_on"] = tuple(dict.fromkeys((*fields["trained_on"], dataset)))
         return fields
 
+<<<<<<< HEAD
     def _stored(self, folder: Path, facts: dict[str, object], seed: int) -> bool:
+=======
+    def _stored(self, folder: Path, facts: Mapping[str, object], seed: int) -> bool:
+>>>>>>> 9d6c201 (Types in place of Any in the generation study)
         """Return whether an entry of the same settings is there."""
         if not (folder / CARD).is_file():
             return False
