@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-B = TypeVar("B")
 LEAST_IMAGES = 200
 """Fewer images give statistics that cost points (a segmentation lost .03 to .10 mIoU with four crops)."""
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
@@ -22,11 +21,7 @@ def is_statistic(name: str) -> bool:
     return name.rpartition(".")[2] in STATISTICS
 
 
-<<<<<<< HEAD
 def reestimate(network: nn.Module, run: Callable[[T], object], batches: Iterable[T]) -> int:
-=======
-def reestimate(network: nn.Module, run: Callable[[B], object], batches: Iterable[B]) -> int:
->>>>>>> 9d6c201 (Types in place of Any in the generation study)
     """Measure the running statistics of every batch norm on images, in place; return how many there are.
 
     The statistics are the means of those of the batches: batch norms are in training mode in this pass alone, and keep

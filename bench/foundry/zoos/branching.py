@@ -7,7 +7,7 @@ import dataclasses
 import itertools
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -192,11 +192,7 @@ class _Builder:
         fields["trained_on"] = tuple(dict.fromkeys((*fields["trained_on"], dataset)))
         return fields
 
-<<<<<<< HEAD
     def _stored(self, folder: Path, facts: dict[str, object], seed: int) -> bool:
-=======
-    def _stored(self, folder: Path, facts: Mapping[str, object], seed: int) -> bool:
->>>>>>> 9d6c201 (Types in place of Any in the generation study)
         """Return whether an entry of the same settings is there."""
         if not (folder / CARD).is_file():
             return False
