@@ -17,6 +17,7 @@ from analysis.figures.profiles import profile_figure
 from analysis.figures.ranks import bump_figure
 from analysis.figures.variance import variance_figure
 from analysis.findings.agreement import Agreements
+from analysis.findings.compression import CompressionStudy
 from analysis.findings.designs import Design, components_frame
 from analysis.gallery.alt_text import (
     agreement_alt,
@@ -28,6 +29,7 @@ from analysis.gallery.alt_text import (
     shares_alt,
 )
 from analysis.gallery.classes_and_regions import classes, regions
+from analysis.gallery.compression import compression_pictures
 from analysis.gallery.panels import (
     FEWEST_IN_BIN,
     calibration_charts,
@@ -47,7 +49,11 @@ from analysis.tables.source import RecordSource
 
 
 def pictures(
-    tables: Tables, source: RecordSource, agreed: Agreements | None, designs: Sequence[Design]
+    tables: Tables,
+    source: RecordSource,
+    agreed: Agreements | None,
+    designs: Sequence[Design],
+    studies: Sequence[CompressionStudy] = (),
 ) -> list[FigureSpec]:
     """Return the figures of a suite by task, followed by those of the whole suite.
 
@@ -56,6 +62,7 @@ def pictures(
         source: store of training histories and images of runs.
         agreed: see `analysis.findings.agreement.compare_settings`.
         designs: see `analysis.findings.designs.designs`.
+        studies: see `analysis.findings.compression.compression_studies`.
     """
     of_tasks = [
         *profiles(tables),
@@ -67,6 +74,7 @@ def pictures(
         *regions(tables),
         *training_pictures(tables, source),
         *panel_pictures(tables, source),
+        *compression_pictures(studies),
     ]
     of_tasks.sort(key=lambda picture: picture.task)  # stable: within a task in the order above
     records = tables.records.values()

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures.style import saved, style
 from analysis.findings.agreement import compare_settings
+from analysis.findings.compression import compression_studies
 from analysis.findings.designs import designs
 from analysis.findings.drift import drift_answers, drift_frame
 from analysis.findings.label_efficiency import label_areas
@@ -22,6 +23,7 @@ from analysis.gallery.picture import FigureSpec
 from analysis.gallery.suite_gallery import pictures, profiles
 from analysis.processes import ForkedWork, spare_processes
 from analysis.report.boards import latex
+from analysis.report.compression_text import compression_sections
 from analysis.report.contents import SuiteContents, across_suites
 from analysis.report.escaping import csv
 from analysis.report.index_page import index_page
@@ -79,7 +81,8 @@ def begin(store: RecordSource, suite: str, *, processes: int = 0) -> PendingRepo
     suite_tables = tables(store, suite, processes=processes)
     agreed = compare_settings(suite_tables.leaderboard, suite_tables.row_draws)
     fine_tuned = designs(suite_tables.arms, suite_tables.arm_draws)
-    drawn = pictures(suite_tables, store, agreed, fine_tuned)
+    compressed = compression_studies(store, suite_tables.records)
+    drawn = pictures(suite_tables, store, agreed, fine_tuned, compressed)
     if suite_tables.leaderboard.empty and suite_tables.failures.empty and not drawn:
         unreadable = f" ({len(suite_tables.left_out)} cannot be read)" if suite_tables.left_out else ""
         raise MissingData(
@@ -100,6 +103,7 @@ def begin(store: RecordSource, suite: str, *, processes: int = 0) -> PendingRepo
     scales = multi_scale(suite_tables.leaderboard, suite_tables.row_draws)
     decimals = task_digits(suite_tables.leaderboard)
     sections = statistics(agreed, fine_tuned, drifts, scales, areas, whole, decimals=decimals)
+    sections += compression_sections(compressed)
     return PendingReport(tables=suite_tables, sections=sections, files=files, drawing=drawing)
 
 
