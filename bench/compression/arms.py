@@ -78,6 +78,14 @@ ARMS: dict[str, CompressionArm] = {
         CompressionArm(
             name="student_random", what="student, random init, task loss", making="student", init="random"
         ),
+        CompressionArm(
+            name="student_distilled", what="student, pretrained init, distilled", making="student", init="pretrained",
+            distilled=True,
+        ),
+        CompressionArm(
+            name="student_random_distilled", what="student, random init, distilled", making="student", init="random",
+            distilled=True,
+        ),
         CompressionArm(name="small_scratch", what="small network from scratch", making="small", init="random"),
         CompressionArm(name="small_pretrained", what="small pretrained network", making="small", init="pretrained"),
     )

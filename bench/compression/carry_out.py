@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from bench.compression.arms import ARMS, CompressionArm
+from bench.compression.distilled import FromTeacher
 from bench.compression.measure import measured
 from bench.compression.networks import Made, make
 from bench.compression.settings import CompressSettings
@@ -86,7 +87,7 @@ def compress(
         smaller = make(arm, settings, workbench, teacher, seed)
         if arm.making == "pruned" and not arm.trained:
             reestimate(smaller.network, workbench, settings, device)
-        trained = _trained(arm, smaller, settings, workbench, task=task, seed=seed, device=device)
+        trained = _trained(arm, smaller, settings, workbench, teacher, task=task, seed=seed, device=device)
     seconds = time.perf_counter() - started
     whole = tapped(teacher.task_model.backbone) if teacher is not None else None
     costs = measured(trained.backbone, whole, counted_images(workbench), device=device)
@@ -122,6 +123,7 @@ def _trained(
     smaller: Made,
     settings: CompressSettings,
     workbench: Workbench,
+    teacher: Teacher | None,
     *,
     task: Task,
     seed: int,
@@ -135,7 +137,12 @@ def _trained(
     training = training_settings(settings, tuning=(tuning if arm.trained else "frozen",))
     own = StudentWorkbench(workbench, network, batch=settings.batch)
     trainer = Arm(task, own, settings=training, seed=seed, device=device)
-    chosen = search_rates(trainer)
+    addition = None
+    if arm.distilled:
+        assert teacher is not None
+        weight, temperature = settings.distillation, settings.temperature
+        addition = FromTeacher(trainer, teacher, weight=weight, temperature=temperature)
+    chosen = search_rates(trainer, addition)
     task_model = trainer.build()
     restore(task_model, chosen.trained.state)
     backbone = tapped(task_model.backbone) if task_model.backbone is not None else network

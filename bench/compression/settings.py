@@ -24,6 +24,8 @@ class CompressSettings(ArmSettings):
         teacher_steps: optimiser steps of the teacher; those of an arm where 0.
         images: of the training split, for batch-norm statistics of networks that are not trained (at least 200, if
             there are so many); of the validation split, for the similarity of layers.
+        distillation: weight of the divergence from the teacher in the loss of the arms ``*_distilled``.
+        temperature: T of that divergence.
         batches: of training images that Taylor importance is summed over.
     """
 
@@ -34,6 +36,8 @@ class CompressSettings(ArmSettings):
     teacher_steps: int = Field(0, ge=0)
     images: int = Field(256, ge=8)
     batches: int = Field(8, ge=1)
+    distillation: float = Field(1.0, gt=0)
+    temperature: float = Field(1.0, gt=0)
     tuning: tuple[str, ...] = ("full",)
     learning_rates: tuple[float, ...] = (1e-3,)
     steps: int = Field(200, ge=1)
