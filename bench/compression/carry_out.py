@@ -6,7 +6,6 @@ import copy
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -198,7 +197,7 @@ def reestimate(network: TappedNetwork, workbench: Workbench, settings: CompressS
 
 def _likeness(
     trained: Trained, teacher: Teacher, settings: CompressSettings, workbench: Workbench
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     """Return the similarity of every layer to the teacher's, on validation images."""
     examples = workbench.images("val", most=settings.images)
     whole = copy.deepcopy(tapped(teacher.task_model.backbone))
@@ -209,12 +208,12 @@ def _likeness(
     if len(examples) < 4:
         return []
     rows = rows_by_depth(collected[0], collected[1], trained.backbone.layers, whole.layers)
-    return [row for row in rows if np.isfinite(row["cka"])]
+    return [row for row in rows if row["cka"] == row["cka"]]
 
 
 def _outcome(
     trained: Trained,
-    rows: list[dict[str, Any]],
+    rows: list[dict[str, object]],
     costs: Mapping[str, float],
     notes: tuple[str, ...],
     tests: tuple[str, ...],

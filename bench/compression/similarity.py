@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -40,7 +39,7 @@ def rows_by_depth(
     teacher: Mapping[str, np.ndarray],
     layers: Sequence[Layer],
     teacher_layers: Sequence[Layer],
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     """Return one row per layer of a student: ``layer``, ``depth``, ``teacher_layer`` of nearest depth, ``cka``.
 
     Args:

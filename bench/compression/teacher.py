@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save
 
 from bench.compression.settings import CompressSettings
+from bench.core import Task
 from bench.finetuning.arm import Arm
 from bench.finetuning.loop import restore
 from bench.finetuning.rate_search import search_rates
@@ -44,13 +44,13 @@ class Teacher:
     notes: tuple[str, ...]
 
 
-def training_settings(settings: CompressSettings, **changes: Any) -> ArmSettings:
+def training_settings(settings: CompressSettings, **changes: object) -> ArmSettings:
     """Return the settings of one training, without those of the study."""
     fields = {name: getattr(settings, name) for name in ArmSettings.model_fields}
     return ArmSettings.model_validate(fields | changes)
 
 
-def fine_tuned(workbench: Workbench, settings: CompressSettings, *, task: Any, seed: int, device: str) -> Teacher:
+def fine_tuned(workbench: Workbench, settings: CompressSettings, *, task: Task, seed: int, device: str) -> Teacher:
     """Return the teacher: from the cache if it was trained before with the same settings, data and seed.
 
     Raises:

@@ -6,7 +6,6 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -37,7 +36,7 @@ class HeldFeatures:
     blocks: list[str]
     notes: tuple[str, ...]
     taps: list[Tap]
-    labels: list[Any]
+    labels: list[object]
     task: Task
     recipe: InputRecipe
     size: tuple[int, int]
@@ -46,7 +45,7 @@ class HeldFeatures:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def targets(self, rows: Sequence[int]) -> list[Any]:
+    def targets(self, rows: Sequence[int]) -> list[object]:
         """Return the targets alone, as the suite gives them."""
         return [self.labels[row] for row in rows]
 
@@ -74,7 +73,7 @@ def held_features(
         batch: images per forward pass.
     """
     taps: dict[int, list[list[Tap]]] = {}
-    labels: dict[int, Any] = {}
+    labels: dict[int, object] = {}
     size = (0, 0)
     single = list(dict.fromkeys(levels))
     with torch.no_grad():
@@ -153,7 +152,7 @@ class StudentWorkbench:
         """Return the usable samples of a split as images."""
         return self._inner.images(split, augmentations, most)
 
-    def stored_features(self, split: str, layers: tuple[str, ...], *, grids: bool) -> Any:
+    def stored_features(self, split: str, layers: tuple[str, ...], *, grids: bool) -> HeldFeatures:
         """Return the samples of a split as features of the student, computed once and kept in memory."""
         if (split, layers, grids) not in self._held:
             names = [layer.name for layer in self.layers]
@@ -188,7 +187,7 @@ class StudentWorkbench:
         """Write the prediction of one sample; see `Workbench.write_map`."""
         return self._inner.write_map(split, row, values)
 
-    def shared_file(self, facts: Mapping[str, Any]) -> Path:
+    def shared_file(self, facts: Mapping[str, object]) -> Path:
         """Return a file of the cache; see `Workbench.shared_file`."""
         return self._inner.shared_file(facts)
 

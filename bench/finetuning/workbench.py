@@ -14,7 +14,7 @@ from bench.input.recipe import InputRecipe
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bench.input.batches import Batch, ImageExamples, StoredExamples
+    from bench.input.batches import Batch, Examples, ImageExamples
 
 
 class Workbench(Protocol):
@@ -66,7 +66,7 @@ class Workbench(Protocol):
         """
         ...
 
-    def stored_features(self, split: str, layers: tuple[str, ...], *, grids: bool) -> StoredExamples:
+    def stored_features(self, split: str, layers: tuple[str, ...], *, grids: bool) -> Examples:
         """Return the usable samples of a split as stored features of some layers; `grids` keeps the token grids."""
         ...
 

@@ -6,8 +6,6 @@ The fine-tuned teacher is trained once per seed and kept in the cache.
 
 from __future__ import annotations
 
-from typing import Any
-
 from bench.compression.arms import ARMS
 from bench.compression.settings import CompressSettings, arms, facts
 from bench.core import ModelEntry, Outcome, Suite, Task
@@ -40,10 +38,9 @@ def run(context: Context) -> Outcome:
     from bench.compression.carry_out import compress
 
     assert context.workbench is not None
-    settings: Any = context.settings
     return compress(
         context.workbench,
-        settings,
+        context.settings,
         task=context.task,
         seed=context.seed,
         device=context.device,

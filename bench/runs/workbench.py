@@ -142,7 +142,7 @@ class RunWorkbench:
         content = sha256_of(self._session.data_facts(self._run))[:8]
         return self._session.cache.root / "training" / f"{self._run.key.digest}_{content}_{number}.pt"
 
-    def shared_file(self, facts: Mapping[str, Any]) -> Path:
+    def shared_file(self, facts: Mapping[str, object]) -> Path:
         """Return a file of the cache for what runs of one model, label set and seed share, told apart by `facts`."""
         key = replace(self._run.key, protocol="", protocol_version=0, settings=dict(facts))
         content = sha256_of(self._session.data_facts(self._run))[:8]
