@@ -49,7 +49,9 @@ class HeldFeatures:
         """Return the targets alone, as the suite gives them."""
         return [self.labels[row] for row in rows]
 
-    def read(self, rows: Sequence[int], rng: np.random.Generator | None = None) -> list[Batch]:
+    def read(
+        self, rows: Sequence[int], rng: np.random.Generator | None = None, epochs: Sequence[int] | None = None
+    ) -> list[Batch]:
         """Return samples as one batch of features; a window of large images where `rng` is given."""
         places = list(rows)
         taps = [
