@@ -14,7 +14,8 @@ from bench.catalogue import models as model_catalogue
 from bench.catalogue.cards import CARD, read_card
 from bench.catalogue.suites import load as load_suite
 from bench.config import validate
-from bench.core import BadSetting, Incompatible, Structure
+from bench.core import BadSetting, Incompatible, MissingWeights, Structure
+from bench.finetuning.evaluation import validation_score
 from bench.finetuning.fit import batches_of, fit
 from bench.foundry.contract.resolved import Parent
 from bench.foundry.contract.workbench import TaskData
@@ -22,10 +23,10 @@ from bench.foundry.distill import RECIPE
 from bench.foundry.distillation.carry_out import objective, student_arm
 from bench.foundry.distillation.outputs import TeacherOutputs
 from bench.foundry.distillation.students import Student
-from bench.foundry.distillation.teacher import state_hash, tuned_teacher
+from bench.foundry.distillation.teacher import recorded_teacher, state_hash, tuned_teacher
 from bench.input.splits import Splits
 from bench.store import default_cache
-from tests.builders.arms import COUNTS, ENTRY, SUITE, TASKS, Split
+from tests.builders.arms import COUNTS, ENTRY, SUITE, TASKS, Split, outcome
 from tests.builders.suite_and_model import BANDS
 
 QUICK = {"steps": 4, "batch": 6, "evaluations": 2, "learning_rates": [3e-3]}
@@ -170,6 +171,19 @@ def test_random_augmentations_have_no_stored_outputs(tmp_path):
     assert isinstance(outputs, TeacherOutputs)
     with pytest.raises(Incompatible, match="augment=views or none"):
         outputs.read(dataclasses.replace(batch, views=None))
+
+
+def test_a_record_that_kept_its_weights_is_a_teacher(tmp_path):
+    """The network of the record predicts again what the record says of its validation score."""
+    record, _ = outcome(tmp_path, "kind", tuning=("full",), keep=True, steps=8)
+    teacher = recorded_teacher(record, PARENT, the_data(tmp_path), "cpu")
+    assert validation_score(teacher.arm, teacher.model) == pytest.approx(teacher.validation)
+    with pytest.raises(Incompatible, match="outputs do not fit"):
+        recorded_teacher(record, PARENT, the_data(tmp_path, "amount"), "cpu")
+    path = default_cache() / "tuned" / f"{record.digest}.safetensors"
+    path.unlink()
+    with pytest.raises(MissingWeights, match=r"finetune\.keep=true"):
+        recorded_teacher(record, PARENT, the_data(tmp_path), "cpu")
 
 
 def make(folder, **words):
