@@ -7,7 +7,7 @@ it is written again for every shell.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import NoneType
 from typing import Literal, get_args, get_origin
@@ -18,6 +18,7 @@ from bench.cli.options import COMMANDS, COMMON_FLAGS, Command
 from bench.config import Settings, fields_by_word
 from bench.core import lookup
 from bench.core.errors import UnknownName
+from bench.executors.contract.executor import Executor
 from bench.finetuning.taps import TAPS
 from bench.foundry.contract.recipe import Recipe
 from bench.protocols.contract.protocol import Protocol
@@ -25,7 +26,11 @@ from bench.protocols.contract.protocol import Protocol
 FILES = "FILES"
 """Value that stands for paths of files, where a key takes no fixed names."""
 SAFE = re.compile(r"[\w.:*+-]+")  # names without characters that have a meaning in a shell
-NOUNS: dict[str, type[Protocol] | type[Recipe]] = {"bench.protocols": Protocol, "bench.foundry": Recipe}
+NOUNS: dict[str, type[Protocol] | type[Recipe] | type[Executor]] = {
+    "bench.protocols": Protocol,
+    "bench.executors": Executor,
+    "bench.foundry": Recipe,
+}
 SPLITS = ("train", "val", "test")
 LAYERS = ("embedding", "block_*", "norm", "last")
 TUNING = ("frozen", "lora", "full", "head-then-full", "scratch")
@@ -47,6 +52,7 @@ def values() -> dict[str, list[str]]:
         "tasks": dict.fromkeys(task.name for suite in suites for task in suite.tasks),
         "bands": dict.fromkeys(band.sensor for suite in suites for band in suite.bands),
         "protocols": lookup.names("bench.protocols"),
+        "executor": lookup.names("bench.executors"),
         "study": lookup.names("bench.studies"),
         "recipe": lookup.names("bench.foundry"),
         "layers": LAYERS,
@@ -58,14 +64,17 @@ def values() -> dict[str, list[str]]:
     for command in COMMANDS.values():
         for name, choices in _choices(command.options, "").items():
             choices_of.setdefault(name, choices)
-        if command.settings:
-            for owner, settings in _nouns(command.settings).items():
-                choices_of |= _choices(settings, f"{owner}." if command.settings == "bench.protocols" else "")
+        for prefix, settings in _owned(command):
+            choices_of |= _choices(settings, prefix)
     return {key: [name for name in names if SAFE.fullmatch(name)] for key, names in choices_of.items()}
 
 
-def _nouns(package: str) -> dict[str, type[Settings]]:
-    return {name: lookup.noun(package, name, NOUNS[package]).settings for name in lookup.names(package)}
+def _owned(command: Command) -> Iterator[tuple[str, type[Settings]]]:
+    """Yield the settings of nouns that a command takes, with what stands before their names."""
+    for package in command.settings:
+        for name in lookup.names(package):
+            prefix = "" if package == "bench.foundry" else f"{name}."
+            yield prefix, lookup.noun(package, name, NOUNS[package]).settings
 
 
 def _choices(settings: type[Settings], prefix: str) -> dict[str, Iterable[str]]:
@@ -97,10 +106,8 @@ def _of_type(kind: object) -> list[str]:
 def keys(command: Command) -> list[str]:
     """Return the beginnings of all words of a command, e.g. ``suite=``, ``--dry``, ``probe.c=``, ``verify``."""
     words = [f"{name}=" for name in command.words]
-    if command.settings:
-        for owner, settings in _nouns(command.settings).items():
-            prefix = f"{owner}." if command.settings == "bench.protocols" else ""
-            words += [f"{prefix}{name}=" for name in _names(settings)]
+    for prefix, settings in _owned(command):
+        words += [f"{prefix}{name}=" for name in _names(settings)]
     return [*command.actions, *dict.fromkeys(words), *command.flags, *COMMON_FLAGS, "completion"]
 
 

@@ -7,7 +7,7 @@ from bench.cli.options import DOCTOR
 from bench.config import run_config
 from bench.core import lookup
 from bench.sweeps.listings import listing
-from bench.sweeps.sweep import Resolved, resolve
+from bench.sweeps.resolved import Resolved, resolve
 
 KEPT = ("state", "about", "what")
 
@@ -18,7 +18,7 @@ def doctor() -> None:
 
 
 def _doctor(words: list[str], flags: set[str]) -> int:
-    request = resolve(run_config(words, lookup.names("bench.protocols")))
+    request = resolve(run_config(words, lookup.names("bench.protocols"), lookup.names("bench.executors")))
     if "--audit" in flags:
         return _audit(request, as_json="--json" in flags)
     from bench.preflight.doctor import checkup

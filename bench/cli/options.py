@@ -28,7 +28,7 @@ class Command:
         without: fields of `options` that are no words of this command.
         actions: words without ``=`` that the command takes.
         flags: flag -> description, in addition to `COMMON_FLAGS`.
-        settings: package of nouns whose settings are words under the noun's name (``probe.c=``), or ``""``.
+        settings: packages of nouns whose settings are words; under the noun's name (``probe.c=``) but for recipes.
         works: whether it writes results, so that an interrupted output is a failure.
         notes: the last paragraphs of its help.
     """
@@ -38,10 +38,10 @@ class Command:
     examples: Mapping[str, str]
     options: type[Settings]
     more: Mapping[str, str] = field(default_factory=dict)
-    without: tuple[str, ...] = ("settings",)
+    without: tuple[str, ...] = ("settings", "placement")
     actions: tuple[str, ...] = ()
     flags: Mapping[str, str] = field(default_factory=dict)
-    settings: str = ""
+    settings: tuple[str, ...] = ()
     works: bool = False
     notes: tuple[str, ...] = ()
 
@@ -122,11 +122,11 @@ RUN = Command(
         "config": "a YAML file of these words; words on the command line take precedence",
         "study": "a named cross of settings (geobench-list studies); words given take precedence: study=decoders",
     },
-    flags={"--dry": "show the plan only"},
-    settings="bench.protocols",
+    flags={"--dry": "show the plan only", "--watch": "show how the workers of this sweep get on, and start none"},
+    settings=("bench.protocols", "bench.executors"),
     works=True,
     notes=(
-        "Settings of a protocol stand under its name, as probe.c=[0.1,1] finetune.decoders=[linear,upernet]; "
+        "Settings of a protocol or an executor stand under its name, as probe.c=[0.1,1] local.workers=4; "
         "geobench-list settings describes them.",
         "models=all is every entry whose weights can be had, the random twin of each, and the controls without "
         "weights. Files geobench_suites.py (SUITE) and geobench_models.py (ENTRIES) in the working folder add yours.",
@@ -190,7 +190,7 @@ DOCTOR = Command(
     options=RunConfig,
     more={"config": RUN.more["config"]},
     flags={"--json": "one JSON list of objects", "--audit": "read every file of the suite"},
-    settings="bench.protocols",
+    settings=("bench.protocols", "bench.executors"),
     notes=("Exit code: 0 sound, 1 something is wrong, 2 bad request.",),
 )
 
@@ -199,8 +199,8 @@ MAKE = Command(
     summary="train or derive a model by a recipe of the foundry; leaves weights (safetensors) and a JSON card",
     examples={"recipe=pretrain model=tiny_mae": "train an entry of the tiny zoo again"},
     options=MakeOptions,
-    settings="bench.foundry",
     flags={"--dry": "print the sizes of what would be trained, and train nothing (recipe=learn)"},
+    settings=("bench.foundry",),
     works=True,
     notes=("A recipe has words of its own (model=, seed=, ...): geobench-list recipe_settings describes them.",),
 )

@@ -16,6 +16,7 @@ from bench.core.wording import os_error_sentence
 from bench.foundry.contract.recipe import Recipe
 from bench.runs.provenance import environment
 from bench.runs.session import resolve_device
+from bench.executors.contract.job import FOLDER
 from bench.sweeps.console import console, print_line
 from bench.sweeps.fault_text import show_faults
 from bench.sweeps.listings import print_board
@@ -32,7 +33,9 @@ def _run(words: list[str], flags: set[str]) -> int:
     if study and study.recipe:
         return _judged(study, words, dry="--dry" in flags)
     given = study.read(words) if study else words
-    configs = run_configs(given, lookup.names("bench.protocols"), suite_catalogue.expand, _study)
+    configs = run_configs(
+        given, lookup.names("bench.protocols"), suite_catalogue.expand, _study, lookup.names("bench.executors")
+    )
     out, dry = console(), "--dry" in flags
     code = 0
     for config in configs:
@@ -41,7 +44,7 @@ def _run(words: list[str], flags: set[str]) -> int:
         if len(configs) > 1:
             print_line(out, (f"{config.suite} ".ljust(out.width, "-"), "bold"))
         try:
-            code = max(code, _one(config, out, dry=dry))
+            code = max(code, _one(config, out, dry=dry, watch="--watch" in flags))
         except (BenchError, OSError) as error:
             if len(configs) == 1 or isinstance(error, BrokenPipeError):
                 raise
@@ -95,25 +98,31 @@ def _judged(study: Study, words: list[str], *, dry: bool) -> int:
     return 0
 
 
-def _one(config: RunConfig, out: Console, *, dry: bool) -> int:
+def _one(config: RunConfig, out: Console, *, dry: bool, watch: bool) -> int:
     """Run one suite; return the exit code."""
-    if config.devices > 1 and not dry:
+    if config.devices > 1 and not dry and not watch:
         from bench.finetuning import distributed
 
         config = config.model_copy(update={"device": distributed.launch(config.devices, config.device)})
         if distributed.rank():
             sweep(config, console(quiet=True))
             return 0
-    done = sweep(config, out, dry=dry)
-    if dry:
+    done = sweep(config, out, dry=dry, watch=watch)
+    if dry or watch:
         return 0
+    if done.unfinished:
+        logs = done.request.config.results / done.request.suite.name / FOLDER
+        text = f"{len(done.unfinished)} of {len(done.plan.runs)} runs were not carried out"
+        print_line(out, (text, "red"), f": every worker has ended, see the logs in {logs}; run again to go on")
+        if not done.request.store.digests(done.request.suite.name):
+            return 1
     print_report(done, out)
     show_faults(out, done.request.store.faults(done.request.suite.name))
     if done.failed:
         print_line(
             out, (f"{len(done.failed)} of {len(done.plan.runs)} runs failed", "red"), "; run again to retry them"
         )
-    return 1 if done.failed else 0
+    return 1 if done.failed or done.unfinished else 0
 
 
 def print_report(done: Sweep, out: Console) -> None:

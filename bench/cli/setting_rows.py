@@ -14,6 +14,7 @@ from bench.cli.listing_rows import Rows
 from bench.cli.options import COMMANDS, RUN
 from bench.config import RunConfig, Settings, fields_by_word
 from bench.core import lookup
+from bench.executors.contract.executor import Executor
 from bench.foundry.contract.recipe import Recipe
 from bench.protocols.contract.protocol import Protocol
 
@@ -21,11 +22,13 @@ MOST_VALUES = 6  # values of a default that are shown in full; of longer lists o
 
 
 def settings() -> Rows:
-    """Return one row per word of ``geobench-run`` and per setting of a protocol: type, default and description."""
-    rows = [row for row in _fields(RunConfig, "") if row["setting"] != "settings"]
+    """Return one row per word of ``geobench-run`` and per setting of a protocol or executor."""
+    rows = [row for row in _fields(RunConfig, "") if row["setting"] in RUN.words]
     rows += [{"setting": name, "type": "text", "default": "", "description": text} for name, text in RUN.more.items()]
     for name in lookup.names("bench.protocols"):
         rows += _fields(lookup.noun("bench.protocols", name, Protocol).settings, f"{name}.")
+    for name in lookup.names("bench.executors"):
+        rows += _fields(lookup.noun("bench.executors", name, Executor).settings, f"{name}.")
     return rows
 
 

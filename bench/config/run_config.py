@@ -20,6 +20,7 @@ REPLAYED = (
     *("subsets", "absent", "rgb_as", "precision", "storage"),
 )
 MOST_CELLS = 100_000
+PART = r"^(|[1-9]\d{0,5}/[1-9]\d{0,5})$"
 DEVICE = r"^(auto|cpu|mps|cuda(:\d{1,4})?)$"
 
 
@@ -27,7 +28,7 @@ class RunConfig(Settings):
     """Configuration of a sweep: one suite crossed with models, tasks, protocols, label fractions, subsets and seeds.
 
     Of these settings ``data weights entries cache results download device devices batch workers channels_last compile
-    retry`` are not part of a run's identity: they determine where and how fast it runs.
+    retry executor part`` are not part of a run's identity: they determine where and how fast it runs.
     """
 
     suite: str = Field(
@@ -84,8 +85,15 @@ class RunConfig(Settings):
         "float16", description="how features are kept; float32 for a model whose activations exceed float16"
     )
     retry: bool = Field(True, description="run again what failed before")
+    executor: str = Field("process", description="where runs are carried out: process (this one), local, slurm or ray")
+    part: str = Field(
+        "", pattern=PART, description="one part of the sweep, 3/16; the parts are disjoint, for a split by hand"
+    )
     settings: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="protocol -> its own settings, written probe.pools=[mean]"
+    )
+    placement: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="executor -> its own settings, written local.workers=4"
     )
 
     @field_validator("seeds")
@@ -93,6 +101,14 @@ class RunConfig(Settings):
     def _seeds(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         if any(not 0 <= seed < 2**32 for seed in value):
             raise ValueError("a seed lies in 0 to 4,294,967,295")
+        return value
+
+    @field_validator("part")
+    @classmethod
+    def _part(cls, value: str) -> str:
+        number, _, count = value.partition("/")
+        if value and int(number) > int(count):
+            raise ValueError(f"parts of {count} are numbered 1/{count} to {count}/{count}")
         return value
 
     @field_validator("fractions")
@@ -145,6 +161,7 @@ def run_configs(
     protocols: Sequence[str],
     expand: Callable[[Sequence[str]], Sequence[str]] = tuple,
     study: Callable[[str, str], Mapping[str, Any]] | None = None,
+    executors: Sequence[str] = (),
 ) -> list[RunConfig]:
     """Return the configurations that command-line words spell, one per suite.
 
@@ -153,9 +170,10 @@ def run_configs(
         protocols: the names that own nested settings.
         expand: the values of ``suite=`` (names, groups, globs) -> names of suites.
         study: (name of ``study=``, suite) -> words that the study brings; those given take precedence.
+        executors: the names that own nested settings of another kind.
     """
-    known = [*(name for name in RunConfig.model_fields if name != "settings"), "config", *(["study"] if study else [])]
-    values = read_words(words, known, protocols)
+    fields = [name for name in RunConfig.model_fields if name not in ("settings", "placement")]
+    values = read_words(words, [*fields, "config", *(["study"] if study else [])], [*protocols, *executors])
     given = as_tuple(values.pop("suite", None))
     if isinstance(given, Mapping):
         raise BadSetting(f"suite={clipped(str(given))}: a name or a list of names is needed")
@@ -167,18 +185,21 @@ def run_configs(
         for key, default in (study(str(name), suite or "") if study and name else {}).items():
             mine = own.get(key, {} if isinstance(default, Mapping) else default)
             own[key] = {**default, **mine} if isinstance(default, Mapping) and isinstance(mine, Mapping) else mine
-        settings = {key: own.pop(key) for key in list(own) if key in protocols}
-        configs.append(validate(RunConfig, {**own, "settings": settings} | ({"suite": suite} if suite else {})))
+        nested = {
+            "settings": {key: own.pop(key) for key in list(own) if key in protocols},
+            "placement": {key: own.pop(key) for key in list(own) if key in executors},
+        }
+        configs.append(validate(RunConfig, {**own, **nested} | ({"suite": suite} if suite else {})))
     return configs
 
 
-def run_config(words: Iterable[str], protocols: Sequence[str]) -> RunConfig:
+def run_config(words: Iterable[str], protocols: Sequence[str], executors: Sequence[str] = ()) -> RunConfig:
     """Return the one configuration that words spell; see `run_configs`.
 
     Raises:
         BadSetting: they name several suites.
     """
-    configs = run_configs(words, protocols)
+    configs = run_configs(words, protocols, executors=executors)
     if len(configs) != 1:
         raise BadSetting(f"one suite at a time here; got {shortened([config.suite for config in configs])}")
     return configs[0]

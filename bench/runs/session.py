@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -38,6 +39,9 @@ class Progress(Protocol):
     def extracted(self, images: int) -> None:
         """Note that `images` more images of that pass are done."""
 
+    def waiting(self, groups: int) -> None:
+        """Note that all that is left, `groups` groups of runs, is claimed by other processes."""
+
     def finished(self, run: Run, record: Record) -> None:
         """Note that a run has its record."""
 
@@ -55,6 +59,9 @@ class NoProgress:
     def extracted(self, images: int) -> None:
         """Print nothing."""
 
+    def waiting(self, groups: int) -> None:
+        """Print nothing."""
+
     def finished(self, run: Run, record: Record) -> None:
         """Print nothing."""
 
@@ -69,6 +76,7 @@ class Session:
         store, cache, shelf: where records, features and weights are.
         device: torch device, resolved.
         watcher: receives progress.
+        begun: when the sweep began, by the clock of the results folder; failures from before are tried again.
         contents: fingerprints of the suite's splits.
     """
 
@@ -79,6 +87,7 @@ class Session:
     shelf: WeightSources
     device: str
     watcher: Progress = field(default_factory=NoProgress)
+    begun: float = math.inf
     contents: Contents = field(init=False)
     _loaded: tuple[Any, Backbone] | None = None
     _examined: set[Any] = field(default_factory=set)

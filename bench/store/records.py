@@ -18,8 +18,8 @@ from bench.core import Record, RunKey
 from bench.core.errors import BadSetting, Damaged, MissingData
 from bench.core.file_names import file_name_fault
 from bench.store.arrays import content_fault, pack, sha256_of_file
-from bench.store.files import write_atomic
-from bench.store.leases import claim
+from bench.store.files import make_folder, write_atomic, writing
+from bench.store.leases import claim, file_clock
 from bench.store.seals import checksum_of, parse_json, plain
 from bench.store.stamps import signature_of
 
@@ -176,13 +176,42 @@ class Store:
             raise Damaged(f"{path.with_suffix('.npz')} cannot be read ({error}); run again") from error
         return loaded
 
-    def claim(self, key: RunKey, *, wait: bool = False) -> AbstractContextManager[object] | None:
-        """Return the claim on a run, taken, or None where another process holds it; use it in a ``with``.
+    def claim(self, suite: str, name: str, *, wait: bool = False) -> AbstractContextManager[object] | None:
+        """Return the claim on a group of runs, taken, or None where another process holds it; use it in a ``with``.
+
+        Args:
+            suite: of the runs.
+            name: of the group, see `bench.runs.groups.Group`.
+            wait: wait until the other process is done, or dead.
 
         Raises:
             Unwritable: nothing can be written below the results folder.
         """
-        return claim(self._path(key.suite, key.digest, ".lease"), wait=wait)
+        return claim(self._path(suite, name, ".lease"), wait=wait)
+
+    def digests(self, suite: str) -> set[str]:
+        """Return the digests of the records of a suite by the names of their files; none of them is read."""
+        try:
+            with os.scandir(self.root / suite / "records") as entries:
+                return {entry.name[:-5] for entry in entries if entry.name.endswith(".json")}
+        except OSError:
+            return set()
+
+    def written(self, key: RunKey) -> float:
+        """Return when the record of a key was written, by the clock of its file system; 0 where there is none."""
+        try:
+            return self._path(key.suite, key.digest).stat().st_mtime
+        except OSError:
+            return 0.0
+
+    def now(self) -> float:
+        """Return the time by the clock of the results folder's file system, which need not be this machine's.
+
+        Raises:
+            Unwritable: nothing can be written there.
+        """
+        with writing(make_folder(self.root)):
+            return file_clock(self.root)
 
     def seal(self, suite: str | None = None) -> list[Path]:
         """Add checksums to the records without, where they and their arrays can be read; return their paths.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rich.console import Console
 
@@ -15,10 +15,10 @@ from bench.config import RunConfig
 from bench.core import Band, ModelEntry, Record, Suite, Task, lookup
 from bench.core.errors import BadSetting, MissingData, MissingWeights
 from bench.core.wording import shortened
-from bench.executors.local import execute
 from bench.input.content import Contents
 from bench.input.splits import Splits
 from bench.protocols.contract.protocol import Protocol
+from bench.runs.groups import Part, groups_of, part_of
 from bench.runs.identity import still_true
 from bench.runs.plan import Plan, Run, make
 from bench.runs.session import Session, resolve_device
@@ -26,50 +26,13 @@ from bench.store import FeatureCache, Store, default_cache
 from bench.sweeps.console import print_line
 from bench.sweeps.expected import Expected, expected
 from bench.sweeps.opening import check_data, check_embeddings, open_data
-from bench.sweeps.pace import EstimatedPace
+from bench.sweeps.execution import carry_out_all
 from bench.sweeps.plan_text import show_plan
-from bench.sweeps.watchers import run_text, watcher
+from bench.sweeps.resolved import Resolved, resolve
+from bench.sweeps.worker_seat import Seat
 
 REASONS = 8  # reasons that a message lists
 EARLIER = 400  # stored runs whose seconds an estimate reads
-
-
-@dataclass
-class Resolved:
-    """A configuration with the suite, models, protocols and folders that it names."""
-
-    config: RunConfig
-    suite: Suite
-    bands: tuple[Band, ...]
-    entries: list[ModelEntry]
-    explicit: bool
-    protocols: dict[str, Protocol]
-    store: Store
-    cache: FeatureCache
-    shelf: WeightSources
-
-
-def resolve(config: RunConfig) -> Resolved:
-    """Return a configuration's suite, models, protocols and places.
-
-    Raises:
-        UnknownName: one of the names does not exist.
-    """
-    suite = suite_catalogue.load(config.suite)
-    protocols = {name: lookup.noun("bench.protocols", name, Protocol) for name in config.protocols}
-    entries, explicit = model_catalogue.select(config.models, config.entries)
-    cache = config.cache or default_cache()
-    return Resolved(
-        config=config,
-        suite=suite,
-        bands=select_bands(suite, config.bands),
-        entries=entries,
-        explicit=explicit,
-        protocols=protocols,
-        store=Store(config.results),
-        cache=FeatureCache(cache),
-        shelf=WeightSources(folder=config.weights, cache=cache, download=config.download),
-    )
 
 
 def _plan(request: Resolved, data: Splits | None, *, fetch_weights: bool) -> tuple[Plan, list[str]]:
@@ -115,6 +78,9 @@ def _plan(request: Resolved, data: Splits | None, *, fetch_weights: bool) -> tup
             except MissingWeights as error:
                 unfetched[entry.name] = error
         plan = planned()
+    if request.config.part:
+        models = [entry.name for entry in request.entries]
+        plan = replace(plan, runs=part_of(plan.runs, Part.read(request.config.part), models))
     return plan, list(dict.fromkeys(missing))
 
 
@@ -158,15 +124,26 @@ class Sweep:
         request: the configuration, looked up.
         plan: its runs, and what was refused.
         failed: run in words -> error.
+        unfinished: runs that are left without a record, because every worker has ended.
     """
 
     request: Resolved
     plan: Plan
     failed: Mapping[str, str] = field(default_factory=dict)
+    unfinished: Sequence[Run] = ()
 
 
-def sweep(config: RunConfig, out: Console, *, dry: bool = False) -> Sweep:
+def sweep(
+    config: RunConfig, out: Console, *, dry: bool = False, watch: bool = False, seat: Seat | None = None
+) -> Sweep:
     """Plan a configuration, show the plan, and carry it out and store it unless `dry`.
+
+    Args:
+        config: what to run.
+        out: where progress is printed.
+        dry: only plan.
+        watch: only show how the workers that carry it out get on.
+        seat: the place of this process among the workers of a sweep, if it is one.
 
     Raises:
         BenchError: the request cannot be fulfilled; nothing was run.
@@ -176,12 +153,12 @@ def sweep(config: RunConfig, out: Console, *, dry: bool = False) -> Sweep:
         print_line(out, (f"{request.suite.name}: generated data", "bold yellow"), ", not satellite images")
     data, notes = None, []
     try:
-        data = open_data(request.suite, config, request.bands, out, may_fetch=not dry)
+        data = open_data(request.suite, config, request.bands, out, may_fetch=not (dry or watch))
     except MissingData as error:
         if not dry:
             raise
         notes.append(str(error))
-    plan, missing = _plan(request, data, fetch_weights=not dry)
+    plan, missing = _plan(request, data, fetch_weights=not (dry or watch))
     check_embeddings(plan.runs, None if missing else data)
     stored = _stored(request, plan)
     contents = Contents(data=data, cache=request.cache) if data is not None and not missing else None
@@ -191,6 +168,9 @@ def sweep(config: RunConfig, out: Console, *, dry: bool = False) -> Sweep:
     todo = _todo(request, plan, stored)
     if contents and todo:
         notes += check_data(contents.data, request.bands, _tasks(todo))
+    if todo and request.executor.watched and not seat:
+        workers = request.executor.workers(request.placement)
+        notes.append(f"{len(groups_of(todo))} groups of runs for {workers} workers, executor={config.executor}")
     statuses = {digest: record.status for digest, record in stored.items()}
     costs = _expected(request, todo, contents) if todo else None
     show_plan(out, plan, statuses, cost=costs.text() if costs else "", notes=notes or missing, whole=dry)
@@ -200,37 +180,12 @@ def sweep(config: RunConfig, out: Console, *, dry: bool = False) -> Sweep:
         reasons = list(dict.fromkeys(refusal.reason for refusal in plan.refused)) or ["no model is available"]
         text = shortened(reasons, REASONS, hint="--dry shows them")
         raise BadSetting(f"nothing to run on {request.suite.name}: {text}")
-    failed = _execute(request, plan, data, todo, out, EstimatedPace(costs.estimate)) if costs else {}
-    return Sweep(request=request, plan=plan, failed=failed)
+    if costs is None:
+        return Sweep(request=request, plan=plan)
+    part = replace(plan, runs=tuple(todo), refused=(), unavailable={})
+    failed, unfinished = carry_out_all(request, part, data, out, costs.estimate, watch=watch, seat=seat)
+    return Sweep(request=request, plan=plan, failed=failed, unfinished=unfinished)
 
 
 def _tasks(runs: Sequence[Run]) -> list[Task]:
     return list({run.task.name: run.task for run in runs}.values())
-
-
-def _execute(
-    request: Resolved, plan: Plan, data: Splits, todo: Sequence[Run], out: Console, pace: EstimatedPace
-) -> dict[str, str]:
-    """Carry out runs and return run in words -> error, for those that failed."""
-    for place in (request.config.results, request.cache.root):
-        place.mkdir(parents=True, exist_ok=True)  # a folder that cannot be made is reported before any work
-    progress = watcher(out, len(todo), pace)
-    session = Session(
-        config=request.config,
-        data=data,
-        store=request.store,
-        cache=request.cache,
-        shelf=request.shelf,
-        device=resolve_device(request.config.device),
-        watcher=progress,
-    )
-    failed = {}
-    part = Plan(runs=tuple(todo), refused=(), unavailable={}, bands=plan.bands)
-    with progress:
-        for run, record, _ in execute(part, session):
-            pace.done(run.key.digest)  # another process may have carried it out
-            if record.status == "failed":
-                failed[run_text(run)] = record.error
-    for finding in session.identical():
-        print_line(out, (finding.about, "red"), f" {finding.text}")
-    return failed

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol
 
@@ -52,6 +54,38 @@ class Watcher(Watched, Protocol):
 def watcher(out: Console, total: int, pace: Pace) -> Watcher:
     """Return a watcher for a sweep of `total` runs: `LiveWatcher` on a terminal, else `LineWatcher`."""
     return LiveWatcher(out, total, pace) if out.is_terminal else LineWatcher(out, total, pace)
+
+
+@dataclass(frozen=True)
+class Watchers:
+    """Several watchers as one; see `bench.runs.session.Progress`."""
+
+    watchers: Sequence[Watched]
+
+    def started(self, run: Run) -> None:
+        """Pass it on."""
+        for watcher in self.watchers:
+            watcher.started(run)
+
+    def extracting(self, model: str, split: str, images: int) -> None:
+        """Pass it on."""
+        for watcher in self.watchers:
+            watcher.extracting(model, split, images)
+
+    def extracted(self, images: int) -> None:
+        """Pass it on."""
+        for watcher in self.watchers:
+            watcher.extracted(images)
+
+    def waiting(self, groups: int) -> None:
+        """Pass it on."""
+        for watcher in self.watchers:
+            watcher.waiting(groups)
+
+    def finished(self, run: Run, record: Record) -> None:
+        """Pass it on."""
+        for watcher in self.watchers:
+            watcher.finished(run, record)
 
 
 class TimeLeftColumn(ProgressColumn):
@@ -105,6 +139,10 @@ class LiveWatcher:
         """Advance the backbone pass."""
         self._progress.advance(self._pass, images)
 
+    def waiting(self, groups: int) -> None:
+        """Name what is waited for."""
+        self._progress.update(self._runs, description=f"waiting: {groups} groups are claimed by other processes")
+
     def finished(self, run: Run, record: Record) -> None:
         """Advance the runs, and print a failure at once."""
         self._pace.done(run.key.digest, record.cost if record.status == "ok" else None)
@@ -119,7 +157,7 @@ class LineWatcher:
 
     def __init__(self, out: Console, total: int, pace: Pace) -> None:
         self._out, self._total, self._pace = out, total, pace
-        self._begun, self._done = 0, 0
+        self._begun, self._done, self._waits = 0, 0, False
         self._start = pace.seconds()
 
     def __enter__(self) -> LineWatcher:
@@ -135,7 +173,7 @@ class LineWatcher:
 
     def started(self, run: Run) -> None:
         """Print that a run begins."""
-        self._begun, self._start = self._begun + 1, self._pace.seconds()
+        self._begun, self._start, self._waits = self._begun + 1, self._pace.seconds(), False
         self._line(f"{self._begun}/{self._total} begins: {run_text(run)}")
 
     def extracting(self, model: str, split: str, images: int) -> None:
@@ -144,6 +182,12 @@ class LineWatcher:
 
     def extracted(self, images: int) -> None:
         """Print nothing."""
+
+    def waiting(self, groups: int) -> None:
+        """Print once that all that is left is claimed by other processes."""
+        if not self._waits:
+            self._line(f"waiting for other processes, which have claimed the {groups} groups of runs that are left")
+        self._waits = True
 
     def finished(self, run: Run, record: Record) -> None:
         """Print that a run has ended, how, and the time left."""

@@ -29,7 +29,7 @@ from bench.catalogue.suites import select_bands
 from bench.catalogue.weights import WeightSources
 from bench.config import RunConfig
 from bench.core import Suite
-from bench.executors.local import execute
+from bench.executors.process import execute
 from bench.input.prepare import prepare
 from bench.input.recipe import match
 from bench.input.splits import Splits

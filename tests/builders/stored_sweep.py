@@ -9,7 +9,7 @@ from typing import Any
 from bench.catalogue.weights import WeightSources
 from bench.config import RunConfig
 from bench.core import ModelEntry, Normalise
-from bench.executors.local import execute
+from bench.executors.process import execute
 from bench.input.splits import Splits
 from bench.protocols import finetune, knn, probe
 from bench.runs import plan as planning

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.catalogue.weights import WeightSources
 from bench.config import RunConfig
-from bench.executors.local import execute
+from bench.executors.process import execute
 from bench.input.splits import Splits
 from bench.protocols import knn, probe
 from bench.runs import plan as planning

@@ -7,7 +7,8 @@ from rich.console import Console
 
 from bench.config import RunConfig
 from bench.core import BadSetting, UnknownName
-from bench.sweeps.sweep import resolve, sweep
+from bench.sweeps.resolved import resolve
+from bench.sweeps.sweep import sweep
 from tests.builders.suite_and_model import coloured_images
 
 
