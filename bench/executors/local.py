@@ -27,6 +27,7 @@ from bench.runs.session import Session
 
 MOST_ON_CPU = 8  # workers on a machine without a GPU where no number is given
 GPUS = Path("/proc/driver/nvidia/gpus")  # one folder per GPU
+LAST_LOOK = 10.0  # seconds that a worker may take to see that nothing is left
 PATIENCE = 20.0  # seconds that a worker has to write down what it has when it is to stop
 
 
@@ -130,6 +131,11 @@ class _Worker:
             self.process.kill()
         self.process.wait()
 
+    def end(self, seconds: float) -> None:
+        assert self.process is not None
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(seconds)
+
     def ask_to_stop(self) -> None:
         assert self.process is not None
         self.restarts = 0
@@ -187,6 +193,8 @@ def execute(plan: Plan, session: Session, settings: LocalSettings) -> Iterator[t
     job = new_job(session, _workers(settings))
     with _pool(job, settings) as workers:
         yield from follow(plan, session, lambda: any([worker.alive() for worker in workers]))
+        for worker in workers:  # all is done: they look once more and end by themselves
+            worker.end(LAST_LOOK)
 
 
 EXECUTOR = Executor(settings=LocalSettings, check=_check, execute=execute, workers=_workers)

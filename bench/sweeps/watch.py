@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Sequence
 from types import TracebackType
 
-from rich import box
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from bench.core import Record
 from bench.core.errors import Unwritable
-from bench.core.wording import printable
 from bench.executors.contract.job import job_folders
 from bench.executors.contract.status import Status, read_statuses
 from bench.runs.plan import Run
 from bench.store import Store
 from bench.sweeps.console import print_line
+from bench.sweeps.listings import print_rows
 from bench.sweeps.pace import Pace, duration
 from bench.sweeps.watchers import run_text
 
@@ -82,15 +81,15 @@ class PoolWatcher:
         left = self._total - self._done
         return f"{left} to go" + (f", {self._pace.text()}" if left and self._pace.text() else "")
 
-    def view(self) -> Group:
-        """Return the table of the workers below a line about the whole."""
+    def view(self) -> Text:
+        """Return a line about the whole and the table of the workers."""
         statuses = self._statuses()
         rate = sum(status.images_per_second for status in statuses if status.text == "running")
         parts = [f"{self._done} of {self._total} runs done"]
         parts += [f"{self._failed} of them failed"] if self._failed else []
         parts += [f"{rate:,.0f} images per second"] if rate else []
         parts += [self._pace.text()] if self._done < self._total and self._pace.text() else []
-        return Group(Text(", ".join(parts), style="bold"), table(statuses))
+        return Text.assemble((", ".join(parts), "bold"), "\n", table_text(statuses, self._out.width))
 
     def _statuses(self) -> Sequence[Status]:
         folders = job_folders(self._store.root, self._suite)
@@ -103,26 +102,29 @@ class PoolWatcher:
         return read_statuses(sorted(folders[0].glob("worker-*.json")), now)
 
 
-def table(statuses: Sequence[Status]) -> Table:
-    """Return the workers as a table, those at work first."""
-    rows = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("worker", "host", "state", "for", "done", "failed", "images/s", "waited"):
-        rows.add_column(name, justify="left" if name in ("worker", "host", "state") else "right", no_wrap=True)
-    rows.add_column("doing", ratio=1, overflow="ellipsis", no_wrap=True)
+def table_text(statuses: Sequence[Status], width: int) -> str:
+    """Return the workers as a table of at most `width` columns, those at work first."""
     ordered = sorted(statuses, key=lambda status: (status.text != "running", status.number))
-    for status in ordered[:MOST_ROWS]:
-        share = status.waited / status.total if status.total else 0.0
-        rows.add_row(
-            str(status.number),
-            printable(status.host),
-            status.text,
-            duration(status.since + status.age) if status.text in ("running", "waiting") else "",
-            str(status.done),
-            str(status.failed or ""),
-            f"{status.images_per_second:,.0f}" if status.images_per_second >= 0.5 else "",
-            f"{share:.0%}",
-            printable(status.doing),
-        )
+    out = Console(file=io.StringIO(), width=width, color_system=None)
+    print_rows(
+        out, [_row(status) for status in ordered[:MOST_ROWS]], keep=("state",), note="a wider terminal shows them"
+    )
     if len(ordered) > MOST_ROWS:
-        rows.add_row("…", "", f"{len(ordered) - MOST_ROWS} more")
-    return rows
+        print_line(out, f"and {len(ordered) - MOST_ROWS} workers more")
+    return out.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+
+
+def _row(status: Status) -> dict[str, object]:
+    at_work = status.text in ("running", "waiting")
+    return {
+        "worker": status.number,
+        "state": status.text,
+        "done": status.done,
+        "failed": status.failed,
+        "for": duration(status.since + status.age) if at_work else "",
+        "doing": status.doing,
+        "images/s": round(status.images_per_second),
+        "waited": f"{status.waited / status.total:.0%}" if status.total else "",
+        "host": status.host,
+        "process": str(status.process),
+    }

@@ -39,6 +39,12 @@ def small_suite():
 
 def sweep(folder: Path) -> dict[str, str]:
     """Carry out what is not stored below a folder; return digest -> ``done``, ``stored`` or the error."""
+    ended = execute(*prepared(folder))
+    return {record.digest: record.error or ("done" if done else "stored") for _, record, done in ended}
+
+
+def prepared(folder: Path) -> tuple[planning.Plan, Session]:
+    """Return the plan of the sweep below a folder, and its session."""
     suite, model = small_suite(), entry()
     weights = folder / "cache" / "weights" / "toy" / "model.bin"
     if not weights.parent.exists():
@@ -73,7 +79,7 @@ def sweep(folder: Path) -> dict[str, str]:
         shelf=shelf,
         device="cpu",
     )
-    return {record.digest: record.error or ("done" if done else "stored") for _, record, done in execute(plan, session)}
+    return plan, session
 
 
 def outcomes(folder: Path) -> dict[str, Any]:

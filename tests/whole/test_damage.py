@@ -18,11 +18,12 @@ from bench.catalogue.download import fetch
 from bench.catalogue.weights import verify_weights
 from bench.core.errors import BenchError, MissingData
 from bench.finetuning import loop
+from bench.runs.groups import groups_of
 from bench.store import PASSING, FeatureCache, Store, collect, leases, stamps, verify, verify_records
 from tests.builders.damage import HARMS
 from tests.builders.servers import CONTENT, hub_server
 from tests.builders.stored import fill
-from tests.builders.stored_sweep import entry, outcomes, sweep
+from tests.builders.stored_sweep import entry, outcomes, prepared, sweep
 from tests.builders.training import Killed, run, same
 
 pytestmark = pytest.mark.slow
@@ -199,11 +200,12 @@ def test_the_beginning_of_a_download(tmp_path, monkeypatch, suffix, harm):
 
 @pytest.mark.parametrize("harm", HARMS)
 def test_a_claim(sound, copy, monkeypatch, harm):
-    """The claim of a run that a dead process has left: it is taken over, or its run is."""
+    """The claim of runs that a dead process has left: it is taken over, or its runs are."""
     monkeypatch.setattr(leases, "GRACE_SECONDS", 0.1)
     monkeypatch.setattr(leases, "POLL_SECONDS", 0.05)
-    record = sorted(copy.glob("results/toy/records/*.json"))[0]
-    path = record.with_suffix(".lease")
+    group = groups_of(prepared(copy)[0].runs)[0]
+    path = copy / "results" / "toy" / "records" / f"{group.name}.lease"
+    record = path.with_name(f"{group.runs[0].key.digest}.json")
     path.write_bytes(b"filelock/2\npid=999999\nhost=elsewhere\nmode=lease\ntoken=00\nduration=120.0\nstart=1\n\n")
     HARMS[harm](path, record)
     if path.is_file() and b"\nduration=120.0\n" in path.read_bytes():

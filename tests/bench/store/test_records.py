@@ -238,11 +238,11 @@ def test_files_of_a_record_stay_below_the_results(tmp_path):
 
 def test_one_claim_at_a_time(tmp_path):
     store = Store(tmp_path)
-    first = store.claim(key())
+    first = store.claim("toy", "model_0a")
     assert first is not None
     with first:
-        assert Store(tmp_path).claim(key()) is None
-    second = Store(tmp_path).claim(key())
+        assert Store(tmp_path).claim("toy", "model_0a") is None
+    second = Store(tmp_path).claim("toy", "model_0a")
     assert second is not None
     with second:
         pass
@@ -257,7 +257,7 @@ def test_results_that_cannot_be_written_are_read_and_say_so(tmp_path):
         with pytest.raises(Unwritable, match="permission is denied"):
             put(store, seed=1)
         with pytest.raises(Unwritable, match="permission is denied"):
-            store.claim(key(seed=1))
+            store.claim("toy", "model_0a")
 
 
 def test_a_file_in_place_of_the_results_is_named(tmp_path):

@@ -132,10 +132,10 @@ LAUGHS = (
 ])  # fmt: skip
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 def test_document_types_and_entities_are_refused(text, encoding, tmp_path):
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(MissingData, match=r"a\.xml: it declares a document type or entities"):
         read_xml(written(tmp_path / "a.xml", text.encode(encoding)))
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_annotations(tmp_path):
