@@ -39,4 +39,7 @@ def test_the_longest_help_fits_a_screen():
 def test_defaults_are_those_of_the_fields():
     text = help_text(COMMANDS["geobench-run"])
     assert "[probe,knn,similarity]" in text and "[32]" in text and "[true]" in text and "[results]" in text
-    assert set(COMMANDS["geobench-run"].words) == {*RunConfig.model_fields, "config", "study"} - {"settings"}
+    assert set(COMMANDS["geobench-run"].words) == {*RunConfig.model_fields, "config", "study"} - {
+        "settings",
+        "placement",
+    }

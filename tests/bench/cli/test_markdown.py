@@ -63,7 +63,7 @@ def test_suites_state_their_sizes():
 
 def test_every_setting_has_a_type_and_a_description():
     rows = {row["setting"]: row for row in settings()}
-    assert set(RunConfig.model_fields) - {"settings"} | {"config", "study"} <= set(rows)
+    assert set(RunConfig.model_fields) - {"settings", "placement"} | {"config", "study"} <= set(rows)
     for name in lookup.names("bench.protocols"):
         fields = lookup.noun("bench.protocols", name, Protocol).settings.model_fields
         assert {f"{name}.{field}" for field in fields} <= set(rows)
