@@ -94,7 +94,9 @@ def _together(plan: Plan, session: Session) -> Iterator[tuple[Run, Record, bool]
             continue
         if run.protocol.runs_network or distributed.rank() == 0:
             record = carry_out(run, session)
-        yield run, distributed.agreed(record), True
+        agreed = distributed.agreed(record)
+        assert agreed is not None  # process 0 has carried out the run
+        yield run, agreed, True
 
 
 def _stored(run: Run, session: Session) -> Record | None:

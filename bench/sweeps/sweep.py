@@ -7,26 +7,20 @@ from dataclasses import dataclass, field, replace
 
 from rich.console import Console
 
-from bench.catalogue import models as model_catalogue
-from bench.catalogue import suites as suite_catalogue
-from bench.catalogue.suites import select_bands
-from bench.catalogue.weights import TO_BE_FETCHED, WeightSources
+from bench.catalogue.weights import TO_BE_FETCHED
 from bench.config import RunConfig
-from bench.core import Band, ModelEntry, Record, Suite, Task, lookup
+from bench.core import ModelEntry, Record, Task
 from bench.core.errors import BadSetting, MissingData, MissingWeights
 from bench.core.wording import shortened
 from bench.input.content import Contents
 from bench.input.splits import Splits
-from bench.protocols.contract.protocol import Protocol
 from bench.runs.groups import Part, groups_of, part_of
 from bench.runs.identity import still_true
 from bench.runs.plan import Plan, Run, make
-from bench.runs.session import Session, resolve_device
-from bench.store import FeatureCache, Store, default_cache
 from bench.sweeps.console import print_line
+from bench.sweeps.execution import carry_out_all
 from bench.sweeps.expected import Expected, expected
 from bench.sweeps.opening import check_data, check_embeddings, open_data
-from bench.sweeps.execution import carry_out_all
 from bench.sweeps.plan_text import show_plan
 from bench.sweeps.resolved import Resolved, resolve
 from bench.sweeps.worker_seat import Seat

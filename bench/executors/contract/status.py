@@ -193,6 +193,8 @@ def read_statuses(paths: Sequence[Path], now: float) -> list[Status]:
     for path in paths:
         try:
             content, age = parse_json(path), now - path.stat().st_mtime
+            if not isinstance(content, dict):
+                continue
             status = Status(**content)
         except (OSError, Damaged, TypeError):
             continue

@@ -42,8 +42,8 @@ def test_parts_are_disjoint_and_together_the_whole(parts):
     runs = [run(model, protocol) for model in models for protocol in ("probe", "knn")]
     runs += [run(model, "finetune", seed, trains=True) for model in models for seed in (0, 1, 2)]
     split = [part_of(runs, Part(number, parts), models) for number in range(1, parts + 1)]
-    digests = [[one.key.digest for one in part] for part in split]
-    assert sorted(digest for part in digests for digest in part) == sorted(one.key.digest for one in runs)
+    digests = [[member.key.digest for member in part] for part in split]
+    assert sorted(digest for part in digests for digest in part) == sorted(member.key.digest for member in runs)
     sizes = [len(groups_of(part)) for part in split]
     assert max(sizes) - min(sizes) <= 4
 
@@ -53,8 +53,10 @@ def test_parts_do_not_depend_on_the_weights_at_hand():
     runs = [run(model) for model in models]
     for number in (1, 2):
         whole = part_of(runs, Part(number, 2), models)
-        without = part_of([one for one in runs if one.key.model != "b"], Part(number, 2), models)
-        assert [one.key.model for one in without] == [one.key.model for one in whole if one.key.model != "b"]
+        without = part_of([member for member in runs if member.key.model != "b"], Part(number, 2), models)
+        assert [member.key.model for member in without] == [
+            member.key.model for member in whole if member.key.model != "b"
+        ]
 
 
 def test_parts_are_read():
