@@ -13,10 +13,10 @@ from bench.config import RunConfig, Study, read_words, run_configs, validate
 from bench.core import lookup
 from bench.core.errors import BenchError
 from bench.core.wording import os_error_sentence
+from bench.executors.contract.job import FOLDER
 from bench.foundry.contract.recipe import Recipe
 from bench.runs.provenance import environment
 from bench.runs.session import resolve_device
-from bench.executors.contract.job import FOLDER
 from bench.sweeps.console import console, print_line
 from bench.sweeps.fault_text import show_faults
 from bench.sweeps.listings import print_board
