@@ -6,7 +6,7 @@ import csv
 import io
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 from safetensors.torch import save
@@ -23,6 +23,7 @@ from bench.store import write_atomic
 from bench.store.seals import write_sealed
 
 WEIGHTS, FACTS, REPORT = "autoencoder.safetensors", "autoencoder.json", "reconstruction.csv"
+MOST_OPEN = 8  # files mapped at once
 HELD_SHARE = 5  # every fifth lineage is held out where none is named
 
 
@@ -37,8 +38,9 @@ def learn(settings: LearnSettings, *, out: Path, device: str, report: Callable[[
     members = [member for member in read_collection(settings.collection) if not member.duplicate_of]
     held = held_out(settings, members)
     size = SIZES[settings.preset]
+    opened = lru_cache(maxsize=MOST_OPEN)(read_weights)
     sources = {
-        member.name: TokenSource(member.name, member.lineage, partial(read_weights, files_of(member)), size)
+        member.name: TokenSource(member.name, member.lineage, partial(opened, files_of(member)), size)
         for member in members
     }
     splits = {

@@ -18,10 +18,11 @@ from bench.foundry.tokens.roles import ROLES
 from bench.foundry.tokens.windows import windows
 
 DEPTHS = 4  # parts that a network's depth is divided into
+AT_ONCE = 16  # windows
 COLUMNS = ("split", "role", "depth", "values", "r2", "r2_pca", "bound")
 
 
-def principal_components(sources: Sequence[TokenSource], size: Size, most: int = 400) -> tuple[Tensor, Tensor]:
+def principal_components(sources: Sequence[TokenSource], size: Size, most: int = 100) -> tuple[Tensor, Tensor]:
     """Return mean (d,) and directions (latent, d) of the tokens of models, every model with equal weight.
 
     Args:
@@ -60,10 +61,14 @@ def reconstruct(network: WeightAutoencoder, source: TokenSource, *, halo: int = 
     """
     size = network.size
     parts = []
-    for window in windows(source.layout.tokens, size.window - 2 * halo, halo):
-        batch = batch_of([(source, window.first, window.last)], window.last - window.first).to(device)
+    every = list(windows(source.layout.tokens, size.window - 2 * halo, halo))
+    for start in range(0, len(every), AT_ONCE):
+        some = every[start : start + AT_ONCE]
+        length = max(window.last - window.first for window in some)
+        batch = batch_of([(source, window.first, window.last) for window in some], length).to(device)
         output, _ = network(batch.values, batch.mask, batch.positions)
-        parts.append(output[0, window.start - window.first : window.end - window.first, : size.token].float().cpu())
+        for row, window in zip(output.float().cpu(), some, strict=True):
+            parts.append(row[window.start - window.first : window.end - window.first, : size.token])
     return torch.cat(parts)
 
 
