@@ -82,6 +82,7 @@ def _cells(row: ArmRow, decimals: int) -> list[str]:
         values = [costs.get(f"latency_{batch}_p{share}", np.nan) for share in (50, 95)]
         return " / ".join(f"{1000 * value:.3g}" for value in values)
 
+    speed = costs.get("reference_latency_32_p50", np.nan) / costs.get("latency_32_p50", np.nan)
     return [
         row.arm,
         row.budget or "-",
@@ -92,7 +93,7 @@ def _cells(row: ArmRow, decimals: int) -> list[str]:
         count(costs.get("network_flops", np.nan)),
         milliseconds(1),
         milliseconds(32),
-        f"{costs['reference_latency_32_p50'] / costs['latency_32_p50']:.2f} x"
+        f"{speed:.2f} x" if speed == speed else "-",
         if "reference_latency_32_p50" in costs
         else "-",
         f"{costs.get('network_peak_bytes', np.nan) / 1e6:.3g} MB",
