@@ -59,8 +59,8 @@ def _arms(study: CompressionStudy) -> Section:
         f"Score: {study.metric_label} on {study.samples} test samples, mean over seeds.",
         "Intervals (95 %) hold the noise of the test set and that of the seeds (Student's quantile); the share kept is "
         "paired by seed and sample. Weights: those other than zero. Costs are those of the backbone; latencies were "
-        "measured on the machine of the runs, and its load shows in them. Speed: the teacher's median over the arm's, both "
-        "timed in turns in one run.",
+        "measured on the machine of the runs, and its load shows in them. Speed: the teacher's median over the arm's, "
+        "both timed in turns in one run.",
     ]
     if study.generated:
         sentences.insert(
@@ -94,8 +94,6 @@ def _cells(row: ArmRow, decimals: int) -> list[str]:
         milliseconds(1),
         milliseconds(32),
         f"{speed:.2f} x" if speed == speed else "-",
-        if "reference_latency_32_p50" in costs
-        else "-",
         f"{costs.get('network_peak_bytes', np.nan) / 1e6:.3g} MB",
         f"{costs.get('file_bytes', np.nan) / 1e6:.3g} / {costs.get('file_bytes_compressed', np.nan) / 1e6:.3g} MB",
         number(row.ece, 3),
