@@ -25,6 +25,7 @@ from bench.foundry.tokens.layout import EXACT, Layout, Slot, layout_of
 
 Scale = Literal["none", "power", "moments"]
 AT_ONCE = 1 << 16  # values that are scaled together
+ROUNDING = 1e-6  # spread over mean up to which a row is constant
 SMALLEST_EXPONENT = -126  # of normal float32 numbers
 
 
@@ -95,7 +96,8 @@ def _scale(rows: Tensor, sides: Tensor, scale: Scale) -> None:
         spread = (rows - mean[:, None]).square().mean(1).sqrt()
         usable = torch.isfinite(mean) & torch.isfinite(spread)
         sides[:, 0] = torch.where(usable, mean, 0)
-        sides[:, 1] = torch.where(usable & (spread > 0), spread, 1).log()
+        # of a constant row only rounding is left, which is no shape to be scaled up
+        sides[:, 1] = torch.where(usable & (spread > ROUNDING * mean.abs()), spread, 1).log()
         rows.sub_(sides[:, :1]).mul_(sides[:, 1:].neg().exp())
         return
     # rows of infinities or of squares beyond float32 stay as they are

@@ -88,6 +88,14 @@ def test_moments_come_back_up_to_rounding_and_exactly_for_halves():
             assert torch.allclose(rows.std(1, correction=0), torch.ones(slot.rows), atol=1e-4), slot.name
 
 
+def test_constant_rows_have_no_shape():
+    """Folded batch norms have a variance of 1 - eps throughout: its rounding must not be scaled up to a spread of 1."""
+    state = {"norm.running_var": torch.full((999,), 1 - 1e-5), "norm.running_mean": torch.zeros(999)}
+    tokens = tokenise(state, scale="moments")
+    assert float(tokens.values.abs().max()) < 1e-6
+    assert torch.allclose(detokenise(tokens)["norm.running_var"], state["norm.running_var"], rtol=3e-7, atol=0)
+
+
 def test_padding_never_becomes_a_weight_and_weights_never_padding():
     state = {name: value for name, value in awkward().items() if value.dtype != torch.float64}
     tokens = tokenise(state, size=100)
