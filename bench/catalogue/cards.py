@@ -34,6 +34,10 @@ from bench.core import (
 from bench.store import write_atomic
 
 CARD, WEIGHTS = "card.json", "model.safetensors"
+UNKNOWN_DATA = "unknown"
+"""Stands in `bench.core.ModelEntry.trained_on` for what a parent has seen beyond the datasets named."""
+PARENTS_JOINED = " + "
+"""Stands between the names of several parents in `bench.core.ModelEntry.parent`."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,120}")
 
 
@@ -197,7 +201,7 @@ def entry_of(card: Card, weights: Path, known: Mapping[str, ModelEntry]) -> Mode
         objective=card.objective,
         bands=tuple(base.bands[place] for place in chosen),
         normalise=normalise,
-        parent=card.parents[0] if card.parents else card.base,
+        parent=PARENTS_JOINED.join(card.parents) or card.base,
         parameters=card.parameters,
         depth=card.depth,
         width=card.width,
@@ -247,8 +251,24 @@ def load_made(
     return network
 
 
+def origin_of(entry: ModelEntry) -> tuple[ModelEntry, Structure] | None:
+    """Return the base of an entry that a recipe made and what differs from the base's network; None for others.
+
+    A random twin, and a user's file of weights for such a network, count as well.
+    """
+    load = entry.load
+    if isinstance(load, partial) and load.func is load_made:
+        return load.keywords["base"], load.keywords["structure"]
+    return None
+
+
 def inherited(entries: Sequence[ModelEntry]) -> tuple[tuple[str, ...], str]:
-    """Return the datasets that parents were trained on, and the licences of their weights, without repetition."""
-    datasets = dict.fromkeys(name for entry in entries for name in entry.trained_on)
+    """Return the datasets that parents were trained on, and the licences of their weights, without repetition.
+
+    The datasets end with `UNKNOWN_DATA` if the training data of a parent are unknown.
+    """
+    datasets = dict.fromkeys(name for entry in entries for name in entry.trained_on if name != UNKNOWN_DATA)
+    if any((entry.weights and not entry.trained_on) or UNKNOWN_DATA in entry.trained_on for entry in entries):
+        datasets[UNKNOWN_DATA] = None
     licences = dict.fromkeys(entry.weights.licence for entry in entries if entry.weights and entry.weights.licence)
     return tuple(datasets), "; ".join(licences)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from bench.catalogue.cards import made_entries
+from bench.catalogue.cards import PARENTS_JOINED, made_entries, origin_of
 from bench.catalogue.local_entries import LOCAL, local_entries
 from bench.catalogue.user_models import OWN, file_hash, own_entries
 from bench.core import ModelEntry, lookup
@@ -42,7 +42,9 @@ def entries() -> dict[str, ModelEntry]:
 
 def user_file(entry: ModelEntry) -> str:
     """Return the SHA-256 of the user's file that an entry, its twin or its architecture comes from, ``""`` for none."""
-    lineage = {entry.name, entry.name.removesuffix(".random"), entry.parent}
+    made = origin_of(entry)
+    lineage = {entry.name, entry.name.removesuffix(".random"), *entry.parent.split(PARENTS_JOINED)}
+    lineage |= {made[0].name} if made else set()
     own = {member.name for member in own_entries(Path.cwd())}
     return file_hash(Path.cwd() / OWN) if lineage & own else ""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import bench
+from bench.catalogue.cards import UNKNOWN_DATA
 from bench.core import Suite
 from bench.metrics import metric
 from bench.runs.plan import Run
@@ -30,8 +31,8 @@ def facts(run: Run, suite: Suite, *, network: str = "") -> dict[str, Any]:
     measure = metric(task.metric)
     arm = run.protocol.arm_facts(run.settings)
     exposed = "yes" if suite.dataset and suite.dataset in entry.trained_on else "no"
-    if entry.origin not in ("random", "baseline") and not entry.trained_on:
-        exposed = "unknown"
+    if entry.origin not in ("random", "baseline") and exposed == "no":
+        exposed = "unknown" if not entry.trained_on or UNKNOWN_DATA in entry.trained_on else "no"
     return {
         "title": suite.title,
         "generated": suite.generated,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.catalogue import models as model_catalogue
-from bench.catalogue.cards import CARD, inherited, read_card
+from bench.catalogue.cards import inherited, origin_of
 from bench.catalogue.weights import WeightSources
 from bench.core import Backbone, Band, ModelEntry, Structure
 from bench.core.errors import Incompatible
@@ -63,14 +63,15 @@ def parent_of(name: str, *, weights: Path | None, entries: Sequence[Path]) -> Pa
     if not entry.parameters:
         raise Incompatible(f"{name} has no parameters; a recipe needs a network")
     path = WeightSources(folder=weights, cache=default_cache()).find(entry)
-    # A file of the user's own (path:FILE:ENTRY) belongs to the network of an entry.
-    base = (name.rpartition(":")[2] if name.startswith("path:") else entry.name).removesuffix(".random")
-    card = read_card(path.with_name(CARD)) if path is not None and path.with_name(CARD).is_file() else None
+    made = origin_of(entry)
+    # A file of the user's own has a name that the catalogue does not know; its network is that of its parent.
+    shipped = model_catalogue.entries()
+    own = entry.name.removesuffix(".random")
     return Parent(
         entry=entry,
         path=path,
-        base=card.base if card else base,
-        shape=card.shape if card else Structure(),
+        base=made[0].name if made else own if own in shipped else entry.parent.removesuffix(".random"),
+        shape=made[1] if made else Structure(),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -68,6 +68,25 @@ def open_task(suite: str, task: str, bands: tuple[str, ...], data: Path, labels:
         bands=select_bands(facts, bands),
         labels=labels,
     )
+
+
+def fed_bands(entry: ModelEntry, data: TaskData | None) -> tuple[Band, ...]:
+    """Return the bands a network is fed: those of its entry that the suite offers, or all where there is no suite."""
+    return entry.bands if data is None else match(entry, data.suite, data.task, data.bands).bands
+
+
+def data_facts(data: TaskData | None) -> dict[str, Any]:
+    """Return what a card states of the data a recipe used."""
+    if data is None:
+        return {}
+    suite = data.suite
+    return {
+        "suite": suite.name,
+        "version": suite.version,
+        "task": data.task.name,
+        "labels": data.labels,
+        "generated": suite.generated,
+    }
 
 
 @dataclass

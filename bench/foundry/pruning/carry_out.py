@@ -21,7 +21,7 @@ from bench.finetuning.loop import restore
 from bench.finetuning.rate_search import search_rates
 from bench.finetuning.settings import arms
 from bench.foundry.contract.resolved import Parent, lineage, parent_of, shape_of
-from bench.foundry.contract.workbench import RecipeWorkbench, TaskData, open_task
+from bench.foundry.contract.workbench import RecipeWorkbench, TaskData, data_facts, fed_bands, open_task
 from bench.foundry.pruning import masks as unstructured
 from bench.foundry.pruning import structured
 from bench.foundry.pruning.budgets import Budget, example_images, multiply_adds, parameters, ratio_for, read_budget
@@ -56,7 +56,7 @@ def prune_entry(settings: PruneSettings, *, data: Path, out: Path, device: str, 
     task_data = (
         open_task(settings.suite, settings.task, settings.bands, data, settings.labels) if settings.suite else None
     )
-    bands = _bands(parent, task_data, settings)
+    bands = fed_bands(parent.entry, task_data)
     network = tapped(parent.network(bands))
     images = example_images(parent.entry, bands, dates=_dates(task_data))
     before = {"flops": multiply_adds(network, images), "parameters": float(parameters(network))}
@@ -78,7 +78,7 @@ def prune_entry(settings: PruneSettings, *, data: Path, out: Path, device: str, 
         version=1,
         settings=settings.model_dump(mode="json"),
         seed=settings.seed,
-        data=_facts(task_data),
+        data=data_facts(task_data),
         cost={f"{name}_before": value for name, value in before.items()}
         | counts
         | {"zeros": removed, "seconds": round(time.perf_counter() - started, 1)},
@@ -114,29 +114,6 @@ def _per_cent(settings: PruneSettings) -> str:
 
 def _dates(data: TaskData | None) -> int:
     return max(1, data.suite.dates) if data else 1
-
-
-def _bands(parent: Parent, data: TaskData | None, settings: PruneSettings) -> tuple[Band, ...]:
-    """Return the bands the new entry is fed: those its suite offers, or all of its parent's."""
-    from bench.input.recipe import match
-
-    if data is None:
-        return parent.entry.bands
-    recipe = match(parent.entry, data.suite, data.task, data.bands)
-    return recipe.bands
-
-
-def _facts(data: TaskData | None) -> dict[str, object]:
-    if data is None:
-        return {}
-    suite = data.suite
-    return {
-        "suite": suite.name,
-        "version": suite.version,
-        "task": data.task.name,
-        "labels": data.labels,
-        "generated": suite.generated,
-    }
 
 
 class Pruner:
