@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from safetensors.torch import save
 
 from bench.catalogue import models as model_catalogue
-from bench.catalogue.cards import Card, inherited, made_entries, read_card, write_entry
+from bench.catalogue.cards import Card, inherited, made_entries, origin_of, read_card, write_entry
 from bench.core import BadSetting, MissingData, MissingWeights, Structure, UnknownName
 
 
@@ -84,6 +85,29 @@ def test_names_bases_and_folders_are_checked(tmp_path):
         model_catalogue.select(["all"], [tmp_path / "two"])
     with pytest.raises(BadSetting, match="there is no such folder"):
         model_catalogue.select(["all"], [tmp_path / "three"])
+
+
+def test_what_one_parent_has_seen_stays_unknown():
+    entries = model_catalogue.entries()
+    stranger = dataclasses.replace(entries["tiny_mae"], trained_on=())
+    datasets, _ = inherited([entries["tiny_mae"], stranger, entries["tiny_mae.random"]])
+    assert datasets == ("geobench-demo-unlabelled", "unknown")
+    assert inherited([dataclasses.replace(stranger, trained_on=datasets)])[0] == datasets
+    assert inherited([entries["tiny_mae"], entries["tiny_mae.random"]])[0] == ("geobench-demo-unlabelled",)
+
+
+def test_base_and_structure_of_a_made_entry_its_twin_and_a_file_for_its_network(tmp_path):
+    path = write_entry(tmp_path, a_card(parents=("tiny_mae", "tiny_dino")), save(short_state()))
+    for word, name in (
+        ("tiny_mae.short", "tiny_mae.short"),
+        ("tiny_mae.short.random", "tiny_mae.short.random"),
+        (f"path:{path}:tiny_mae.short", "tiny_mae.short.model"),
+    ):
+        (entry,), _ = model_catalogue.select([word], [tmp_path])
+        base, structure = origin_of(entry)
+        assert (entry.name, base.name, structure.blocks) == (name, "tiny_mae", (1, 2))
+    assert model_catalogue.select(["tiny_mae.short"], [tmp_path])[0][0].parent == "tiny_mae + tiny_dino"
+    assert origin_of(model_catalogue.entries()["tiny_mae"]) is None
 
 
 def test_exposure_and_licences_are_inherited():

@@ -140,6 +140,23 @@ def test_doctor_says_what_each_model_will_see(images, tmp_path):
     assert any(row["who"] == "dofa_base" and row["about"] == "weights" for row in rows)
 
 
+def test_every_command_that_takes_models_finds_made_entries(tmp_path):
+    made, name = f"entries={tmp_path / 'made'}", "tiny_mae.half"
+    words = ("recipe=prune", "model=tiny_mae", "method=depth", f"name={name}", f"out={tmp_path / 'made'}")
+    assert call("geobench-make", *words, cache=tmp_path).returncode == 0
+    merged = ("recipe=merge", f"models=[{name},{name}]", made, "name=tiny_mae.same", f"out={tmp_path / 'made'}")
+    assert call("geobench-make", *merged, cache=tmp_path).returncode == 0
+    listed = json.loads(call("geobench-list", made, "models=origin:merged", "--json", cache=tmp_path).stdout)
+    assert [row["name"] for row in listed] == ["tiny_mae.same"]
+    words = ("suite=demo", f"models=[{name},tiny_mae.same]", made)
+    seen = json.loads(call("geobench-doctor", *words, "--json", cache=tmp_path).stdout)
+    assert {row["who"] for row in seen} == {"demo", name, "tiny_mae.same"}
+    assert {row["state"] for row in seen if row["about"] == "block_3"} == {"ok"}
+    assert call("geobench-doctor", "suite=demo", f"models={name}", "entries=nowhere", cache=tmp_path).returncode == 2
+    plan = call("geobench-run", *words, "protocols=[knn]", f"results={tmp_path}", "--dry", cache=tmp_path)
+    assert plan.returncode == 0 and "tiny_mae.same" in plan.stdout
+
+
 @pytest.mark.parametrize(
     ("what", "keys"),
     [
