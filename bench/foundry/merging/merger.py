@@ -15,8 +15,8 @@ from torch import Tensor
 
 from bench.core.errors import BadSetting, Incompatible
 from bench.finetuning.arm import Arm
-from bench.finetuning.loop import Trained
 from bench.finetuning.settings import arms
+from bench.finetuning.trained import Trained
 from bench.foundry.contract.resolved import Parent
 from bench.foundry.contract.workbench import RecipeWorkbench, TaskData
 from bench.foundry.merging import arithmetic, batch_norm
