@@ -42,9 +42,9 @@ def entries() -> dict[str, ModelEntry]:
 
 def user_file(entry: ModelEntry) -> str:
     """Return the SHA-256 of the user's file that an entry, its twin or its architecture comes from, ``""`` for none."""
-    made = origin_of(entry)
+    origin = origin_of(entry)
     lineage = {entry.name, entry.name.removesuffix(".random"), *entry.parent.split(PARENTS_JOINED)}
-    lineage |= {made[0].name} if made else set()
+    lineage |= {origin[0].name} if origin else set()
     own = {member.name for member in own_entries(Path.cwd())}
     return file_hash(Path.cwd() / OWN) if lineage & own else ""
 

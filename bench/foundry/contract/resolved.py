@@ -63,15 +63,15 @@ def parent_of(name: str, *, weights: Path | None, entries: Sequence[Path]) -> Pa
     if not entry.parameters:
         raise Incompatible(f"{name} has no parameters; a recipe needs a network")
     path = WeightSources(folder=weights, cache=default_cache()).find(entry)
-    made = origin_of(entry)
+    origin = origin_of(entry)
     # A file of the user's own has a name that the catalogue does not know; its network is that of its parent.
     shipped = model_catalogue.entries()
     own = entry.name.removesuffix(".random")
     return Parent(
         entry=entry,
         path=path,
-        base=made[0].name if made else own if own in shipped else entry.parent.removesuffix(".random"),
-        shape=made[1] if made else Structure(),
+        base=origin[0].name if origin else own if own in shipped else entry.parent.removesuffix(".random"),
+        shape=origin[1] if origin else Structure(),
     )
 
 

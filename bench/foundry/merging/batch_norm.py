@@ -17,7 +17,7 @@ STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 def batch_norms(network: nn.Module) -> dict[str, Any]:
     """Return the batch norms of a network that keep running statistics, by path."""
     modules = network.named_modules()
-    return {path: one for path, one in modules if isinstance(one, _BatchNorm) and one.track_running_stats}
+    return {path: norm for path, norm in modules if isinstance(norm, _BatchNorm) and norm.track_running_stats}
 
 
 def statistics_names(network: nn.Module) -> set[str]:

@@ -39,7 +39,7 @@ def merge_entries(settings: MergeSettings, *, data: Path, out: Path, device: str
         report=report,
     )
     network = merger.selected(tapped(model.network(bands, random=True))) if settings.student else merger.merged()
-    heritage = [*parents, *(base for base in bases if base.entry.name not in [one.entry.name for one in parents])]
+    heritage = [*parents, *(base for base in bases if base.entry.name not in [parent.entry.name for parent in parents])]
     fields = lineage(heritage) | {"base": model.base}
     if (merger.images or settings.method == "learned") and task_data and task_data.suite.dataset:
         fields["trained_on"] = tuple(dict.fromkeys([*fields["trained_on"], task_data.suite.dataset]))
@@ -59,7 +59,9 @@ def merge_entries(settings: MergeSettings, *, data: Path, out: Path, device: str
         cost={"members": float(len(parents)), "seconds": round(time.perf_counter() - started, 1)},
         scores=merger.scores,
         sha256="",
-        reference="; ".join(dict.fromkeys([REFERENCES[settings.method], *(one.entry.reference for one in heritage)])),
+        reference="; ".join(
+            dict.fromkeys([REFERENCES[settings.method], *(parent.entry.reference for parent in heritage)])
+        ),
         notes=tuple(merger.notes),
         **fields,
     )

@@ -19,7 +19,8 @@ from bench.features.forward import taps_of
 from bench.finetuning.arm import Arm
 from bench.finetuning.evaluation import validation_score
 from bench.finetuning.fit import batches_of, budget_of, loss_function
-from bench.finetuning.loop import Trained, train
+from bench.finetuning.loop import train
+from bench.finetuning.trained import Trained
 from bench.foundry.merging.arithmetic import State
 from bench.foundry.merging.settings import LearningSettings
 from bench.input.batches import Batch

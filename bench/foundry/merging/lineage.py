@@ -21,17 +21,17 @@ def matrices(network: nn.Module) -> list[str]:
     return [f"{path}.weight" for path, module in network.named_modules() if isinstance(module, kinds)]
 
 
-def row_cosine(one: Mapping[str, Tensor], other: Mapping[str, Tensor], names: list[str]) -> float:
+def row_cosine(first: Mapping[str, Tensor], other: Mapping[str, Tensor], names: list[str]) -> float:
     """Return the mean cosine between corresponding rows of two networks' weights.
 
     Args:
-        one: tensor name -> values.
+        first: tensor name -> values.
         other: of the same names and shapes.
         names: those compared, with two dimensions or more; a row is what one output reads.
     """
     cosines, rows = 0.0, 0
     for name in names:
-        values = cosine_similarity(one[name].double().flatten(1), other[name].double().flatten(1), dim=1)
+        values = cosine_similarity(first[name].double().flatten(1), other[name].double().flatten(1), dim=1)
         cosines, rows = cosines + float(values.sum()), rows + len(values)
     return cosines / max(rows, 1)
 
@@ -62,14 +62,14 @@ def kinship(members: Mapping[str, Mapping[str, Tensor]], names: list[str]) -> di
 def warnings_of(cosines: Mapping[tuple[str, str], float]) -> list[str]:
     """Return a warning in words for every pair that should not be merged, or need not be."""
     lines = []
-    for (one, other), cosine in cosines.items():
+    for (first, other), cosine in cosines.items():
         if cosine > COPY:
             lines.append(
-                f"{one} and {other} hold nearly the same weights (cosine {cosine:.3f}): one of them adds little"
+                f"{first} and {other} hold nearly the same weights (cosine {cosine:.3f}): one of them adds little"
             )
         elif cosine < RELATED:
             lines.append(
-                f"{one} and {other} are {'unrelated' if cosine < STRANGERS else 'hardly related'} by their weights "
+                f"{first} and {other} are {'unrelated' if cosine < STRANGERS else 'hardly related'} by their weights "
                 f"(cosine {cosine:.3f}): a merge of networks that were trained apart computes little of either; merge "
                 "networks tuned from one ancestor, or distil them into one"
             )

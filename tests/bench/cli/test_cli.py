@@ -141,14 +141,14 @@ def test_doctor_says_what_each_model_will_see(images, tmp_path):
 
 
 def test_every_command_that_takes_models_finds_made_entries(tmp_path):
-    made, name = f"entries={tmp_path / 'made'}", "tiny_mae.half"
+    folder, name = f"entries={tmp_path / 'made'}", "tiny_mae.half"
     words = ("recipe=prune", "model=tiny_mae", "method=depth", f"name={name}", f"out={tmp_path / 'made'}")
     assert call("geobench-make", *words, cache=tmp_path).returncode == 0
-    merged = ("recipe=merge", f"models=[{name},{name}]", made, "name=tiny_mae.same", f"out={tmp_path / 'made'}")
+    merged = ("recipe=merge", f"models=[{name},{name}]", folder, "name=tiny_mae.same", f"out={tmp_path / 'made'}")
     assert call("geobench-make", *merged, cache=tmp_path).returncode == 0
-    listed = json.loads(call("geobench-list", made, "models=origin:merged", "--json", cache=tmp_path).stdout)
+    listed = json.loads(call("geobench-list", folder, "models=origin:merged", "--json", cache=tmp_path).stdout)
     assert [row["name"] for row in listed] == ["tiny_mae.same"]
-    words = ("suite=demo", f"models=[{name},tiny_mae.same]", made)
+    words = ("suite=demo", f"models=[{name},tiny_mae.same]", folder)
     seen = json.loads(call("geobench-doctor", *words, "--json", cache=tmp_path).stdout)
     assert {row["who"] for row in seen} == {"demo", name, "tiny_mae.same"}
     assert {row["state"] for row in seen if row["about"] == "block_3"} == {"ok"}

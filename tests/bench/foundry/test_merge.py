@@ -112,8 +112,8 @@ def test_learned_coefficients_move_and_are_on_the_card(folder):
     assert 0 <= card.scores["accuracy"] <= 1 and "own" not in card.trained_on  # this suite names no data set
     whole = {**TINY, "steps": 1, "coefficient_rate": 1e-9, "start": 1.0}
     words = {"models": kin(folder, 1), "base": base, "suite": "own", "task": "kind", "name": "conv_wide.one"}
-    one = make(folder, method="learned", learning=whole, **words)
-    member, merged = load_file(folder / "kin0.safetensors"), load_file(one)
+    first = make(folder, method="learned", learning=whole, **words)
+    member, merged = load_file(folder / "kin0.safetensors"), load_file(first)
     assert all(torch.allclose(merged[name], value, atol=1e-6) for name, value in member.items() if "running" not in name
                and value.is_floating_point())  # fmt: skip
 
@@ -194,19 +194,19 @@ def test_requests_that_make_no_sense_are_named(folder, words, text):
 
 
 def test_members_that_cannot_be_merged_are_named(folder):
-    one, two = kin(folder)
+    first, second = kin(folder)
     other = write_weights(folder / "other.safetensors", seed=5)
     with pytest.raises(BadSetting, match=r"3 batch norms.*give suite=.*batch_norm=average"):
-        make(folder, models=[one, two])
+        make(folder, models=[first, second])
     with pytest.raises(Incompatible, match=r"is no ancestor of conv_wide\.kin0"):
-        make(folder, models=[one, two], method="ties", base=other, batch_norm="average")
+        make(folder, models=[first, second], method="ties", base=other, batch_norm="average")
     deep = write_weights(folder / "deep.safetensors", "conv_deep")
     with pytest.raises(Incompatible, match=r"conv_wide\.kin0 and conv_deep\.deep differ in .* absent"):
-        make(folder, models=[one, deep], batch_norm="average")
+        make(folder, models=[first, deep], batch_norm="average")
     with pytest.raises(Incompatible, match="no counterpart"):
-        make(folder, models=[one], student="conv_deep", method="select", batch_norm="average")
+        make(folder, models=[first], student="conv_deep", method="select", batch_norm="average")
     state = load_file(folder / "kin1.safetensors")
     state["stem.0.weight"][0, 0] = float("nan")
     save_file(state, folder / "kin1.safetensors")
     with pytest.raises((Incompatible, MissingWeights), match=r"kin1.*(NaN|not finite)"):
-        make(folder, models=[one, two], batch_norm="average")
+        make(folder, models=[first, second], batch_norm="average")

@@ -50,8 +50,8 @@ def test_ties_trims_elects_signs_and_averages_those_that_agree():
     mean      3      5      3      2      0      -2
     ========  =====  =====  =====  =====  =====  =====
     """
-    one, two = state(4, -3, 0.1, 2, 0.2, -1), state(2, 5, 3, 0.5, 0.1, -3)
-    assert values(ties([one, two], 4 / 6)) == pytest.approx([3, 5, 3, 2, 0, -2])
+    first, second = state(4, -3, 0.1, 2, 0.2, -1), state(2, 5, 3, 0.5, 0.1, -3)
+    assert values(ties([first, second], 4 / 6)) == pytest.approx([3, 5, 3, 2, 0, -2])
 
 
 def test_ties_of_equal_vectors_is_the_trimmed_vector():
@@ -73,8 +73,8 @@ def test_the_seed_governs_dare():
     vector = {"w": torch.arange(1.0, 101, dtype=torch.float64), "v": torch.ones(100, dtype=torch.float64)}
     assert torch.equal(dare([vector], 0.5, 3)["w"], dare([vector], 0.5, 3)["w"])
     assert not torch.equal(dare([vector], 0.5, 3)["w"], dare([vector], 0.5, 4)["w"])
-    one = dare([vector], 0.5, 3)  # two tensors are not dropped alike
-    assert not torch.equal(one["w"] == 0, one["v"] == 0)
+    first = dare([vector], 0.5, 3)  # two tensors are not dropped alike
+    assert not torch.equal(first["w"] == 0, first["v"] == 0)
 
 
 def test_one_task_vector_with_coefficient_one_is_the_member():

@@ -56,13 +56,13 @@ def test_weights_stay_and_statistics_change():
 
 
 def test_statistics_of_an_average_are_not_the_average_of_statistics():
-    one, two = network(0), network(1)
-    for net in (one, two):
+    first, second = network(0), network(1)
+    for net in (first, second):
         reestimate(net, batches(), net)
-    merged = copy.deepcopy(one)
-    merged[0].weight.data = (one[0].weight + two[0].weight).data / 2
+    merged = copy.deepcopy(first)
+    merged[0].weight.data = (first[0].weight + second[0].weight).data / 2
     reestimate(merged, batches(), merged)
-    copied = (one[1].running_var + two[1].running_var) / 2
+    copied = (first[1].running_var + second[1].running_var) / 2
     assert (merged[1].running_var < 0.9 * copied).sum() >= 3
 
 

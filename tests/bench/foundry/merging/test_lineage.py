@@ -26,22 +26,22 @@ def test_norms_and_biases_are_left_out():
     ("noise", "words"), [(0.0, "nearly the same weights"), (1.0, "same lineage"), (1e6, "unrelated")]
 )
 def test_the_cosine_of_rows_tells_relatives_from_strangers(noise, words):
-    names, one, two = states(noise)
-    cosine = row_cosine(one, two, names)
+    names, first, second = states(noise)
+    cosine = row_cosine(first, second, names)
     assert verdict(cosine) == words
     assert cosine == pytest.approx((1 + noise**2) ** -0.5, abs=0.03)
 
 
 def test_the_scale_of_a_row_does_not_matter():
-    names, one, two = states(0.5)
+    names, first, second = states(0.5)
     scaled = {name: value * (1 + torch.arange(len(value))).view(-1, *[1] * (value.ndim - 1)) if value.ndim else value
-              for name, value in two.items()}  # fmt: skip
-    assert row_cosine(one, scaled, names) == pytest.approx(row_cosine(one, two, names))
+              for name, value in second.items()}  # fmt: skip
+    assert row_cosine(first, scaled, names) == pytest.approx(row_cosine(first, second, names))
 
 
 def test_pairs_that_should_not_be_merged_are_named():
-    names, one, two = states(1e6)
-    cosines = kinship({"a": one, "b": two, "c": one}, names)
+    names, first, second = states(1e6)
+    cosines = kinship({"a": first, "b": second, "c": first}, names)
     lines = warnings_of(cosines)
     assert set(cosines) == {("a", "b"), ("a", "c"), ("b", "c")}
     assert any("a and b are unrelated" in line and "distil them" in line for line in lines)

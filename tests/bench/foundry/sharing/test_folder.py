@@ -24,7 +24,7 @@ NAME = "tiny_mae.short"
 
 
 @pytest.fixture
-def made(tmp_path):
+def entry_folder(tmp_path):
     """A folder with one entry, two blocks of the tiny autoencoder."""
     entry = model_catalogue.entries()["tiny_mae"]
     short = ShortenedBackbone(entry.load(entry, None, 3, entry.bands), (1, 2))
@@ -39,9 +39,9 @@ def made(tmp_path):
     return tmp_path / "made"
 
 
-def export(made, **words):
-    settings = validate(hub_export.RECIPE.settings, {"model": NAME, "entries": [made], **words})
-    return hub_export.RECIPE.run(settings, data=made, out=made.parent / "hub").parent
+def export(entry_folder, **words):
+    settings = validate(hub_export.RECIPE.settings, {"model": NAME, "entries": [entry_folder], **words})
+    return hub_export.RECIPE.run(settings, data=entry_folder, out=entry_folder.parent / "hub").parent
 
 
 def output(folder):
@@ -51,17 +51,17 @@ def output(folder):
         return network(example_images(entry, entry.bands), [3])[0].grid
 
 
-def test_the_round_trip_keeps_card_and_outputs(made):
-    folder = export(made)
+def test_the_round_trip_keeps_card_and_outputs(entry_folder):
+    folder = export(entry_folder)
     assert sorted(path.name for path in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]
     settings = validate(hub_import.RECIPE.settings, {"folder": folder})
-    path = hub_import.RECIPE.run(settings, data=made, out=made.parent / "back")
-    assert read_card(path.with_name(CARD)) == read_card(made / NAME / CARD)
-    assert torch.equal(output(made.parent / "back"), output(made))
+    path = hub_import.RECIPE.run(settings, data=entry_folder, out=entry_folder.parent / "back")
+    assert read_card(path.with_name(CARD)) == read_card(entry_folder / NAME / CARD)
+    assert torch.equal(output(entry_folder.parent / "back"), output(entry_folder))
 
 
-def test_the_front_matter_states_licence_parents_data_and_metric(made):
-    text = (export(made) / "README.md").read_text()
+def test_the_front_matter_states_licence_parents_data_and_metric(entry_folder):
+    text = (export(entry_folder) / "README.md").read_text()
     _, front, body = text.split("---\n", 2)
     assert yaml.safe_load(front) == {
         "library_name": "geobench-run",
@@ -75,19 +75,19 @@ def test_the_front_matter_states_licence_parents_data_and_metric(made):
     assert "recipe=hub_import" in body and "a note" in body and "unknown" in body
 
 
-def test_licences_without_an_identifier_are_named_in_words(made):
+def test_licences_without_an_identifier_are_named_in_words(entry_folder):
     from bench.foundry.sharing.model_card import front_matter
 
-    card = read_card(made / NAME / CARD)
+    card = read_card(entry_folder / NAME / CARD)
     mixed = front_matter(card.model_copy(update={"licence": "MIT; Apache-2.0", "scores": {}, "trained_on": ()}))
     assert (mixed["license"], mixed["license_name"]) == ("other", "MIT; Apache-2.0")
     assert "datasets" not in mixed and "metrics" not in mixed
     assert "license" not in front_matter(card.model_copy(update={"licence": ""}))
 
 
-def test_an_entry_can_be_imported_under_another_name_and_never_over_another(made):
-    folder = export(made)
-    back = made.parent / "back"
+def test_an_entry_can_be_imported_under_another_name_and_never_over_another(entry_folder):
+    folder = export(entry_folder)
+    back = entry_folder.parent / "back"
     import_entry(folder, "", back)
     with pytest.raises(BadSetting, match=r"the name tiny_mae\.short is taken; give another with name="):
         import_entry(folder, "", back)
@@ -99,17 +99,17 @@ def test_an_entry_can_be_imported_under_another_name_and_never_over_another(made
     assert read_card(path.with_name(CARD)).name == "tiny_mae.theirs"
 
 
-def test_only_entries_that_recipes_left_are_exported(made):
+def test_only_entries_that_recipes_left_are_exported(entry_folder):
     with pytest.raises(BadSetting, match="model=tiny_mae is no entry that a recipe left"):
-        export(made, model="tiny_mae")
+        export(entry_folder, model="tiny_mae")
     with pytest.raises(BadSetting, match="no entry that a recipe left"):
-        export(made, model=f"{NAME}.random")
-    settings = validate(hub_export.RECIPE.settings, {"model": NAME, "entries": [made]})
+        export(entry_folder, model=f"{NAME}.random")
+    settings = validate(hub_export.RECIPE.settings, {"model": NAME, "entries": [entry_folder]})
     with pytest.raises(BadSetting, match="export into another folder"):
-        hub_export.RECIPE.run(settings, data=made, out=made)
-    (made / NAME / "model.safetensors").write_bytes(b"other")
+        hub_export.RECIPE.run(settings, data=entry_folder, out=entry_folder)
+    (entry_folder / NAME / "model.safetensors").write_bytes(b"other")
     with pytest.raises(MissingData, match="does not match the SHA-256"):
-        export(made)
+        export(entry_folder)
 
 
 def changed(folder, **card):
@@ -126,29 +126,29 @@ def refused(folder, text, kinds=(MissingData,)):
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "optimizer.PT", "extra.pkl"])
-def test_pickles_are_refused_by_name(made, name):
-    folder = export(made)
+def test_pickles_are_refused_by_name(entry_folder, name):
+    folder = export(entry_folder)
     (folder / name).write_bytes(pickle.dumps({"a": 1}))
     refused(folder, f"holds {name}: pickled weights can run code")
 
 
-def test_a_pickle_under_the_name_of_weights_is_refused(made):
-    folder = export(made)
+def test_a_pickle_under_the_name_of_weights_is_refused(entry_folder):
+    folder = export(entry_folder)
     (folder / "model.safetensors").write_bytes(pickle.dumps({"a": 1}, protocol=4))
     refused(folder, r"model\.safetensors is no safetensors file \(pickle\)")
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
-def test_missing_files_are_named(made, name):
-    folder = export(made)
+def test_missing_files_are_named(entry_folder, name):
+    folder = export(entry_folder)
     (folder / name).unlink()
     refused(folder, f"lacks {name}")
     refused(folder / "nowhere", "there is no such folder", (BadSetting,))
 
 
 @pytest.mark.parametrize("name", ["../../outside", "/etc/passwd", "a/b", "..", ""])
-def test_paths_in_the_configuration_are_not_followed(made, name):
-    folder = export(made)
+def test_paths_in_the_configuration_are_not_followed(entry_folder, name):
+    folder = export(entry_folder)
     changed(folder, name=name)
     refused(folder, r"config\.json: card\.name .* paths in it are not followed")
 
@@ -164,14 +164,14 @@ def test_paths_in_the_configuration_are_not_followed(made, name):
         ('{"model_type": "geobench-run", "format": 1, "card": {"name": 1}}', r"card\.name"),
     ],
 )
-def test_configurations_of_other_content_are_named(made, content, text):
-    folder = export(made)
+def test_configurations_of_other_content_are_named(entry_folder, content, text):
+    folder = export(entry_folder)
     (folder / "config.json").write_text(content)
     refused(folder, text)
 
 
-def test_a_card_that_does_not_fit_its_weights_is_refused_before_anything_is_built(made):
-    folder = export(made)
+def test_a_card_that_does_not_fit_its_weights_is_refused_before_anything_is_built(entry_folder):
+    folder = export(entry_folder)
     changed(folder, shape={"shapes": {"inner.network.norm.weight": [10**12]}, "blocks": [1, 2]})
     refused(folder, r"shape of inner\.network\.norm\.weight is \(1000000000000,\)")
     changed(folder, shape={"attributes": {"inner": {"forward": 1}}, "blocks": [1, 2]})
@@ -190,18 +190,18 @@ def test_a_card_that_does_not_fit_its_weights_is_refused_before_anything_is_buil
     refused(folder, "does not match the SHA-256")
 
 
-def test_an_edited_card_is_noticed(made):
-    folder = export(made)
+def test_an_edited_card_is_noticed(entry_folder):
+    folder = export(entry_folder)
     config = json.loads((folder / "config.json").read_text())
     config["card"]["trained_on"] = []
     (folder / "config.json").write_text(json.dumps(config))
     refused(folder, "does not match the checksum")
 
 
-def test_weights_that_are_cut_short_are_refused(made):
+def test_weights_that_are_cut_short_are_refused(entry_folder):
     import hashlib
 
-    folder = export(made)
+    folder = export(entry_folder)
     content = (folder / "model.safetensors").read_bytes()[:-100]
     (folder / "model.safetensors").write_bytes(content)
     changed(folder, sha256=hashlib.sha256(content).hexdigest())
