@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from bench.core import BLOCK_PARTS, UNITS, ModelEntry, Tap, lookup
 from bench.core.errors import MissingWeights
 from bench.networks.blocks import SUBMODULES
-from tests.builders.entries import ENTRIES, bands_of, cases
+from tests.builders.entries import ENTRIES, bands_of, cases, skipped_without_package
 from tests.builders.networks import assert_same_taps, assert_same_weights, differ
 
 TAPS = 4  # number of layers that multi-level decoders read
@@ -28,6 +28,9 @@ WITHOUT_RANDOMNESS = {"image_stats"}
 FILE_PREFIX = {"presto": "encoder.", "presto_worldcereal": "encoder."}
 TRAINED = [name for name, entry in ENTRIES.items() if entry.weights]
 every_entry = pytest.mark.parametrize("name", cases(list(ENTRIES)), scope="module")
+every_installed = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=skipped_without_package(entry)) for name, entry in ENTRIES.items()]
+)
 every_trained = pytest.mark.parametrize("name", cases(TRAINED), scope="module")
 
 
@@ -96,7 +99,7 @@ def test_facts_are_read_without_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parents[3]).returncode == 0
 
 
-@pytest.mark.parametrize("name", list(ENTRIES))
+@every_installed
 def test_parameters_and_layers_are_those_of_the_network(name: str) -> None:
     entry = ENTRIES[name]
     with torch.device("meta"):
@@ -123,7 +126,7 @@ def test_sub_modules_with_weights_have_canonical_names() -> None:
     assert set(BLOCK_PARTS) <= set(SUBMODULES)
 
 
-@pytest.mark.parametrize("name", list(ENTRIES))
+@every_installed
 def test_sub_modules_of_blocks_are_at_their_paths(name: str) -> None:
     entry = ENTRIES[name]
     with torch.device("meta"):
