@@ -116,7 +116,10 @@ def unequal_samples(frame: pd.DataFrame) -> str:
     if not fewer:
         return ""
     models = ", ".join(f"{name} ({samples:,} of {most:,})" for name, samples in sorted(fewer.items()))
-    return f"Not all models were scored on the same test samples; on fewer: {models}."
+    return (
+        f"Not all models were scored on the same test samples; on fewer: {models}. Scores and comparisons use "
+        "all samples of each model; resamples draw the same blocks for all, matched by name."
+    )
 
 
 def largest_boards(frame: pd.DataFrame) -> list[Board]:

@@ -295,9 +295,14 @@ def check_sample(suite: Suite, bands: Sequence[Band], sample: Sample, where: str
 
 
 def count_notes(suite: Suite, counts: Mapping[str, int]) -> list[str]:
-    """Return a sentence for each split that holds another number of samples than its suite declares."""
+    """Return a sentence for each split that holds another number of samples than its suite declares.
+
+    Fewer samples are usually those of a download that was cut short, which is named as the first thing to look at.
+    """
     return [
-        f"split {name}: {count:,} samples are there, {suite.splits[name]:,} are declared"
+        f"split {name}: {count:,} samples are there, {suite.splits[name]:,} are declared; "
+        + ("is the download complete? download again, or " if count < suite.splits[name] else "")
+        + "correct splits= in the suite's file"
         for name, count in counts.items()
         if suite.splits.get(name) and count != suite.splits[name]
     ]

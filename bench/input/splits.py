@@ -12,7 +12,7 @@ import numpy as np
 
 from bench.core import Band, Sample, Split, Suite, Task, sha256_of
 from bench.core.errors import MissingData
-from bench.core.soundness import open_split
+from bench.core.soundness import count_notes, open_split
 from bench.input.subsets import SCHEME, Subset, draw
 from bench.input.targets import SoundSplit
 
@@ -91,6 +91,15 @@ class Splits:
                 continue
             present.append(name)
         return tuple(present)
+
+    def size_notes(self, task: Task, bands: tuple[Band, ...]) -> tuple[str, ...]:
+        """Return a sentence for each available split whose size is not the one that the suite declares.
+
+        Raises:
+            MissingData: the files of train, val or test are not there.
+        """
+        names = (*LEARNING, *self.test_names(task, bands))
+        return tuple(count_notes(self.suite, {name: len(self.split(task, name, bands)) for name in names}))
 
     def split_hash(self, task: Task, bands: tuple[Band, ...]) -> str:
         """Return the hash over the ids of every split, and of the subset scheme.

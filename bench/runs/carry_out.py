@@ -56,7 +56,7 @@ def carry_out(run: Run, session: Session) -> Record:
         scores=outcome.scores if outcome else {},
         choices=outcome.choices if outcome else {},
         curves=outcome.curves if outcome else (),
-        notes=(*outcome.notes, *session.weight_notes(run)) if outcome else (),
+        notes=(*outcome.notes, *session.weight_notes(run), *session.size_notes(run)) if outcome else (),
         arrays=sorted(outcome.arrays) if outcome else (),
         cost={name: round(value, 4) for name, value in costs.items()},
         environment=provenance.environment()

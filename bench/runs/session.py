@@ -134,6 +134,10 @@ class Session:
         """Return notes on the loading of a run's weights, by this process or an earlier one."""
         return tuple(self.cache.memos.recall("weight_notes", self._weight_key(run)) or ())
 
+    def size_notes(self, run: Run) -> tuple[str, ...]:
+        """Return notes on the splits of a run's task whose size is not as the suite declares."""
+        return self.data.size_notes(run.task, run.recipe.reads)
+
     def _weight_key(self, run: Run) -> dict[str, Any]:
         return {"model": run.entry.name, "version": run.entry.version, "weights": run.key.weights}
 

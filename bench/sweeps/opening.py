@@ -11,7 +11,7 @@ from bench.catalogue.download import fetch
 from bench.config import RunConfig
 from bench.core import Band, Suite, Task
 from bench.core.errors import BadSetting, MissingData
-from bench.core.soundness import check_sample, count_notes
+from bench.core.soundness import check_sample
 from bench.input.splits import LEARNING, Splits
 from bench.runs.plan import Run
 from bench.sweeps.console import print_line
@@ -45,19 +45,17 @@ def open_data(suite: Suite, config: RunConfig, bands: tuple[Band, ...], out: Con
     return data
 
 
-def check_data(data: Splits, bands: tuple[Band, ...], tasks: Iterable[Task]) -> list[str]:
+def check_data(data: Splits, bands: tuple[Band, ...], tasks: Sequence[Task]) -> list[str]:
     """Check one sample of each split against the suite's facts; return notes on splits whose size is not as declared.
 
     Raises:
         BadSetting: a split is empty, or its samples are of another shape than the suite declares.
     """
-    suite, notes = data.suite, []
+    suite = data.suite
     for task in tasks:
-        counts = {}
         for name in (*LEARNING, *data.test_names(task, bands)):
             split = data.split(task, name, bands)
             where = f"suite {suite.name}, task {task.name}, split {name}"
-            counts[name] = len(split)
             if not len(split):
                 use = "learn from" if name in LEARNING else "score"
                 raise BadSetting(f"{where} holds no sample: there is nothing to {use}")
@@ -66,8 +64,12 @@ def check_data(data: Splits, bands: tuple[Band, ...], tasks: Iterable[Task]) -> 
             except Exception:
                 continue  # an unreadable sample makes its own runs fail, with its name; runs of other tasks continue
             check_sample(suite, bands, sample, f"{where}, sample {split.ids[0]}")
-        notes += count_notes(suite, counts)
-    return list(dict.fromkeys(notes))
+    return size_notes(data, bands, tasks)
+
+
+def size_notes(data: Splits, bands: tuple[Band, ...], tasks: Iterable[Task]) -> list[str]:
+    """Return notes on the splits of tasks whose size is not as declared, each once; opens no sample."""
+    return list(dict.fromkeys(note for task in tasks for note in data.size_notes(task, bands)))
 
 
 def check_embeddings(runs: Sequence[Run], data: Splits | None) -> None:

@@ -20,7 +20,7 @@ from bench.runs.plan import Plan, Run, make
 from bench.sweeps.console import print_line
 from bench.sweeps.execution import carry_out_all
 from bench.sweeps.expected import Expected, expected
-from bench.sweeps.opening import check_data, check_embeddings, open_data
+from bench.sweeps.opening import check_data, check_embeddings, open_data, size_notes
 from bench.sweeps.plan_text import show_plan
 from bench.sweeps.resolved import Resolved, resolve
 from bench.sweeps.worker_seat import Seat
@@ -160,8 +160,9 @@ def sweep(
         stored, changes = still_true(stored, plan.runs, contents)
         notes += changes
     todo = _todo(request, plan, stored)
-    if contents and todo:
-        notes += check_data(contents.data, request.bands, _tasks(todo))
+    if contents:
+        data_notes = check_data if todo else size_notes  # a part of the data is named even where all runs are stored
+        notes += data_notes(contents.data, request.bands, _tasks(todo or plan.runs))
     if todo and request.executor.watched and not seat:
         workers = request.executor.workers(request.placement)
         notes.append(f"{len(groups_of(todo))} groups of runs for {workers} workers, executor={config.executor}")

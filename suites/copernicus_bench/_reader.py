@@ -175,9 +175,9 @@ def _fitted(values: np.ndarray, size: tuple[int, int], path: Path, *, smooth: bo
     return nearest
 
 
-def _raster(path: Path, bands: int, size: tuple[int, int], *, varies: bool, declared: bool = False) -> np.ndarray:
-    """Return (bands, H, W) as stored, or as float32 with NaN where the file declares no data."""
-    values = (read_image if declared else read_raster)(path, None if varies else (bands, *size))
+def _raster(path: Path, bands: int, size: tuple[int, int], *, varies: bool, jointly: Sequence[int] = ()) -> np.ndarray:
+    """Return (bands, H, W) as float32, NaN where the file declares no data; see `suites.reading.read_image`."""
+    values = read_image(path, None if varies else (bands, *size), jointly=jointly)
     check_shape(path, values.shape, (bands, -1, -1))
     return values
 
@@ -186,7 +186,8 @@ def _mask(path: Path, size: tuple[int, int], codes: Mapping[int, int], *, varies
     """Return the classes of a mask, after checking that its codes are the dataset's."""
     import numpy as np
 
-    stored = _raster(path, 1, size, varies=varies)
+    stored = read_raster(path, None if varies else (1, *size))
+    check_shape(path, stored.shape, (1, -1, -1))
     present = np.unique(stored)
     if strange := [code for code in present.tolist() if code not in codes]:
         raise MissingData(f"{path} holds the code {strange[0]}; a label is one of {sorted(codes)}: replace it")
@@ -199,7 +200,7 @@ def _values(path: Path, size: tuple[int, int], *, varies: bool) -> np.ndarray:
     """Return a map of values, NaN where there is none (the publisher marks that by infinities and by +-1e30)."""
     import numpy as np
 
-    stored = _raster(path, 1, size, varies=varies, declared=True).copy()
+    stored = _raster(path, 1, size, varies=varies)
     stored[~(np.abs(stored) <= 1e10)] = np.nan
     values: np.ndarray = _fitted(stored, size, path, smooth=False)[0]
     return values
@@ -217,11 +218,11 @@ def _image(files: Sequence[Path], layout: Layout, size: tuple[int, int], columns
     import numpy as np
 
     each, optical = len(layout.stored) // len(files), layout.stored[0].sensor == "s2"
-    rasters = [_raster(file, each, size, varies=layout.varies, declared=not optical) for file in files]
+    rasters = [_raster(file, each, size, varies=layout.varies, jointly=(0,) if optical else ()) for file in files]
     for file, raster in zip(files, rasters, strict=True):
         check_shape(file, raster.shape, rasters[0].shape)
     values = np.concatenate(rasters)
-    picked: np.ndarray = values[list(columns)].astype(np.float32)
+    picked: np.ndarray = values[list(columns)]
     if optical:
         picked[:, (values == 0).all(axis=0)] = np.nan
     if layout.scale:

@@ -37,6 +37,7 @@ from suites.reading import (
     listed_path,
     locate,
     open_raster,
+    read_image,
     read_json,
     read_raster,
     read_sqlite,
@@ -133,9 +134,8 @@ def _months(folder: Path) -> dict[str, tuple[int, int, int]]:
         return {f"{number}_{country}": (int(str(year)), int(str(month)), -1) for number, country, year, month in rows}
 
 
-def _cut(path: Path, tile: Tile, bands: int) -> np.ndarray:
-    """Return a tile as (bands, h, w); at the edges of the image it is smaller than `TILE`."""
-    values = read_raster(path, (bands, *tile.size))
+def _cut(values: np.ndarray, tile: Tile) -> np.ndarray:
+    """Return a tile of an image or mask as (bands, h, w); at the edges of the image it is smaller than `TILE`."""
     rows, columns = (slice(at * TILE, (at + 1) * TILE) for at in (tile.row, tile.column))
     return values[:, rows, columns]
 
@@ -143,8 +143,8 @@ def _cut(path: Path, tile: Tile, bands: int) -> np.ndarray:
 def _image(tile: Tile, columns: list[int]) -> np.ndarray:
     import numpy as np
 
-    values = _cut(tile.image, tile, len(BANDS))
-    inside = values[columns].astype(np.float32)
+    values = _cut(read_image(tile.image, (len(BANDS), *tile.size), jointly=(0,)), tile)
+    inside = values[columns]
     inside[:, (values == 0).all(axis=0)] = np.nan
     image = np.full((1, len(columns), TILE, TILE), np.nan, np.float32)
     image[0, :, : inside.shape[1], : inside.shape[2]] = inside
@@ -154,7 +154,7 @@ def _image(tile: Tile, columns: list[int]) -> np.ndarray:
 def _label(tile: Tile) -> np.ndarray:
     import numpy as np
 
-    inside = _cut(tile.mask, tile, 1)[0]
+    inside = _cut(read_raster(tile.mask, (1, *tile.size)), tile)[0]
     codes = np.unique(inside)
     if not (np.isin(codes, (0, 255)).all() or np.isin(codes, (0, 1)).all()):
         raise MissingData(f"{tile.mask} holds the codes {codes.tolist()}; a label is 0 or 255 (or 0 or 1): replace it")

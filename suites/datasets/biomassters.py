@@ -44,7 +44,6 @@ from suites.reading import (
     listed_path,
     locate,
     read_image,
-    read_raster,
     read_table,
     reading,
     require_all,
@@ -110,7 +109,8 @@ def _series(files: dict[int, Path], sensor: str, columns: list[int]) -> np.ndarr
 
     series = np.full((MONTHS, len(columns), SIDE, SIDE), np.nan, np.float32)
     for month, path in files.items():
-        values = read_raster(path, (4 if sensor == "s1" else 11, SIDE, SIDE), "float32" if sensor == "s1" else "uint16")
+        bands, stored = (4, "float32") if sensor == "s1" else (11, "uint16")
+        values = read_image(path, (bands, SIDE, SIDE), stored, jointly=(0,))
         series[month] = values[columns]
         if sensor == "s1":
             series[month][values[columns] == NO_DATA] = np.nan

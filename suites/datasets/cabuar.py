@@ -35,6 +35,7 @@ from suites.reading import (
     locate,
     open_hdf5,
     read_dataset,
+    read_variable,
     require,
     require_distinct,
 )
@@ -91,8 +92,8 @@ def _image(path: Path, name: str, dates: tuple[str, ...], columns: list[int]) ->
     images = []
     with open_hdf5(path) as file:
         for date in dates:
-            values = read_dataset(file, f"{name}/{date}", (*SHAPE, len(BANDS)), "uint16", label=path)
-            image = values[..., columns].transpose(2, 0, 1).astype(np.float32)
+            values = read_variable(file, f"{name}/{date}", (*SHAPE, len(BANDS)), "uint16", label=path)
+            image = values[..., columns].transpose(2, 0, 1)
             image[:, (values == 0).all(axis=-1)] = np.nan
             images.append(image)
     return np.stack(images)

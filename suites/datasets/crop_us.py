@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.core import Band, Fetch, Sample, Suite, Task
-from bench.core.errors import MissingData
 from bench.core.sensors import hls_bands
 from suites.reading import (
     Samples,
@@ -37,8 +36,9 @@ from suites.reading import (
     listed_path,
     locate,
     place_of,
+    read_image,
     read_lines,
-    read_raster,
+    read_mask,
     read_table,
     reading,
     require,
@@ -86,15 +86,8 @@ def _dates(folder: Path) -> dict[str, list[tuple[int, int, int]]]:
 
 
 def _label(path: Path) -> np.ndarray:
-    import numpy as np
-
-    mask = read_raster(path, (1, SIDE, SIDE))[0]
-    codes = np.unique(mask)
-    if not np.isin(codes, np.arange(len(CLASSES) + 1)).all():
-        raise MissingData(f"{path} holds the codes {codes[:20].tolist()}; a label is 0 to {len(CLASSES)}: replace it")
     # On disk 0 is no data and classes start at 1.
-    shifted: np.ndarray = mask.astype(np.int64) - 1
-    return shifted
+    return read_mask(path, range(len(CLASSES) + 1), (1, SIDE, SIDE), ignore=0) - 1
 
 
 def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Samples:
@@ -115,8 +108,8 @@ def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Sa
     dates = _dates(folder)
 
     def read(index: int) -> Sample:
-        values = read_raster(images[index], (DATES * len(BANDS), SIDE, SIDE), "int16")
-        series = values.reshape(DATES, len(BANDS), SIDE, SIDE)[:, columns].astype(np.float32)
+        values = read_image(images[index], (DATES * len(BANDS), SIDE, SIDE), "int16")
+        series = values.reshape(DATES, len(BANDS), SIDE, SIDE)[:, columns]
         series[series == NO_DATA] = np.nan
         target = _label(masks[index])
         return Sample(

@@ -39,7 +39,8 @@ from suites.reading import (
     columns_of,
     locate,
     place_of,
-    read_raster,
+    read_image,
+    read_mask,
     require_all,
     share_of,
 )
@@ -86,8 +87,8 @@ def _image(path: Path, sensor: str, columns: list[int]) -> np.ndarray:
     """Return the wanted bands as float32 (1, C, H, W), NaN where there is no data."""
     import numpy as np
 
-    values = read_raster(path, (len(STORED[sensor]), *SHAPE))
-    image: np.ndarray = values[columns].astype(np.float32)
+    values = read_image(path, (len(STORED[sensor]), *SHAPE), jointly=(0,))
+    image: np.ndarray = values[columns]
     if sensor == "s2":
         image[:, (values == 0).all(axis=0)] = np.nan
     return image[None]
@@ -96,13 +97,10 @@ def _image(path: Path, sensor: str, columns: list[int]) -> np.ndarray:
 def _label(path: Path) -> np.ndarray:
     import numpy as np
 
-    mask = read_raster(path, (1, *SHAPE))[0]
-    codes = np.unique(mask)
-    if not np.isin(codes, (*CLASSES, *IGNORED)).all():
-        raise MissingData(f"{path} holds the codes {codes.tolist()}; a label is 0..10: replace it")
+    mask = read_mask(path, (*CLASSES, *IGNORED), (1, *SHAPE), ignore=IGNORED[0])
     classes = np.full(max(CLASSES) + 1, -1, np.int64)
     classes[list(CLASSES)] = np.arange(len(CLASSES))
-    recoded: np.ndarray = classes[mask.astype(np.int64)]
+    recoded: np.ndarray = classes[mask]
     return recoded
 
 

@@ -34,7 +34,8 @@ from suites.reading import (
     check_request,
     locate,
     place_of,
-    read_raster,
+    read_image,
+    read_mask,
     require,
     require_all,
     require_distinct,
@@ -78,20 +79,13 @@ def _scenes(folder: Path) -> list[str]:
 def _image(path: Path, columns: list[int]) -> np.ndarray:
     import numpy as np
 
-    image: np.ndarray = read_raster(path, (len(BANDS), *SHAPE), "float32")[columns].astype(np.float32)
+    image = read_image(path, (len(BANDS), *SHAPE), "float32")[columns]
     image[np.isin(image, NO_DATA)] = np.nan
     return image[None]
 
 
 def _label(path: Path) -> np.ndarray:
-    import numpy as np
-
-    mask = read_raster(path, (1, *SHAPE))[0]
-    codes = np.unique(mask)
-    if not np.isin(codes, (-1, 0, 1)).all():
-        raise MissingData(f"{path} holds the codes {codes.tolist()}; a label is -1, 0 or 1: replace it")
-    codes_as_int: np.ndarray = mask.astype(np.int64)
-    return codes_as_int
+    return read_mask(path, (-1, 0, 1), (1, *SHAPE))
 
 
 def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Samples:

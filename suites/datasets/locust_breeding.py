@@ -39,7 +39,8 @@ from suites.reading import (
     listed_path,
     locate,
     place_of,
-    read_raster,
+    read_image,
+    read_mask,
     read_table,
     require_all,
     require_distinct,
@@ -84,11 +85,8 @@ def _block(name: str) -> str:
 def _label(path: Path) -> np.ndarray:
     import numpy as np
 
-    mask = read_raster(path, (1, SIDE, SIDE))[0]
-    codes = np.unique(mask)
-    if not np.isin(codes, (-9999, -1, 0, 1)).all():
-        raise MissingData(f"{path} holds the codes {codes.tolist()}; a label is -1, 0 or 1: replace it")
-    target: np.ndarray = np.where(mask == -9999, IGNORED, mask).astype(np.int64)
+    mask = read_mask(path, (-9999, -1, 0, 1), (1, SIDE, SIDE), ignore=IGNORED)
+    target: np.ndarray = np.where(mask == -9999, IGNORED, mask)
     return target
 
 
@@ -96,8 +94,9 @@ def _series(path: Path, columns: list[int]) -> np.ndarray:
     """Return the wanted bands as float32 (3, C, 224, 224), NaN where a date has no data."""
     import numpy as np
 
-    stored = read_raster(path, (DATES * len(BANDS), SIDE, SIDE)).reshape(DATES, len(BANDS), SIDE, SIDE)
-    series: np.ndarray = stored[:, columns].astype(np.float32)
+    shape = (DATES, len(BANDS), SIDE, SIDE)
+    stored = read_image(path, (DATES * len(BANDS), SIDE, SIDE), jointly=(0, -1)).reshape(shape)
+    series: np.ndarray = stored[:, columns]
     same = (stored == stored[:, :1]).all(axis=1, keepdims=True)
     series[np.broadcast_to(same & np.isin(stored[:, :1], EMPTY), series.shape)] = np.nan
     return series

@@ -38,7 +38,7 @@ from suites.reading import (
     locate,
     read_image,
     read_lines,
-    read_raster,
+    read_mask,
     require_all,
     require_distinct,
 )
@@ -109,14 +109,8 @@ def _image(paths: list[Path], columns: list[int]) -> np.ndarray:
 
 
 def _label(path: Path) -> np.ndarray:
-    import numpy as np
-
-    mask = read_raster(path, (1, *SHAPE))[0]
-    codes = np.unique(mask)
-    if not np.isin(codes, np.arange(len(CLASSES) + 1)).all():
-        raise MissingData(f"{path} holds the codes {codes.tolist()}; a label is 0..{len(CLASSES)}: replace it")
-    classes: np.ndarray = mask.astype(np.int64) - 1
-    return classes
+    # On disk 0 is unlabelled and classes start at 1.
+    return read_mask(path, range(len(CLASSES) + 1), (1, *SHAPE), ignore=0) - 1
 
 
 def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Samples:

@@ -28,7 +28,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.core import Band, Fetch, Sample, Suite, Task
-from bench.core.errors import MissingData
 from bench.core.sensors import sentinel1_bands, sentinel2_bands
 from suites.reading import (
     Samples,
@@ -38,9 +37,10 @@ from suites.reading import (
     listed_path,
     locate,
     place_of,
+    read_image,
     read_json,
     read_lines,
-    read_raster,
+    read_mask,
     reading,
     require_all,
     require_distinct,
@@ -91,22 +91,15 @@ def _image(path: Path, sensor: str, columns: list[int]) -> np.ndarray:
     """Return the wanted bands of a chip as float32 (1, C, H, W), NaN outside the swath."""
     import numpy as np
 
-    values = read_raster(path, (len(STORED[sensor]), *SHAPE), TYPES[sensor])
-    image: np.ndarray = values[columns].astype(np.float32)
+    values = read_image(path, (len(STORED[sensor]), *SHAPE), TYPES[sensor], jointly=(0,))
+    image: np.ndarray = values[columns]
     if sensor == "s2":
         image[:, (values == 0).all(axis=0)] = np.nan
     return image[None]
 
 
 def _label(path: Path) -> np.ndarray:
-    import numpy as np
-
-    mask = read_raster(path, (1, *SHAPE))[0]
-    codes = np.unique(mask)
-    if not np.isin(codes, (-1, 0, 1)).all():
-        raise MissingData(f"{path} holds the codes {codes.tolist()}; a label is -1, 0 or 1: replace it")
-    codes_as_int: np.ndarray = mask.astype(np.int64)
-    return codes_as_int
+    return read_mask(path, (-1, 0, 1), (1, *SHAPE))
 
 
 def open_split(root: Path, task: str, split: str, bands: tuple[Band, ...]) -> Samples:

@@ -35,6 +35,7 @@ from suites.reading import (
     Samples,
     check_request,
     check_type,
+    declared_pixels,
     fetch_archive,
     listed_path,
     locate,
@@ -226,11 +227,14 @@ def _images(path: Path, suite: Suite, layout: Layout, bands: Sequence[Band]) -> 
             name, step = layout.stored[band.name], layout.coarser.get(band.name, 1)
             key, date = _key(file, path, name)
             values = _values(file, path, key, (suite.image_size[0] // step, suite.image_size[1] // step))
-            if values.max() > layout.highest:
+            missing = declared_pixels(values, dict(file[key].attrs))
+            if (highest := values.max(where=~missing, initial=values.min())) > layout.highest:
                 raise MissingData(
-                    f"{path}: {name!r} reaches {values.max()}, expected at most {layout.highest:g}: another edition?"
+                    f"{path}: {name!r} reaches {highest}, expected at most {layout.highest:g}: another edition?"
                 )
-            values = (values * layout.factor).astype(np.float32).repeat(step, axis=0).repeat(step, axis=1)
+            values = (values * layout.factor).astype(np.float32)
+            values[missing] = np.nan
+            values = values.repeat(step, axis=0).repeat(step, axis=1)
             picked.setdefault(band.sensor, []).append(values)
             dates.add(date)
     if len(dates) > 1:

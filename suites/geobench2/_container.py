@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from bench.core.errors import MissingData
 from suites.reading import open_hdf5, read_parquet, reading
 from suites.reading.files import checked_file
-from suites.reading.rasters import open_raster_bytes, pixels_of
+from suites.reading.rasters import as_image, open_raster_bytes, pixels_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -113,6 +113,18 @@ class Part:
         with open_raster_bytes(self.content(), self.label) as file:
             expected = (-1 if more and file.count > count else count, *size)
             return pixels_of(file, self.label, expected)[:count]
+
+    def image(self, size: tuple[int, int], count: int, *, more: bool = False) -> np.ndarray:
+        """Return the first `count` bands as float32, (bands, H, W), NaN where the raster declares no data.
+
+        A declared 0 counts only where every band holds it; for the arguments see `raster`.
+
+        Raises:
+            MissingData: see `raster`.
+        """
+        with open_raster_bytes(self.content(), self.label) as file:
+            expected = (-1 if more and file.count > count else count, *size)
+            return as_image(file, pixels_of(file, self.label, expected), self.label, jointly=(0,))[:count]
 
     def content(self) -> bytes:
         """Return the bytes of the part.

@@ -55,14 +55,14 @@ def rasters(
         names: names of the parts, one per date.
         order: bands as stored.
         size: (H, W) in pixels.
-        missing: (bands, H, W) as stored -> mask of the pixels without data, (H, W) or (bands, H, W).
+        missing: (bands, H, W) in stored values -> mask of the pixels without data, (H, W) or (bands, H, W).
         more: whether further bands, which are not read, may follow.
     """
 
     def read(parts: Parts) -> np.ndarray:
         import numpy as np
 
-        dates = [parts[name].raster(size, len(order), more=more) for name in names]
+        dates = [parts[name].image(size, len(order), more=more) for name in names]
         return np.concatenate([as_float(date, None if missing is None else missing(date)) for date in dates])
 
     return Stored(order=[band.name for band in order], read=read)

@@ -62,7 +62,7 @@ def _series(sensor: str, order: tuple[Band, ...], count: int) -> Stored:
             month = part.fact("month")
             if month not in MONTHS:
                 raise MissingData(f"{part.label} is of the month {month!r}; replace it")
-            values = part.raster(SIZE, count)[: len(order)]
+            values = part.image(SIZE, count)[: len(order)]
             missing = values == NO_DATA if sensor == "S1" else (values == 0).all(axis=0)
             series[MONTHS.index(month)] = as_float(values, missing)[0]
         return series
@@ -74,7 +74,7 @@ def _biomass(entry: Entry, parts: Parts | None) -> np.ndarray:
     label = next((part for part in parts or entry.parts() if part.fact("modality") == "AGBM"), None)
     if label is None:
         raise MissingData(f"{entry.file}: {entry.name} has no part AGBM; replace the file")
-    values: np.ndarray = as_float(label.raster(SIZE, 1))[0, 0]
+    values: np.ndarray = as_float(label.image(SIZE, 1))[0, 0]
     return values
 
 

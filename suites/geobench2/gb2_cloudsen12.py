@@ -51,7 +51,7 @@ CODES = {code: code for code in range(len(CLASSES))}
 
 
 def _image(parts: Parts) -> np.ndarray:
-    values = _two(parts)[0].raster(SIZE, len(BANDS), more=True)
+    values = _two(parts)[0].image(SIZE, len(BANDS), more=True)
     return as_float(values, (values == 0).all(axis=0))
 
 

@@ -51,7 +51,7 @@ def _stored(names: Sequence[str], order: Sequence[Band]) -> Stored:
 
         valid = parts["invalid_data"]
         outside = codes_of(valid, valid.raster(SIZE, 1)[0], {0: 1, 1: 0}) == 1
-        dates = [parts[name].raster(SIZE, len(order)) for name in names]
+        dates = [parts[name].image(SIZE, len(order)) for name in names]
         return np.concatenate([as_float(date, outside | (date < LOWEST)) for date in dates])
 
     return Stored(order=[band.name for band in order], read=read)

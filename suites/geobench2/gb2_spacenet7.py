@@ -38,7 +38,7 @@ BANDS = tuple(Band(name=f"rgb.{name}", unit="uint8", gsd_m=4.0) for name in ("re
 
 
 def _mosaic(parts: Parts) -> np.ndarray:
-    values = parts["images"].raster(SIZE, 4)
+    values = parts["images"].image(SIZE, 4)
     return as_float(values[:3], values[3] == 0)
 
 

@@ -8,9 +8,10 @@ What it has:
 
 * the split: `Samples`, `check_request`, `task_of`, `by_sensor`, `columns_of`, `share_of`, `require_counts`
 * the files: `locate`, `require`, `require_all`, `require_distinct`, `listed_path`, `listed_stem`, `is_there`
-* rasters: `read_raster`, `read_image`, `open_raster`, `place_of`, `to_degrees`, `require_one_place`
+* rasters: `read_image`, `read_mask`, `read_raster`, `open_raster`, `place_of`, `to_degrees`, `require_one_place`
 * pictures: `read_picture`, `open_picture`
-* arrays: `read_array`, `read_arrays`, `read_zarr`, `open_hdf5`, `read_dataset`, `read_netcdf`
+* arrays: `read_array`, `read_arrays`, `read_zarr`, `open_hdf5`, `read_dataset`,
+  `read_variable`, `read_netcdf`, `declared_pixels`
 * documents: `read_text`, `read_lines`, `read_table`, `read_json`, `read_parquet`, `read_sqlite`, `read_xml`,
   `read_boxes`
 * errors: `reading`, which adds the file's name to every error of a decoder; `check_shape`, `check_type`
@@ -72,6 +73,7 @@ Examples:
 from suites.reading.archives import CHUNK, ArchiveLimits, fetch_archive, unpack_tar, unpack_zip
 from suites.reading.arrays import read_array, read_arrays, read_zarr
 from suites.reading.boxes import cut_boxes
+from suites.reading.declared import declared_pixels
 from suites.reading.documents import (
     read_boxes,
     read_json,
@@ -92,10 +94,18 @@ from suites.reading.files import (
     require_all,
     require_distinct,
 )
-from suites.reading.hdf5 import open_hdf5, read_dataset, read_netcdf
+from suites.reading.hdf5 import open_hdf5, read_dataset, read_netcdf, read_variable
 from suites.reading.layouts import ClassFolders, download_class_folders, one_hot_codes, open_class_folders
 from suites.reading.pictures import open_picture, read_picture
-from suites.reading.rasters import open_raster, place_of, read_image, read_raster, require_one_place, to_degrees
+from suites.reading.rasters import (
+    open_raster,
+    place_of,
+    read_image,
+    read_mask,
+    read_raster,
+    require_one_place,
+    to_degrees,
+)
 from suites.reading.samples import Samples, by_sensor, check_request, columns_of, require_counts, share_of, task_of
 from suites.reading.shapes import check_shape, check_type
 
@@ -110,6 +120,7 @@ __all__ = [
     "check_type",
     "columns_of",
     "cut_boxes",
+    "declared_pixels",
     "download_class_folders",
     "fetch_archive",
     "is_there",
@@ -129,6 +140,7 @@ __all__ = [
     "read_image",
     "read_json",
     "read_lines",
+    "read_mask",
     "read_netcdf",
     "read_parquet",
     "read_picture",
@@ -136,6 +148,7 @@ __all__ = [
     "read_sqlite",
     "read_table",
     "read_text",
+    "read_variable",
     "read_xml",
     "read_zarr",
     "reading",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import MissingData
+from suites.reading.declared import without_declared
 from suites.reading.files import MOST_BYTES, checked_file, format_of_bytes, reading
 from suites.reading.shapes import check_shape, check_type
 
@@ -147,8 +148,26 @@ def read_dataset(
         return np.asarray(dataset[()])
 
 
+def read_variable(
+    group: ClosedGroup, name: str, shape: tuple[int, ...] | None = None, stored: str = "", *, label: Path | str
+) -> np.ndarray:
+    """Return an array of an open HDF5 file as float32, NaN where its attributes declare no data.
+
+    The attributes are ``_FillValue`` and ``missing_value``, as in netCDF; see `read_dataset` for the arguments.
+
+    Raises:
+        MissingData: see `read_dataset`.
+    """
+    values = read_dataset(group, name, shape, stored, label=label)
+    with reading(label):
+        return without_declared(values, dict(group[name].attrs))
+
+
 def read_netcdf(path: Path, variable: str) -> tuple[np.ndarray, dict[str, str], tuple[str, np.ndarray]]:
     """Return a variable of a netCDF-4 file: its values as stored, its attributes, and its time axis.
+
+    The no-data value that the attributes ``_FillValue`` and ``missing_value`` declare stays as it is; `read_variable`
+    returns NaN for it.
 
     Args:
         path: the file.

@@ -1,4 +1,4 @@
-"""GeoTIFF and PNG rasters: pixels as they are stored, no-data, and the place of an image.
+"""GeoTIFF and PNG rasters: pixels as stored, images and masks with their declared no-data, and the place of an image.
 
 Every raster is opened by the one GDAL driver that its first bytes name, without looking for other files in its folder:
 a virtual raster, a web service or a sidecar file cannot make GDAL read anything else.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from bench.core.errors import MissingData
+from suites.reading.declared import mask_codes, missing_pixels
 from suites.reading.files import MOST_BYTES, format_of, format_of_bytes, reading
 from suites.reading.shapes import check_shape, check_type
 
@@ -112,6 +113,9 @@ def pixels_of(
 def read_raster(path: Path, shape: tuple[int, ...] | None = None, stored: str = "") -> np.ndarray:
     """Return a GeoTIFF or PNG as (bands, H, W) in the type it is stored in; no-data values stay as they are.
 
+    Images are read with `read_image` and masks with `read_mask`, which honour the no-data value that a file declares.
+    This function is for datasets whose own documentation says otherwise.
+
     Args:
         path: the file.
         shape: the (bands, H, W) that it must have; None accepts any.
@@ -126,30 +130,55 @@ def read_raster(path: Path, shape: tuple[int, ...] | None = None, stored: str = 
         return pixels_of(file, path, shape, stored)
 
 
-def read_image(path: Path, shape: tuple[int, ...] | None = None, stored: str = "") -> np.ndarray:
+def read_image(
+    path: Path, shape: tuple[int, ...] | None = None, stored: str = "", jointly: Collection[float] = ()
+) -> np.ndarray:
     """Return a GeoTIFF or PNG as float32 (bands, H, W), NaN where the file itself declares that there is no data.
 
-    A file declares no data by a no-data value per band, or by an internal mask.
+    A file declares no data by a no-data value per band, or by an internal mask. In a picture, that is a raster of eight
+    bits with several bands, a declared 0 or 255 is also a tone: there a pixel is missing only where all bands hold it,
+    see `suites.reading.declared.missing_pixels`. An alpha band is a band.
 
     Args:
         path: the file.
         shape: see `read_raster`.
         stored: see `read_raster`.
+        jointly: declared values that are measurements unless every band holds them, such as 0 for Sentinel-2.
 
     Raises:
         MissingData: see `read_raster`.
     """
     with open_raster(path) as file:
-        return as_image(file, pixels_of(file, path, shape, stored), path)
+        return as_image(file, pixels_of(file, path, shape, stored), path, jointly)
 
 
-def as_image(file: DatasetReader, values: np.ndarray, label: Path | str) -> np.ndarray:
+def read_mask(
+    path: Path, codes: Collection[int], shape: tuple[int, ...] | None = None, ignore: int | None = -1
+) -> np.ndarray:
+    """Return the mask of a GeoTIFF or PNG of one band as int64 (H, W), `ignore` where the file declares no data.
+
+    Args:
+        path: the file.
+        codes: that the dataset documents. A declared no-data value that is one of them stays this code.
+        shape: the (1, H, W) that it must have; None accepts any height and width.
+        ignore: `bench.core.Task.ignore`; None refuses pixels without label.
+
+    Raises:
+        MissingData: see `read_raster`; also if the mask holds a code that is neither documented nor the no-data value.
+    """
+    with open_raster(path) as file:
+        mask = pixels_of(file, path, shape or (1, file.height, file.width))[0]
+        return mask_codes(mask, codes, file.nodatavals[0], path, ignore)
+
+
+def as_image(file: DatasetReader, values: np.ndarray, label: Path | str, jointly: Collection[float] = ()) -> np.ndarray:
     """Return the pixels of an open raster as float32, NaN where the file declares no data; see `read_image`.
 
     Args:
         file: of `open_raster`.
         values: of `pixels_of`.
         label: name of the raster, for messages.
+        jointly: see `read_image`.
 
     Raises:
         MissingData: if the internal mask is damaged.
@@ -158,9 +187,7 @@ def as_image(file: DatasetReader, values: np.ndarray, label: Path | str) -> np.n
     from rasterio.enums import MaskFlags
 
     image: np.ndarray = values.astype(np.float32)
-    for band, declared in enumerate(file.nodatavals):
-        if declared is not None:
-            image[band][values[band] == declared] = np.nan
+    image[missing_pixels(values, file.nodatavals, jointly)] = np.nan
     if any(MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags for flags in file.mask_flag_enums):
         with reading(label):
             image[:, file.dataset_mask() == 0] = np.nan

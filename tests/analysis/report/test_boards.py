@@ -149,5 +149,6 @@ def test_models_scored_on_fewer_samples_are_named_in_every_board():
     sentence = unequal_samples(frame[frame["task"] == task])
     assert sentence.startswith("Not all models were scored on the same test samples; on fewer: ")
     assert f"{model} ({most - 3:,} of {most:,})" in sentence and sentence.count(" of ") == 1
+    assert sentence.endswith("use all samples of each model; resamples draw the same blocks for all, matched by name.")
     assert f"({most - 3:,} of {most:,})" in printed(terminal_table(frame))
     assert latex(built).count("Not all models were scored") == 1

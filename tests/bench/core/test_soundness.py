@@ -161,4 +161,9 @@ def test_a_sample_of_another_shape_is_named(images, words):
 def test_other_counts_than_declared_are_named():
     assert count_notes(toy_suite(), COUNTS) == []
     notes = count_notes(toy_suite(), {**COUNTS, "val": 59})
-    assert notes == ["split val: 59 samples are there, 60 are declared"]
+    assert notes == [
+        "split val: 59 samples are there, 60 are declared; is the download complete? download again, or correct "
+        "splits= in the suite's file"
+    ]
+    more = count_notes(toy_suite(), {**COUNTS, "val": 61})
+    assert more == ["split val: 61 samples are there, 60 are declared; correct splits= in the suite's file"]

@@ -24,7 +24,8 @@ def config(folder, **more) -> RunConfig:
 def test_other_numbers_of_samples_than_declared_are_a_note(tmp_path):
     suite = toy_suite(splits={**COUNTS, "train": 130})
     notes = check_data(Splits(suite=suite, root=tmp_path), suite.bands, suite.tasks)
-    assert notes == ["split train: 120 samples are there, 130 are declared"]
+    hint = "is the download complete? download again, or correct splits= in the suite's file"
+    assert notes == [f"split train: 120 samples are there, 130 are declared; {hint}"]
 
 
 @pytest.mark.parametrize(("split", "use"), [("train", "learn from"), ("val", "learn from"), ("test", "score")])

@@ -43,8 +43,18 @@ def test_a_plan_without_runs_gives_the_reasons(images, tmp_path):
 
 
 def test_counts_that_differ_from_the_suite_are_noted(images, tmp_path):
+    note = (
+        "split train: 24 samples are there, 16,200 are declared; is the download complete? download again, or correct "
+        "splits= in the suite's file"
+    )
     _, text = swept(images, tmp_path, "image_stats", dry=True)
-    assert "split train: 24 samples are there, 16,200 are declared" in text
+    assert note in " ".join(text.split())
+    done, text = swept(images, tmp_path, "image_stats")
+    assert note in " ".join(text.split())
+    records = list(done.request.store.records())
+    assert records and all(note in record.notes for record in records), "whoever reads a record must know"
+    done, text = swept(images, tmp_path, "image_stats")
+    assert "0 to do" in text and note in " ".join(text.split()), "also where nothing is left to do"
 
 
 def test_every_name_is_looked_up_first():

@@ -8,7 +8,7 @@ import pytest
 
 from bench.core.errors import MissingData
 from suites.reading import hdf5 as module
-from suites.reading import open_hdf5, read_dataset, read_netcdf
+from suites.reading import open_hdf5, read_dataset, read_netcdf, read_variable
 
 ESCAPES = ("external link", "soft link", "external storage", "virtual dataset", "link to a group", "soft to external")
 
@@ -144,3 +144,18 @@ def test_netcdf_variables(tmp_path, secret):
     for name in ("away", "B03"):
         with pytest.raises(MissingData, match=r"a\.nc"):
             read_netcdf(path, name)
+
+
+def test_declared_no_data_of_a_variable_is_nan(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x"] = np.array([1, -9999, -1, -2], np.int16)
+        file["x"].attrs["_FillValue"] = np.array([-9999], np.int16)
+        file["x"].attrs["missing_value"] = np.array([-1, 5], np.int16)
+        file["y"] = np.array([1, -3.4e38], np.float32)
+        file["y"].attrs["missing_value"] = -3.4e38
+        file["z"] = np.array([1, -9999], np.int16)
+    with open_hdf5(tmp_path / "a.h5") as file:
+        x, y, z = (read_variable(file, name, label="a.h5") for name in "xyz")
+        assert read_dataset(file, "x", label="a.h5").tolist() == [1, -9999, -1, -2], "as stored"
+    assert np.isnan(x).tolist() == [False, True, True, False] and np.isnan(y).tolist() == [False, True]
+    assert z.tolist() == [1, -9999], "nothing is declared"

@@ -11,8 +11,10 @@ import pytest
 import rasterio
 
 from bench.core.errors import MissingData
-from suites.reading import place_of, read_image, read_raster, to_degrees
+from suites.datasets import sen1floods11
+from suites.reading import place_of, read_image, read_mask, read_raster, to_degrees
 from suites.reading import rasters as module
+from suites.reading.declared import missing_pixels
 from suites.reading.rasters import open_raster_bytes, pixels_of
 from tests.builders.rasters import write_tif
 
@@ -212,3 +214,77 @@ def test_reference_systems_are_codes_and_nothing_else(system):
 def test_points_outside_of_a_system_are_named():
     with pytest.raises(MissingData, match=r"f"):
         to_degrees("EPSG:32633", 1e30, 1e30, "f")
+
+
+def declared(path: Path, values: np.ndarray, nodata) -> Path:
+    """Write (bands, H, W) as a GeoTIFF that declares a no-data value."""
+    count, height, width = values.shape
+    with rasterio.open(
+        path, "w", driver="GTiff", count=count, height=height, width=width, dtype=values.dtype, nodata=nodata
+    ) as file:
+        file.write(values)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "nodata", "planted"),
+    [
+        ("int16", -9999, -9999),
+        ("float32", -3.4e38, -3.4e38),
+        ("float32", float(np.finfo(np.float32).min), np.finfo(np.float32).min),
+        ("float64", -9999.9, -9999.9),
+        ("float32", float("nan"), np.nan),
+        ("uint16", 65535, 65535),
+    ],
+)
+def test_planted_pixels_of_the_declared_value_are_nan_and_no_others(kind, nodata, planted, tmp_path):
+    values = np.arange(1, 19, dtype=kind).reshape(2, 3, 3)
+    values[0, 1, 2] = planted
+    image = read_image(declared(tmp_path / "a.tif", values, nodata))
+    assert np.argwhere(np.isnan(image)).tolist() == [[0, 1, 2]]
+    assert image[1].tolist() == values[1].tolist()
+
+
+def test_a_declared_value_that_is_absent_changes_nothing(tmp_path):
+    values = np.arange(1, 9, dtype=np.int16).reshape(2, 2, 2)
+    assert read_image(declared(tmp_path / "a.tif", values, -9999)).tolist() == values.tolist()
+    assert read_image(declared(tmp_path / "b.tif", values.astype(np.float32), np.nan)).tolist() == values.tolist()
+
+
+def test_zero_is_a_tone_of_a_picture_unless_every_band_holds_it(tmp_path):
+    values = np.array([[[0, 0, 9]], [[7, 0, 9]], [[7, 0, 0]]], np.uint8)
+    image = read_image(declared(tmp_path / "a.tif", values, 0))
+    assert np.isnan(image).all(axis=0).tolist() == [[False, True, False]] and np.isnan(image).sum() == 3
+    assert np.isnan(read_image(declared(tmp_path / "b.tif", values[:1], 0))).tolist() == [[[True, True, False]]]
+
+
+def test_a_declared_value_may_be_a_measurement_unless_every_band_holds_it(tmp_path):
+    path = declared(tmp_path / "a.tif", np.array([[[0, 0]], [[7, 0]]], np.uint16), 0)
+    assert np.isnan(read_image(path)).tolist() == [[[True, True]], [[False, True]]]
+    assert np.isnan(read_image(path, jointly=(0,))).tolist() == [[[False, True]], [[False, True]]]
+
+
+def test_no_data_is_declared_per_band():
+    values = np.array([[[0, -9]], [[0, -9]]], np.int16)
+    assert missing_pixels(values, [0, -9]).tolist() == [[[True, False]], [[False, True]]]
+    assert missing_pixels(values, [None, -9]).tolist() == [[[False, False]], [[False, True]]]
+
+
+def test_declared_no_data_of_a_mask_is_ignored_unless_it_is_a_class(tmp_path):
+    mask = np.array([[[0, 1, 255]]], np.uint8)
+    assert read_mask(declared(tmp_path / "a.tif", mask, 255), (0, 1)).tolist() == [[0, 1, -1]]
+    assert read_mask(declared(tmp_path / "a.tif", mask, 255), (0, 1), ignore=7).tolist() == [[0, 1, 7]]
+    assert read_mask(declared(tmp_path / "b.tif", mask[..., :2], 0), (0, 1)).tolist() == [[0, 1]]
+    with pytest.raises(MissingData, match=r"c\.tif holds the codes \[0, 1, 255\].*\[0, 1\]: replace it"):
+        read_mask(declared(tmp_path / "c.tif", mask, None), (0, 1))
+    with pytest.raises(MissingData, match=r"holds the codes \[0, 1, 255\] \(declared as no data: 255\)"):
+        read_mask(declared(tmp_path / "d.tif", mask, 255), (0, 1), ignore=None)
+
+
+def test_declared_no_data_of_a_suite_is_missing_in_its_samples(tmp_path):
+    """A suite of the catalogue that reads GeoTIFFs honours a value that its publisher's notes do not mention."""
+    values = np.full((13, 512, 512), 1, np.int16)
+    assert (len(sen1floods11.STORED["s2"]), *sen1floods11.SHAPE) == (13, 512, 512)
+    values[0, 3, 4], values[1, 5, 6], values[:, 7, 8] = 0, -32768, 0
+    image = sen1floods11._image(declared(tmp_path / "a.tif", values, -32768), "s2", [0, 1])
+    assert np.argwhere(np.isnan(image[0])).tolist() == [[0, 7, 8], [1, 5, 6], [1, 7, 8]]
