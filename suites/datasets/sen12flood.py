@@ -48,7 +48,7 @@ from suites.reading import (
     share_of,
     to_degrees,
 )
-from suites.reading.rasters import pixels_of
+from suites.reading.rasters import as_image, pixels_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -143,7 +143,7 @@ def _onto(grid: Grid, path: Path, sensor: str) -> np.ndarray:
         if file.count != 1 or file.crs is None:
             raise MissingData(f"{path} has {file.count} bands and the coordinate system {file.crs}; replace it")
         crs, transform = file.crs, file.transform
-        values: np.ndarray = pixels_of(file, path)[0].astype(np.float32)
+        values = as_image(file, pixels_of(file, path), path)[0]
     values[~(values > 0)] = np.nan
     if crs == grid.crs and transform == grid.transform and values.shape == (SIDE, SIDE):
         return values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import re
 from dataclasses import replace
@@ -148,7 +149,18 @@ def test_models_scored_on_fewer_samples_are_named_in_every_board():
     frame.loc[(frame["task"] == task) & (frame["model"] == model), "n_test"] = most - 3
     sentence = unequal_samples(frame[frame["task"] == task])
     assert sentence.startswith("Not all models were scored on the same test samples; on fewer: ")
-    assert f"{model} ({most - 3:,} of {most:,})" in sentence and sentence.count(" of ") == 1
+    assert f"{model} ({most - 3:,} of {most:,})" in sentence and sentence.count(f" of {most:,})") == 1
     assert sentence.endswith("use all samples of each model; resamples draw the same blocks for all, matched by name.")
     assert f"({most - 3:,} of {most:,})" in printed(terminal_table(frame))
     assert latex(built).count("Not all models were scored") == 1
+
+
+def test_markdown_and_html_boards_state_what_unequal_models_are_compared_on():
+    source = MemorySource()
+    source.put(*make(MODELS[0], TASKS[0]))
+    source.put(*make(MODELS[2], replace(TASKS[0], splits=(("test", 290, 58),))))
+    files = build(source, "orchard").files
+    for name in ("leaderboard.md", "leaderboard.html"):
+        text = html.unescape(files[name].decode()).replace("\\", "")
+        assert f"on fewer: {MODELS[2].name} (290 of 300). Scores and comparisons use all samples of each model" in text
+        assert "resamples draw the same blocks for all, matched by name." in text

@@ -10,8 +10,10 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from analysis.report.boards import boards
+from analysis.tables.bootstrap import draw
 from analysis.tables.build import tables
 from analysis.tables.columns import LAYERS, LEADERBOARD
+from analysis.tables.run_groups import run_groups
 from bench.store import Store
 from tests.builders.records import LABELS, MODELS, TASKS, MemorySource, make, orchard
 
@@ -298,6 +300,34 @@ def test_a_model_that_left_samples_out_says_so():
     board = tables(holding(make(ALDER, LANDCOVER), make(BIRCH, shorter)), "orchard").leaderboard
     assert where(board, model="birch_small")["notes"].iloc[0] == "scored on 290 of 300 samples"
     assert where(board, model="alder_base")["notes"].iloc[0] == ""
+
+
+def kept_samples(run, rows, model):
+    """A run of another name that was scored on some samples of a classification run, in that order."""
+    record, arrays = run
+    arrays = {name: values[..., rows] if name.startswith("test.") else values for name, values in arrays.items()}
+    points = (arrays["test.prediction"] == arrays["test.target"]).mean(1)
+    curves = [row | {"test": float(point)} for row, point in zip(record.curves, points, strict=True)]
+    scores = {"test": {rule: {"accuracy": float(points[c["index"]])} for rule, c in record.choices.items()}}
+    key = replace(record.key, model=model)
+    return replace(record, key=key, curves=curves, scores=scores, facts=record.facts | {"n_test": len(rows)}), arrays
+
+
+def test_draws_of_models_on_different_samples_are_paired_by_the_names_of_blocks():
+    run = make(ALDER, LANDCOVER)
+    blocks = run[1]["test.blocks"]
+    order = np.random.default_rng(0).permutation(len(blocks))
+    without = order[blocks[order] != np.unique(blocks)[3]]
+    source = holding(run, kept_samples(run, order, "shuffled"), kept_samples(run, without, "shorter"))
+    groups = run_groups({record.digest: record for record in source.records("orchard")})
+    draws = {
+        group.key.model: each.rules["last"] for group, each in zip(groups, draw(source, groups, 1000), strict=True)
+    }
+    assert draws["shuffled"] == pytest.approx(draws["alder_base"], abs=1e-9), "the order of samples plays no part"
+    equal = np.isclose(draws["shorter"], draws["alder_base"], atol=1e-9).mean()
+    assert 0.2 < equal < 0.55, "equal where the block that one lacks is not drawn, (1 - 1/B)^B of the resamples"
+    rows = where(tables(source, "orchard").leaderboard, layer="last")
+    assert sorted(rows["standing"]) == ["best", "tie", "tie"]
 
 
 def test_multilabel_scores_get_intervals():
