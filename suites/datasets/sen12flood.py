@@ -143,7 +143,7 @@ def _onto(grid: Grid, path: Path, sensor: str) -> np.ndarray:
         if file.count != 1 or file.crs is None:
             raise MissingData(f"{path} has {file.count} bands and the coordinate system {file.crs}; replace it")
         crs, transform = file.crs, file.transform
-        values = as_image(file, pixels_of(file, path), path)[0]
+        values: np.ndarray = as_image(file, pixels_of(file, path), path)[0]
     values[~(values > 0)] = np.nan
     if crs == grid.crs and transform == grid.transform and values.shape == (SIDE, SIDE):
         return values
