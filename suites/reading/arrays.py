@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import MissingData
+from suites.reading.declared import attribute_values, without_declared
 from suites.reading.files import MOST_BYTES, format_of, reading
 from suites.reading.shapes import check_shape, check_type
 
@@ -75,6 +76,10 @@ def read_arrays(path: Path, shapes: Mapping[str, tuple[int, ...] | None]) -> dic
 def read_zarr(path: Path, name: str, shapes: Sequence[tuple[int, ...]]) -> np.ndarray:
     """Return an array of a zipped Zarr group, whose codecs are known to run no code.
 
+    The array is float32 with NaN for no data if its attributes declare a no-data value, as those of xarray do with
+    ``_FillValue``; otherwise it is as stored. Zarr's own fill value stands for chunks that were never written, and
+    declares nothing.
+
     Args:
         path: the ``.zarr.zip`` file.
         name: the array's name in the group.
@@ -99,7 +104,8 @@ def read_zarr(path: Path, name: str, shapes: Sequence[tuple[int, ...]]) -> np.nd
         if array.shape not in shapes:
             check_shape(path, array.shape, shapes[0])
         check_type(path, array.dtype, "")
-        return np.asarray(array[...])
+        values, attributes = np.asarray(array[...]), dict(array.attrs)
+        return without_declared(values, attributes) if attribute_values(attributes) else values
 
 
 def _check_codecs(path: Path, content: object) -> None:

@@ -88,6 +88,19 @@ def test_other_sensors(copies):
         assert (height[10:20, 30:40] == height[10, 30]).all()
 
 
+def test_a_declared_fill_value_is_missing(tmp_path):
+    folder = write("m_eurosat", tmp_path)
+    name = opened("m_eurosat", tmp_path).ids[0]
+    [path] = [file for file in (tmp_path / "geobench").rglob("*.hdf5") if file.stem == name]
+    with h5py.File(path, "r+") as file:
+        key = next(key for key in file if key.startswith("02"))
+        file[key][3, 4] = 30000
+        file[key].attrs["_FillValue"] = file[key].dtype.type(30000)
+    assert folder in path.parents
+    image = opened("m_eurosat", tmp_path, bands=["s2.b02", "s2.b03"])[0].images["s2"][0]
+    assert np.argwhere(np.isnan(image)).tolist() == [[0, 3, 4]]
+
+
 def test_dates_and_places(copies):
     assert [s.when.tolist() for s in opened("m_forestnet", copies)] == [
         [[2014, 7, 9]],

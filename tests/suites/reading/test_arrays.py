@@ -94,6 +94,21 @@ def test_zarr_groups_are_read_and_checked(tmp_path):
         read_zarr(tmp_path / "a.zarr.zip", "pixels", [(2, 3, 4)])
 
 
+@pytest.mark.parametrize(("attributes", "missing"), [({"_FillValue": -9999}, [1]), ({}, [])])
+def test_declared_no_data_of_zarr_is_nan_and_its_fill_value_declares_nothing(attributes, missing, tmp_path):
+    array = {
+        "zarr_format": 2, "shape": [3], "chunks": [3], "dtype": "<i2", "fill_value": 0, "order": "C",
+        "compressor": None, "filters": None,
+    }  # fmt: skip
+    with zipfile.ZipFile(tmp_path / "a.zarr.zip", "w") as archive:
+        archive.writestr(".zgroup", '{"zarr_format": 2}')
+        archive.writestr("bands/.zarray", json.dumps(array))
+        archive.writestr("bands/.zattrs", json.dumps(attributes))
+        archive.writestr("bands/0", np.array([0, -9999, 7], "<i2").tobytes())
+    values = read_zarr(tmp_path / "a.zarr.zip", "bands", [(3,)])
+    assert np.flatnonzero(np.isnan(values)).tolist() == missing and values[[0, 2]].tolist() == [0, 7]
+
+
 @pytest.mark.parametrize("dtype", ["|O", "<i2"])
 @pytest.mark.parametrize("place", ["filters", "compressor"])
 def test_zarr_codecs_that_unpickle_are_refused(dtype, place, tmp_path):
