@@ -95,6 +95,7 @@ def plan(**words):
         SUITE,
         [toy_entry(name="toy_small.random", origin="random")],
         {"probe": probe.PROTOCOL, "similarity": similarity.PROTOCOL},
+        bands=SUITE.bands,
         explicit=True,
         split_hash=lambda task: "x",
         weights=lambda entry: "random",
