@@ -182,11 +182,8 @@ class _Queue:
                 return self._left
             except (OSError, subprocess.SubprocessError):
                 return True
-            never = [
-                line for line in lines if line.endswith(("BadConstraints)", "BadConstraints", "PartitionNodeLimit"))
-            ]
-            if never and len(never) == len(lines):
-                raise BadSetting(f"executor=slurm: the cluster cannot start these jobs ({never[0].split()[-1]})")
+            if lines and all(line.endswith(NEVER) for line in lines):
+                raise BadSetting(f"executor=slurm: the cluster cannot start these jobs ({lines[0].split()[-1]})")
             self._left = bool(lines)
         return self._left
 

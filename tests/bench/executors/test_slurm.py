@@ -84,7 +84,7 @@ def test_a_worker_that_is_told_to_end_is_queued_again(ready, monkeypatch):
 def test_what_the_cluster_lacks_is_refused_at_once(ready):
     with pytest.raises(BadSetting, match=r"slurm.partition=gpu: no such partition; there are test"):
         run_pool(ready, **placed(partition="gpu"))
-    with pytest.raises(BadSetting, match="sbatch refuses the jobs|the cluster cannot start these jobs"):
+    with pytest.raises(BadSetting, match=r"sbatch refuses the jobs|the cluster cannot start these jobs"):
         run_pool(ready, **placed(cpus=512))
     assert subprocess.run(["squeue", "-h"], capture_output=True, text=True, check=True).stdout == ""
 
