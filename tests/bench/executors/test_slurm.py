@@ -61,21 +61,21 @@ def test_an_array_of_workers_makes_the_records_of_one_process(ready):
 def test_a_worker_that_is_told_to_end_is_queued_again(ready, monkeypatch):
     """The signal before the end of a job's time: what is done is stored, and the job goes on in the queue."""
     monkeypatch.setenv("PAUSE", "0.3")
-    told = threading.Event()
+    signalled = threading.Event()
 
     def tell() -> None:
         while not list((ready / "results").rglob("records/*.json")):
             time.sleep(0.1)
         number = subprocess.run(["squeue", "-h", "-o", "%A"], capture_output=True, text=True).stdout.split()[0]
         subprocess.run(["scancel", "--signal=USR1", "--batch", number], check=False)
-        told.set()
+        signalled.set()
 
     teller = threading.Thread(target=tell)
     teller.start()
     done, text = run_pool(ready, **placed(workers=1))
     teller.join()
     logs = "\n".join(path.read_text() for path in (ready / "results").rglob("worker-*.log"))
-    assert told.is_set() and "stopped; what is done is stored" in logs
+    assert signalled.is_set() and "stopped; what is done is stored" in logs
     assert not done.failed and not done.unfinished, f"{text}\n{logs}"
     assert len(stored(ready / "results")) == 12
 
