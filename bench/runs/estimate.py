@@ -117,6 +117,7 @@ def costing(run: RunFacts, job: Job, work: Work, images: Mapping[str, int], kind
     guess = GUESSES[kind]
     image = job.forward / guess.backbone + job.values * guess.value
     rest = work.forwards * image + work.steps * guess.step + work.head / guess.head + guess.run
+    # Controls without parameters show the speed of reading, not that of networks.
     sized, dense = bool(job.entry.parameters), job.task.dense
     model, arm = run.architecture, run.arm
     return Costing(
@@ -134,12 +135,12 @@ def costing(run: RunFacts, job: Job, work: Work, images: Mapping[str, int], kind
         rest_keys=(
             (run.protocol, arm, model, run.suite, run.task, run.fraction),
             (run.protocol, arm, model, run.suite, run.task),
-            (run.protocol, arm, run.suite, run.task),
+            (run.protocol, arm, sized, run.suite, run.task),
             (run.protocol, arm, model, job.task.kind),
-            (run.protocol, arm, dense),
-            (run.protocol, arm),
-            (run.protocol, work.forwards > 0, dense),
-            (run.protocol,),
+            (run.protocol, arm, sized, dense),
+            (run.protocol, arm, sized),
+            (run.protocol, work.forwards > 0, sized, dense),
+            (run.protocol, sized),
             ("trains", work.trains, work.forwards > 0),
         ),
         work=work,
