@@ -65,7 +65,8 @@ def values() -> dict[str, list[str]]:
         for name, choices in _choices(command.options, "").items():
             choices_of.setdefault(name, choices)
         for prefix, settings in _owned(command):
-            choices_of |= _choices(settings, prefix)
+            for name, choices in _choices(settings, prefix).items():
+                choices_of.setdefault(name, choices)  # a word of a command precedes a setting of the same name
     return {key: [name for name in names if SAFE.fullmatch(name)] for key, names in choices_of.items()}
 
 

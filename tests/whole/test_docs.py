@@ -396,6 +396,9 @@ def test_words_of_commands_exist():
     known = {name: set(command.words) for name, command in COMMANDS.items()}
     known["geobench-run"] |= {row["setting"] for row in settings()} | {"centroid.standardise"}
     known["geobench-run"] |= {"study", "teacher", "small", "task", "budgets", "steps", "teacher_steps", "arms"}
+    known["geobench-run"] |= {
+        row["setting"] for row in recipe_settings() if row["recipe"] == "judge"
+    }  # study=generation
     known["geobench-make"] |= {row["setting"] for row in recipe_settings()} | {"first", "second", "share"}
     for path in MARKDOWN:
         if path.name == "CHANGELOG.md" or path.parent.parent.name == "results":
