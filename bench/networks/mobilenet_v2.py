@@ -35,6 +35,8 @@ def load_mobilenet_v2(
         del network.classifier
         if same_padding:
             _pad_as_tensorflow(network.features)
+        if weights is None:
+            _keep_variance(network.features)
         return network  # type: ignore[no-any-return]
 
     network: Any = built(build, weights, seed=seed, entry=entry.name)
@@ -46,6 +48,20 @@ def load_mobilenet_v2(
         strides.append(stride)
     steps = [(f"features.{index}",) for index in range(len(network.features))]
     return PyramidBackbone(network, bands, steps=steps, channels=channels, strides=strides)
+
+
+def _keep_variance(network: nn.Module) -> None:
+    """Draw the convolutions such that signals neither vanish nor grow with depth (He et al., 2015), in place.
+
+    The init of torchvision relies on the statistics of batch norms, which a network at random init does not have:
+    after 17 blocks its values are of the order of 1e-9, which half precision cannot hold.
+    """
+    for module in network.modules():
+        children = list(module.children())
+        for place, child in enumerate(children):
+            if isinstance(child, nn.Conv2d):
+                activated = any(isinstance(after, nn.ReLU6) for after in children[place:])
+                nn.init.kaiming_normal_(child.weight, nonlinearity="relu" if activated else "linear")
 
 
 def _pad_as_tensorflow(network: nn.Module) -> None:

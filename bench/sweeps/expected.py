@@ -72,7 +72,10 @@ def expected(
         return {name: len(data.split(run.task, name, run.recipe.reads)) for name in names}
 
     def cached(run: Run, split: str, grids: bool, some_layers: bool) -> bool:
-        return passes is not None and passes.has(run, split, grids=grids, some_layers=some_layers)
+        try:
+            return passes is not None and passes.has(run, split, grids=grids, some_layers=some_layers)
+        except (Exception, SystemExit):  # samples that cannot be read, or a fault in a user's file: the run reports it
+            return False
 
     earlier = speeds_of(records, entries, kind)
     estimated, needed = estimate(todo, suite, counts, cached, earlier=earlier, kind=kind)

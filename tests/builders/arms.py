@@ -79,7 +79,7 @@ SUITE = toy_suite(
 
 def a_run(task="kind", *, protocol=finetune, entry=ENTRY, suite=SUITE, seed=0, **settings):
     chosen = next(each for each in suite.tasks if each.name == task)
-    given = protocol.Settings(**({**QUICK, **settings} if protocol is finetune else settings))
+    given = protocol.PROTOCOL.settings(**({**QUICK, **settings} if protocol is finetune else settings))
     (arms,) = protocol.PROTOCOL.arms(given, chosen)
     recipe = match(entry, suite, chosen, BANDS)
     key = RunKey(

@@ -25,6 +25,7 @@ from tests.builders.training import Killed
 
 SHORT = {"steps": 6, "evaluations": 3, "batch": 10, "learning_rates": (1e-3, 3e-3), "augment": ("auto",), "keep": True}
 SMALL = {
+    "compress": {"arms": ("student",), "budgets": (0.5,), "steps": 4, "evaluations": 2, "batch": 10, "images": 24},
     "drift": SHORT | {"keep": False, "samples": 12, "learning_rates": (3e-3,)},
     "finetune": SHORT | {"tuning": ("full",)},
     "knn": {"k": (1, 5)},

@@ -36,6 +36,7 @@ def test_a_plan_embeds_once_whatever_the_labels():
         SUITE,
         [ENTRY],
         {"embed": embed.PROTOCOL},
+        bands=SUITE.bands,
         explicit=True,
         split_hash=lambda task: "x",
         weights=lambda e: "abc",

@@ -55,7 +55,7 @@ def test_a_plan_has_a_run_for_each_arm_and_seed():
     )
     planned = planning.make(
         config, SUITE, [ENTRY], {"probe": probe.PROTOCOL, "finetune": finetune.PROTOCOL}, explicit=True,
-        split_hash=lambda task: "x", weights=lambda entry: "none",
+        bands=SUITE.bands, split_hash=lambda task: "x", weights=lambda entry: "none",
     )  # fmt: skip
     arms = [run for run in planned.runs if run.protocol is finetune.PROTOCOL]
     assert len(arms) == 2 * 2 * 3 and len({run.key.digest for run in arms}) == 12

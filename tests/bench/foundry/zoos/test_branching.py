@@ -35,7 +35,7 @@ def test_every_child_states_its_lineage_condition_and_exposure(folder):
     assert 0 not in child.data["classes"] and 0 not in cards["toy_trunk"].data["classes"]
     assert child.trained_on == ("demo",) and child.cost["steps"] == 2
     (entry,), _ = model_catalogue.select(["toy_c01_s0"], [folder / "zoo"])
-    assert entry.parent == "toy_trunk" and entry.trained_on == child.trained_on
+    assert entry.parent == "toy_trunk + cifar_resnet20.random" and entry.trained_on == child.trained_on
 
 
 def test_children_differ_from_trunk_and_each_other_in_weights_and_statistics(folder):
