@@ -54,7 +54,7 @@ def test_an_array_of_workers_makes_the_records_of_one_process(ready):
     alone, text = run_pool(ready, results=ready / "alone")
     assert not alone.failed, text
     assert made_by_slurm == stored(ready / "alone")
-    assert subprocess.run(["squeue", "-h"], capture_output=True, text=True, check=True).stdout == ""
+    assert subprocess.run(["squeue", "-h", "-t", "PD,R"], capture_output=True, text=True, check=True).stdout == ""
 
 
 @pytest.mark.slow
@@ -86,7 +86,7 @@ def test_what_the_cluster_lacks_is_refused_at_once(ready):
         run_pool(ready, **placed(partition="gpu"))
     with pytest.raises(BadSetting, match=r"sbatch refuses the jobs|the cluster cannot start these jobs"):
         run_pool(ready, **placed(cpus=512))
-    assert subprocess.run(["squeue", "-h"], capture_output=True, text=True, check=True).stdout == ""
+    assert subprocess.run(["squeue", "-h", "-t", "PD,R"], capture_output=True, text=True, check=True).stdout == ""
 
 
 def test_the_script_states_what_was_asked_for(tmp_path):
