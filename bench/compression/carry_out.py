@@ -30,9 +30,9 @@ from bench.finetuning.task_model import TaskModel
 from bench.finetuning.workbench import Workbench
 from bench.foundry.pruning.carry_out import Mask
 from bench.metrics import metric
+from bench.networks.batch_norms import LEAST_IMAGES, average_statistics, batch_norms
 from bench.networks.tapped import TappedNetwork, tapped
 
-FEWEST = 200  # images that batch-norm statistics are measured on, where there are so many
 NOT_STORED = ("chance", "boundary")
 
 
@@ -175,24 +175,19 @@ def release_masks(network: nn.Module, masks: Mapping[str, torch.Tensor]) -> None
 
 def reestimate(network: TappedNetwork, workbench: Workbench, settings: CompressSettings, device: str) -> None:
     """Measure the statistics of every batch norm anew on training images, in place; nothing without batch norms."""
-    norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-    if not norms:
+    if not batch_norms(network):
         return
-    examples = workbench.images("train", most=max(FEWEST, settings.images))
-    momenta = [norm.momentum for norm in norms]
-    network.to(device).eval()
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # a plain mean over the batches
-        norm.train()
-    with torch.no_grad():
-        for start in range(0, len(examples), settings.batch):
-            for batch in examples.read(range(start, min(start + settings.batch, len(examples)))):
-                assert batch.given is not None
-                whole_taps(workbench.recipe, network, batch.given, [len(network.layers) - 1])
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    network.eval()
+    examples = workbench.images("train", most=max(LEAST_IMAGES, settings.images))
+
+    def run(rows: range) -> None:
+        for batch in examples.read(rows):
+            assert batch.given is not None
+            whole_taps(workbench.recipe, network, batch.given, [len(network.layers) - 1])
+
+    starts = range(0, len(examples), settings.batch)
+    average_statistics(
+        network.to(device), [range(start, min(start + settings.batch, len(examples))) for start in starts], run
+    )
 
 
 def _likeness(

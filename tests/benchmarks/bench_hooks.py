@@ -12,7 +12,6 @@ import argparse
 import copy
 import statistics
 import sys
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -30,6 +29,7 @@ from bench.input.batches import ImageExamples
 from bench.input.recipe import match
 from bench.networks.from_timm import load_vit
 from tests.builders.suite_and_model import toy_entry, toy_suite
+from tests.builders.timing import in_turns
 
 BANDS = tuple(Band(name=f"rgb.{name}", unit="uint8") for name in ("red", "green", "blue"))
 TASK = Task(name="kind", kind="classification", classes=("off", "on"), metric="accuracy")
@@ -84,13 +84,7 @@ def main() -> None:
         "hooked pass": hooked,
         "hooked pass with local answers": lambda: hooked(tuned),
     }
-    spent: dict[str, list[float]] = {name: [] for name in runs}
-    for turn in range(options.rounds + 1):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run()
-            if turn:
-                spent[name].append(time.perf_counter() - start)
+    spent = in_turns(runs, options.rounds)
     print(f"{len(parts)} sub-modules and {len(layers)} layers of {count} images; seconds over the bare pass")
     for name, seconds in spent.items():
         ratio = statistics.median(hooked / bare for hooked, bare in zip(seconds, spent["bare pass"], strict=True))

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from analysis.similarity.cka_maps import cheaper_form, cka_jackknife, cka_map
 from analysis.similarity.measures import linear_cka, mutual_knn, procrustes, rsa, svcca
 from analysis.similarity.resampling import row_blocks
 from analysis.similarity.streaming import CkaStream
+from tests.builders.timing import in_turns
 
 
 def layers(count: int, rows: int, width: int, seed: int) -> list[torch.Tensor]:
@@ -46,13 +46,7 @@ def layers(count: int, rows: int, width: int, seed: int) -> list[torch.Tensor]:
 
 def medians(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
     """Return the median seconds of each, taken in turns, after one round thrown away."""
-    spent: dict[str, list[float]] = {name: [] for name in runs}
-    for turn in range(rounds + 1):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run()
-            if turn:
-                spent[name].append(time.perf_counter() - start)
+    spent = in_turns(runs, rounds)
     return {name: statistics.median(each) for name, each in spent.items()}
 
 

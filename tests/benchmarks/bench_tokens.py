@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from bench.foundry.tokens.codec import detokenise, tokenise
 from bench.foundry.tokens.dense import dense_tokens
+from tests.builders.timing import in_turns
 
 
 def main() -> None:
@@ -41,13 +41,7 @@ def main() -> None:
         "detokenise, scale=power": lambda: detokenise(power),
         "published tokens": lambda: dense_tokens(state),
     }
-    spent: dict[str, list[float]] = {name: [] for name in runs}
-    for turn in range(options.rounds + 1):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run()
-            if turn:
-                spent[name].append(time.perf_counter() - start)
+    spent = in_turns(runs, options.rounds)
     print(f"{options.network}: {size / 1e6:.0f} MB of weights, one core; GB/s, and seconds over those of the memcpy")
     for name, seconds in spent.items():
         ratio = statistics.median(ours / copy for ours, copy in zip(seconds, spent["memcpy"], strict=True))

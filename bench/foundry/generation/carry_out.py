@@ -18,7 +18,6 @@ from bench.core import lookup
 from bench.core.errors import Incompatible
 from bench.foundry.contract.resolved import lineage as inherited_fields
 from bench.foundry.contract.workbench import open_task
-from bench.foundry.generation.batch_norm import is_statistic, statistics_of
 from bench.foundry.generation.behaviour import Behaviour, feature_loss, prototype_loss, refine
 from bench.foundry.generation.codes import Codebook, codebook, dispersion, spectrum
 from bench.foundry.generation.conditions import Condition, conditioned, read_condition
@@ -28,6 +27,7 @@ from bench.foundry.generation.settings import GenerateSettings
 from bench.foundry.generators.contract.generator import Generator
 from bench.input.batches import Examples
 from bench.input.splits import Splits
+from bench.networks.batch_norms import is_statistic, statistics_of
 from bench.networks.tapped import TappedNetwork
 from bench.store import FeatureCache, default_cache
 

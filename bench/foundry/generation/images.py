@@ -17,10 +17,10 @@ from bench.finetuning.arm import Arm
 from bench.finetuning.fit import fit
 from bench.finetuning.settings import ArmSettings
 from bench.foundry.contract.workbench import RecipeWorkbench
-from bench.foundry.generation.batch_norm import LEAST_IMAGES, reestimate
 from bench.input.batches import Batch, Examples, ImageExamples
 from bench.input.prepared import PreparedInput
 from bench.input.recipe import InputRecipe, match
+from bench.networks.batch_norms import LEAST_IMAGES, average_statistics
 from bench.networks.tapped import TappedNetwork
 from bench.probes.pooled import fit_logistic, predict, standardise
 
@@ -146,7 +146,7 @@ def measure_statistics(network: TappedNetwork, bench: RecipeWorkbench, examples:
         for batch in examples.read(part):
             pass_images(network, batch, bench)
 
-    reestimate(network, run, [rows[at : at + PASS] for at in range(0, len(rows), PASS)])
+    average_statistics(network, [rows[at : at + PASS] for at in range(0, len(rows), PASS)], run)
     return len(rows)
 
 

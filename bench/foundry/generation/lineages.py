@@ -15,9 +15,9 @@ from bench.catalogue.cards import CARD, WEIGHTS, Card, read_card
 from bench.core import Band, ModelEntry
 from bench.core.errors import BadSetting, BenchError, Incompatible
 from bench.foundry.contract.resolved import Parent, parent_of
-from bench.foundry.generation.batch_norm import is_statistic
 from bench.foundry.generation.codes import Layout, standardised
 from bench.foundry.generation.conditions import Condition, read_condition
+from bench.networks.batch_norms import is_statistic
 from bench.networks.tapped import TappedNetwork, tapped
 
 UNRELATED = 0.2

@@ -8,16 +8,10 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+
+from bench.networks.batch_norms import STATISTICS, batch_norms
 
 B = TypeVar("B")
-STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
-
-
-def batch_norms(network: nn.Module) -> dict[str, Any]:
-    """Return the batch norms of a network that keep running statistics, by path."""
-    modules = network.named_modules()
-    return {path: norm for path, norm in modules if isinstance(norm, _BatchNorm) and norm.track_running_stats}
 
 
 def statistics_names(network: nn.Module) -> set[str]:

@@ -14,8 +14,6 @@ from bench.input.batches import Batch, somewhere
 from bench.input.splits import LEARNING
 from bench.networks.tapped import TappedNetwork
 
-FEW = 200
-"""With fewer images than this, batch-norm statistics cost accuracy, which is noted on the card."""
 BATCH = 64
 
 

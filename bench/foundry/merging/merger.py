@@ -20,13 +20,14 @@ from bench.finetuning.trained import Trained
 from bench.foundry.contract.resolved import Parent
 from bench.foundry.contract.workbench import RecipeWorkbench, TaskData
 from bench.foundry.merging import arithmetic, batch_norm
-from bench.foundry.merging.images import FEW, Images
+from bench.foundry.merging.images import Images
 from bench.foundry.merging.learned import groups_of, learn_on_features, learn_on_task
 from bench.foundry.merging.lineage import kinship, matrices, verdict, warnings_of
 from bench.foundry.merging.members import Member, check_ancestor, check_contracts, check_shapes, floats
 from bench.foundry.merging.selection import select_state
 from bench.foundry.merging.settings import LearningSettings, MergeSettings
 from bench.metrics import METRICS
+from bench.networks.batch_norms import LEAST_IMAGES, batch_norms
 from bench.networks.tapped import TappedNetwork
 from bench.store import FeatureCache, default_cache
 
@@ -176,7 +177,7 @@ class Merger:
         Raises:
             BadSetting: there are batch norms to measure and no images.
         """
-        count = len(batch_norm.batch_norms(network))
+        count = len(batch_norms(network))
         if not count:
             return
         if self.settings.batch_norm == "average":
@@ -190,10 +191,10 @@ class Merger:
         workbench = self._workbench(dataclasses.replace(self.data, labels=1.0), Path(), network)
         self.images = Images(workbench, self.settings.images, self.settings.seed)
         self.facts["batch_norm_images"] = self.images.count
-        if self.images.count < FEW:
+        if self.images.count < LEAST_IMAGES:
             self._note(
                 f"batch-norm statistics were measured on only {self.images.count} images, all that training and "
-                f"validation have; fewer than {FEW} cost accuracy"
+                f"validation have; fewer than {LEAST_IMAGES} cost accuracy"
             )
         for member in [*self.members, *([self.base] if self.base else [])]:
             if batch_norm.folded(member.network):

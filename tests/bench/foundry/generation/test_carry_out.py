@@ -14,8 +14,8 @@ from bench.config import validate
 from bench.core import BadSetting, UnknownName
 from bench.core.errors import Incompatible
 from bench.foundry.generate import RECIPE
-from bench.foundry.generation.batch_norm import is_statistic
 from bench.input.splits import Splits
+from bench.networks.batch_norms import is_statistic
 from tests.builders.zoos import make_zoo
 
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from bench.foundry.merging.batch_norm import batch_norms, folded, reestimate, statistics_names, unfold
+from bench.foundry.merging.batch_norm import folded, reestimate, statistics_names, unfold
+from bench.networks.batch_norms import batch_norms
 
 
 def network(seed=0):

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from bench.catalogue import models as model_catalogue
 from bench.catalogue.cards import CARD, WEIGHTS, read_card
 from bench.core import BadSetting
-from bench.foundry.generation.batch_norm import is_statistic
+from bench.networks.batch_norms import is_statistic
 from tests.builders.zoos import make_zoo
 
 

@@ -1,19 +1,25 @@
-"""Batch-norm statistics of generated networks, measured anew on real images."""
+"""Batch norms of a network: which there are, and running statistics measured anew on images."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 LEAST_IMAGES = 200
 """Fewer images give statistics that cost points (a segmentation lost .03 to .10 mIoU with four crops)."""
-STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
-T = TypeVar("T")
+B = TypeVar("B")
+
+
+def batch_norms(network: nn.Module) -> dict[str, Any]:
+    """Return the batch norms of a network that keep running statistics, by path."""
+    modules = network.named_modules()
+    return {path: norm for path, norm in modules if isinstance(norm, _BatchNorm) and norm.track_running_stats}
 
 
 def is_statistic(name: str) -> bool:
@@ -21,7 +27,12 @@ def is_statistic(name: str) -> bool:
     return name.rpartition(".")[2] in STATISTICS
 
 
-def reestimate(network: nn.Module, run: Callable[[T], object], batches: Iterable[T]) -> int:
+def statistics_of(network: nn.Module) -> dict[str, Tensor]:
+    """Return copies of the running statistics by name."""
+    return {name: value.clone() for name, value in network.state_dict().items() if is_statistic(name)}
+
+
+def average_statistics(network: nn.Module, batches: Iterable[B], run: Callable[[B], object]) -> int:
     """Measure the running statistics of every batch norm on images, in place; return how many there are.
 
     The statistics are the means of those of the batches: batch norms are in training mode in this pass alone, and keep
@@ -29,10 +40,10 @@ def reestimate(network: nn.Module, run: Callable[[T], object], batches: Iterable
 
     Args:
         network: left in evaluation mode.
-        run: passes one batch through the network.
         batches: of images, of equal size but for the last.
+        run: passes one batch through the network.
     """
-    norms = [module for module in network.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    norms = batch_norms(network).values()
     momenta = [norm.momentum for norm in norms]
     network.eval()
     for norm in norms:
@@ -48,8 +59,3 @@ def reestimate(network: nn.Module, run: Callable[[T], object], batches: Iterable
             norm.momentum = momentum
         network.eval()
     return len(norms)
-
-
-def statistics_of(network: nn.Module) -> dict[str, Tensor]:
-    """Return copies of the running statistics by name."""
-    return {name: value.clone() for name, value in network.state_dict().items() if is_statistic(name)}
