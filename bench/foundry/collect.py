@@ -28,7 +28,7 @@ def run(
         data: not used.
         out: folder of the collection.
         device: not used: files are read on the CPU.
-        progress: told a line per step.
+        progress: receives one line per step.
 
     Raises:
         BadSetting: a source does not exist, or fewer than two models could be read.

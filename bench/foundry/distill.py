@@ -29,7 +29,7 @@ def run(
         data: folder with the suites' data.
         out: folder of entries, to be given as ``entries=``.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
-        progress: told a line per step.
+        progress: receives one line per step.
 
     Raises:
         BadSetting: settings that contradict each other, or a student larger than its teacher.

@@ -1,4 +1,4 @@
-"""Judge generated weights beside control arms on a request: one budget, frozen and fine-tuned, a record per run."""
+"""Judge generated weights against control arms on a request: one budget, frozen and fine-tuned, a record per run."""
 
 from __future__ import annotations
 

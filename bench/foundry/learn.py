@@ -27,7 +27,7 @@ def run(
         data: not used.
         out: folder of the autoencoder.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
-        progress: told lines of progress.
+        progress: receives lines of progress.
 
     Raises:
         BadSetting: nothing is left to train on, or a checkpoint of other settings lies in `out`.

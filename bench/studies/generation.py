@@ -1,4 +1,4 @@
-"""What do generated weights buy beside scratch, prompt, matched noise, retrieval and averages of real relatives?
+"""What do generated weights buy compared with scratch, prompt, matched noise, retrieval and averages of real relatives?
 
 GeoSANE (arXiv 2603.23408) reports gains over training from scratch. The arms here are those that such a gain has to be
 held against (Zeng et al. 2026; weights that beat scratch may be copies): `bench.foundry.judge` makes and scores them on

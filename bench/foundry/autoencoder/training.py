@@ -44,7 +44,7 @@ def train(
         sources: models that it is trained on.
         out: folder of the checkpoint.
         device: torch device.
-        report: told lines of progress.
+        report: receives lines of progress.
         until: stop after this step, as a kill would; for tests and budgets of time.
 
     Raises:

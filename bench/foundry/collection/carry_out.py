@@ -45,7 +45,7 @@ def collect(settings: CollectSettings, *, out: Path, report: Report) -> Path:
     Args:
         settings: see `CollectSettings`.
         out: folder of the collection.
-        report: told a line per step.
+        report: receives one line per step.
 
     Raises:
         BadSetting: no model could be read, or a single one; what could be is written all the same.

@@ -176,7 +176,7 @@ def compare(
     Args:
         sketches: by name.
         read: returns the tensors of a model; called for the few pairs that may be permuted copies.
-        progress: told a line every thousand pairs.
+        progress: receives one line per thousand pairs.
     """
     pairs = []
     total = len(sketches) * (len(sketches) - 1) // 2

@@ -1,1 +1,1 @@
-"""Weight generation: conditions, lineages as codes, candidates, and the arms they are judged beside."""
+"""Weight generation: conditions, lineages as codes, candidates, and the arms they are judged against."""
