@@ -85,7 +85,7 @@ class RunConfig(Settings):
         "float16", description="how features are kept; float32 for a model whose activations exceed float16"
     )
     retry: bool = Field(True, description="run again what failed before")
-    executor: str = Field("process", description="where runs are carried out: process (this one), local, slurm or ray")
+    executor: str = Field("process", description="where runs are carried out: process (this one), local or slurm")
     part: str = Field(
         "", pattern=PART, description="one part of the sweep, 3/16; the parts are disjoint, for a split by hand"
     )
