@@ -73,7 +73,15 @@ def test_files_that_cannot_be_run_are_a_sentence(tmp_path, monkeypatch, name):
     assert str(path) in str(caught.value) and "mine" not in sys.modules
 
 
-def test_an_interrupt_from_the_keyboard_is_one(tmp_path):
+@pytest.fixture
+def interruptible():
+    """Let this process take keyboard interrupts, which a shell lets its background commands ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_from_the_keyboard_is_one(tmp_path, interruptible):
     path = tmp_path / "mine.py"
     path.write_text(f"import os, signal, time\nos.kill({os.getpid()}, signal.SIGINT)\ntime.sleep(5)")
     before = signal.getsignal(signal.SIGINT)
